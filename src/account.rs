@@ -27,18 +27,18 @@ pub enum NotOneLine {
 ///
 /// # Errors
 /// [`NotOneLine`], typically for a password file or a user's name that was pasted with its line end.
-pub fn one_line(text: &[u8]) -> Result<(), NotOneLine> {
+pub fn check_one_line(text: &[u8]) -> Result<(), NotOneLine> {
     if text.is_empty() {
         return Err(NotOneLine::Empty);
     }
-    if !crate::text::one_line(text) {
+    if !crate::text::is_one_line(text) {
         return Err(NotOneLine::LineEnd);
     }
     Ok(())
 }
 
 /// A setting whose values are words.  The configuration, the flags and the manual take the words from here.
-pub trait Word: Copy + 'static {
+pub trait SettingWord: Copy + 'static {
     /// Each value and its word, in the order of the manual.
     const WORDS: &'static [(&'static str, Self)];
     /// The words, separated by `|`.
@@ -47,7 +47,7 @@ pub trait Word: Copy + 'static {
 
 macro_rules! words {
     ($name:ident { $first:ident = $word:literal $(, $other:ident = $more:literal)* $(,)? }) => {
-        impl Word for $name {
+        impl SettingWord for $name {
             const WORDS: &'static [(&'static str, Self)] = &[($word, Self::$first) $(, ($more, Self::$other))*];
             const VALUES: &'static str = concat!($word $(, "|", $more)*);
         }
@@ -220,7 +220,7 @@ pub enum PasswordSource {
     /// A netrc file.
     Netrc(PathBuf),
     /// A systemd credential's name.
-    Credential(String),
+    SystemdCredential(String),
     /// Asked for at the terminal.
     Prompt,
     /// An OAuth token, which popfetch gets and renews.
@@ -236,7 +236,7 @@ impl fmt::Debug for PasswordSource {
             Self::File(_) => "File",
             Self::Command(_) => "Command",
             Self::Netrc(_) => "Netrc",
-            Self::Credential(_) => "Credential",
+            Self::SystemdCredential(_) => "SystemdCredential",
             Self::Prompt => "Prompt",
         })
     }

@@ -20,7 +20,7 @@ pub enum Place {
     },
     /// In the batch's spool, to be appended to the mbox.
     Mbox {
-        /// The spool's file name in the state directory.
+        /// The batch's spool.
         spool: Arc<MboxSpool>,
         /// Where the entry begins in the spool.
         spool_offset: u64,

@@ -5,8 +5,13 @@
 //! before the first `RETR`.  [`retire`]: which delivered messages go by the leave-on-server policy?  It is answered after
 //! the last one, so that what this run delivered counts among the newest; [`at_once`] answers it for a single message
 //! where the policy needs to look at nothing else, so that its `DELE` can go out in the running pipeline.
+//!
+//! What these rest on stands beside them: [`suspicion`](mod@suspicion) (does a listing give cause to doubt its unique-ids?), `compare` (is a
+//! listed message one that we have?), and [`quick`] (may a poll stand for a listing?).
 
+pub(crate) mod compare;
 pub mod maildrop;
+pub mod quick;
 pub mod suspicion;
 #[cfg(test)]
 mod tests;
@@ -113,7 +118,7 @@ pub enum Decision {
 impl Decision {
     /// Why it is compared with what we have, if it is.
     #[must_use]
-    pub fn compares(self) -> Option<Why> {
+    pub fn why_compared(self) -> Option<Why> {
         match self {
             Self::Compare(why) | Self::Delete(why) => Some(why),
             Self::Retrieve(_) | Self::Identify | Self::Leave(_) => None,
@@ -149,7 +154,7 @@ pub enum Why {
     Window,
     /// It has been delivered.
     Known,
-    /// It counts as seen: it was printed, or the user says so.
+    /// It counts as seen: it was printed, or is marked by the user.
     Seen,
     /// It is larger than `max-message-size`.
     TooLarge,
@@ -281,7 +286,7 @@ fn decide_one(listed: &Listed<'_>, maildrop: &Maildrop, ledger: &Ledger, policy:
             Decision::Leave(Why::Elsewhere)
         }
         // One message of this unique-id failed, and one was delivered: only its octets show which of them is listed.
-        EntryState::Open if entry.copies > 0 => unless(too_large, Decision::Compare(Why::Duplicate)),
+        EntryState::Open if entry.deliveries > 0 => unless(too_large, Decision::Compare(Why::Duplicate)),
         // It may have been delivered under the unique-id that it had meanwhile.
         EntryState::Open if ledger.is_renumbering() && !policy.window => Decision::Compare(Why::Renumbered),
         EntryState::Open => unless(too_large, Decision::Retrieve(Why::Again)),
@@ -291,7 +296,7 @@ fn decide_one(listed: &Listed<'_>, maildrop: &Maildrop, ledger: &Ledger, policy:
         _ if entry.unidentified => Decision::Identify,
         // No comparison can succeed.
         _ if entry.varies => Decision::Leave(Why::Known),
-        _ if listed_times > u32::from(entry.copies) => Decision::Compare(Why::Duplicate),
+        _ if listed_times > u32::from(entry.deliveries) => Decision::Compare(Why::Duplicate),
         _ if entry.doubtful => Decision::Compare(Why::Doubtful),
         _ if listed_times == 1 && size_changed(&entry, listed.octets, policy.utf8) => {
             Decision::Compare(Why::SizeChanged)
@@ -347,12 +352,12 @@ pub fn has_changed_size(maildrop: &Maildrop, ledger: &Ledger, utf8: bool) -> boo
 
 /// In the other mode of RFC 6856 some servers send, and count, other octets.
 fn size_changed(entry: &Entry, octets: Option<Octets>, utf8: bool) -> bool {
-    entry.utf8 == utf8 && entry.listed.zip(octets).is_some_and(|(then, now)| then != now)
+    entry.utf8 == utf8 && entry.listed_size.zip(octets).is_some_and(|(then, now)| then != now)
 }
 
 fn goes_now(entry: &Entry, policy: &Policy) -> bool {
     matches!(entry.state, EntryState::Delivered | EntryState::Recorded)
-        && at_once(policy, entry.listed).is_some()
+        && at_once(policy, entry.listed_size).is_some()
 }
 
 /// `max-messages` and `max-bytes` count what is delivered, in the order of the listing: what is new first, then what failed
@@ -395,7 +400,7 @@ impl Allowance {
         Self { max_messages: policy.max_messages, max_bytes: policy.max_bytes, messages, octets }
     }
 
-    /// So much was delivered already.
+    /// This was delivered already.
     pub fn delivered(&mut self, messages: u64, octets: Octets) {
         self.messages = self.messages.saturating_add(messages);
         self.octets = self.octets.plus(octets);
@@ -461,7 +466,7 @@ pub fn retire(
     if !policy.deletes() {
         return Vec::new();
     }
-    let mut candidates: Vec<Candidate> = maildrop
+    let mut candidates: Vec<Retirable> = maildrop
         .iter()
         .filter_map(|listed| {
             let Who::Known(id) = listed.who else { return None };
@@ -469,10 +474,10 @@ pub fn retire(
             let delivered = matches!(entry.state, EntryState::Delivered | EntryState::Recorded);
             // A comparison may need the whole message, which is not to be retrieved.
             let comparable = !is_too_large(listed.octets, policy) || maildrop.times_listed(id) == 1;
-            (delivered && entry.failures == 0 && comparable && !uncertain(id)).then_some(Candidate {
+            (delivered && entry.failures == 0 && comparable && !uncertain(id)).then_some(Retirable {
                 number: listed.number,
                 id,
-                octets: listed.octets.or(entry.listed),
+                octets: listed.octets.or(entry.listed_size),
                 delivered: entry.delivered,
                 order: entry.order,
                 why: None,
@@ -491,7 +496,7 @@ pub fn retire(
         .collect()
 }
 
-struct Candidate {
+struct Retirable {
     number: MessageNumber,
     id: EntryId,
     octets: Option<Octets>,
@@ -500,7 +505,7 @@ struct Candidate {
     why: Option<Why>,
 }
 
-fn apply(limits: &Limits, candidates: &mut [Candidate], policy: &Policy) {
+fn apply(limits: &Limits, candidates: &mut [Retirable], policy: &Policy) {
     // Newest first: by time of delivery, then by the order of first listing.
     candidates.sort_unstable_by_key(|c| Reverse((c.delivered, c.order)));
     let mut kept = Octets(0);

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::message::{Digest, Digests, Headline};
 use crate::place::{NotedPlace, Place};
+use crate::text;
 use crate::types::{MessageNumber, Octets, Time, UniqueIdBuf};
 
 /// The bytes of this piece are whole and durable where they wait for publication.
@@ -32,7 +33,7 @@ pub struct Noted(Piece);
 pub struct Published(Piece);
 
 impl Staged {
-    /// Said by a destination, after its syncs.
+    /// Made by a destination, after its syncs.
     pub(crate) fn attest(piece: Piece) -> Self {
         Self(piece)
     }
@@ -48,7 +49,7 @@ impl Staged {
 }
 
 impl Noted {
-    /// Said by the ledger, after its sync.
+    /// Made by the ledger, after its sync.
     pub(crate) fn attest(staged: Staged) -> Self {
         Self(staged.0)
     }
@@ -60,7 +61,7 @@ impl Noted {
 }
 
 impl Published {
-    /// Said by a destination.
+    /// Made by a destination.
     pub(crate) fn attest(noted: Noted) -> Self {
         Self(noted.0)
     }
@@ -81,7 +82,7 @@ pub struct Delivered {
 }
 
 impl Delivered {
-    /// Said by the ledger.
+    /// Made by the ledger.
     pub(crate) fn attest(number: MessageNumber, entry: EntryId) -> Self {
         Self { number, entry }
     }
@@ -110,7 +111,7 @@ pub struct Recognised {
 }
 
 impl Recognised {
-    /// Said where the end of an answer is confirmed.  `entry`: the one that the message was known by before it was
+    /// Made where the end of an answer is confirmed.  `entry`: the one that the message was known by before it was
     /// retrieved or compared; none if it was new.
     pub(crate) fn attest(session: SessionId, number: MessageNumber, entry: Option<EntryId>) -> Self {
         Self { session, number, entry }
@@ -142,7 +143,7 @@ pub struct Dismissed {
 }
 
 impl Dismissed {
-    /// Said where the user has been asked.
+    /// Made where the user has been asked.
     pub(crate) fn attest(session: SessionId, number: MessageNumber) -> Self {
         Self { session, number }
     }
@@ -192,6 +193,15 @@ pub struct DestinationName {
     pub address: Vec<u8>,
 }
 
+impl DestinationName {
+    /// Its path or command, fit to print.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let words: Vec<String> = self.address.split(|octet| *octet == 0).map(text::printable).collect();
+        words.join(" ")
+    }
+}
+
 /// The kinds of destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DestinationKind {
@@ -231,12 +241,12 @@ pub struct Arrival {
     /// How the ledger knows it.
     pub key: Key,
     /// Its size as listed, if `LIST` was asked.
-    pub listed: Option<Octets>,
+    pub listed_size: Option<Octets>,
     /// Octets received, line ends counted as LF.
     pub octets: u64,
     /// Its digests as received.
     pub digests: Digests,
-    /// What its header tells people, as it came.
+    /// What its header holds for the reader, as it came.
     pub headline: Headline,
     /// Envelope sender: empty for `<>` or unknown.
     pub sender: String,
@@ -260,8 +270,8 @@ impl ArrivalId {
     /// One that no arrival has had yet.
     #[must_use]
     pub fn next() -> Self {
-        static LAST: AtomicU64 = AtomicU64::new(0);
-        Self(LAST.fetch_add(1, Ordering::Relaxed))
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 }
 

@@ -56,7 +56,7 @@ pub fn readable(text: &str) -> String {
 /// Whether `octets` can stand on one line of the protocol: they hold no CR, LF or NUL.  With one of these a user name or a
 /// password would end its command early, and what follows would be read as a command of its own.
 #[must_use]
-pub fn one_line(octets: &[u8]) -> bool {
+pub fn is_one_line(octets: &[u8]) -> bool {
     !octets.iter().any(|octet| matches!(octet, b'\r' | b'\n' | 0))
 }
 
@@ -242,7 +242,7 @@ pub fn fuzz_printable(octets: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{field, from_field, in_home, one_line, part, printable, readable, shortened, size};
+    use super::{field, from_field, in_home, is_one_line, part, printable, readable, shortened, size};
 
     #[test]
     fn a_part_has_the_unit_of_the_whole() {
@@ -261,10 +261,10 @@ mod tests {
     #[test]
     fn a_line_end_or_nul_does_not_fit_on_one_line() {
         for text in ["", " ", "a b", "\u{85}\u{2028}", "\t\u{b}\u{c}\u{1b}"] {
-            assert!(one_line(text.as_bytes()), "{text:?}");
+            assert!(is_one_line(text.as_bytes()), "{text:?}");
         }
         for text in ["\n", "a\r", "a\r\nDELE 1", "\0a"] {
-            assert!(!one_line(text.as_bytes()), "{text:?}");
+            assert!(!is_one_line(text.as_bytes()), "{text:?}");
         }
     }
 

@@ -50,7 +50,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     ("ledger", &["account", "clock", "durable", "message", "place", "proof", "signals"]),
     ("delivery", &["access", "account", "clock", "durable", "message", "place", "proof", "signals"]),
     // Decides, and does nothing.
-    ("plan", &["account", "ledger", "proof"]),
+    ("plan", &["account", "ledger", "message", "proof"]),
     ("report", &[]),
     // Ties them together.
     (

@@ -14,7 +14,8 @@ use clap::Arg;
 use clap_complete::Shell;
 use popfetch::cli::args::command;
 use popfetch::config::settings::{
-    ACCOUNT_KEYS, DESTINATION_KEYS, Key, OAUTH_KEYS, PROVIDER_KEYS, Preset, RETENTION_KEYS, SHARED_KEYS,
+    ACCOUNT_KEYS, DESTINATION_KEYS, OAUTH_KEYS, PROVIDER_KEYS, Preset, RETENTION_KEYS, SHARED_KEYS,
+    SettingKey,
 };
 use popfetch::exit::ExitCode;
 use serde_json::Value;
@@ -234,7 +235,7 @@ fn part(value: &Value) -> Option<&str> {
     objects.next()
 }
 
-fn keys(keys: &[Key]) -> String {
+fn keys(keys: &[SettingKey]) -> String {
     keys.iter().fold(String::new(), |mut text, key| {
         let values: Vec<String> = key.values.split('|').map(value).collect();
         // Many words would make the line too long.

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use popfetch::problem::Problem as _;
 use popfetch::protocol::command::Command;
 use popfetch::protocol::error::Error;
-use popfetch::protocol::session::{Event, Reply, Session};
+use popfetch::protocol::session::{Reply, ServerEvent, Session};
 use popfetch::secret::Secret;
 use popfetch::types::MessageNumber;
 
@@ -173,20 +173,20 @@ impl Player {
             format!("{indicator} {code}{}", shown(reply.text)).trim_end().to_owned()
         };
         let event = match self.session.event() {
-            Event::Greeting(reply) => format!("greeting {}", said(reply)),
-            Event::Reply { to, reply } => format!("{to} {}", said(reply)),
-            Event::Challenge(challenge) => {
+            ServerEvent::Greeting(reply) => format!("greeting {}", said(reply)),
+            ServerEvent::Reply { to, reply } => format!("{to} {}", said(reply)),
+            ServerEvent::Challenge(challenge) => {
                 self.challenged = true;
                 format!("challenge {}", shown(challenge)).trim_end().to_owned()
             }
-            Event::Line { to, line } => {
+            ServerEvent::Line { to, line } => {
                 // A blank at the end of a line of the transcript would be hard to see.
                 let line = shown(line);
                 let (line, blank) =
                     line.strip_suffix(' ').map_or((line.as_str(), ""), |line| (line, "\\x20"));
                 format!("{to} line {line}{blank}")
             }
-            Event::Text { number, text } => {
+            ServerEvent::Text { number, text } => {
                 let head = format!("text {number} ");
                 let text = shown(text);
                 if let Some(last) = self.events.last_mut().filter(|last| last.starts_with(&head)) {
@@ -195,8 +195,8 @@ impl Player {
                 }
                 head + &text
             }
-            Event::End { to, octets } => format!("{to} end {octets}"),
-            Event::Farewell(reply) => format!("farewell {}", said(reply)),
+            ServerEvent::End { to, octets } => format!("{to} end {octets}"),
+            ServerEvent::Farewell(reply) => format!("farewell {}", said(reply)),
         };
         self.events.push(event);
     }

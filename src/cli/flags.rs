@@ -8,11 +8,11 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use crate::config::Flags;
-use crate::config::settings::{self, Flag, Heading, Key, Preset};
+use crate::config::settings::{self, Flag, HelpSection, Preset, SettingKey};
 
 impl Args for Flags {
     fn augment_args(command: Command) -> Command {
-        Heading::ALL.iter().fold(command, |command, heading| {
+        HelpSection::ALL.iter().fold(command, |command, heading| {
             command.next_help_heading(heading.title()).args(settings::flags().filter_map(|key| {
                 key.flag.filter(|flag| flag.heading == *heading).map(|flag| argument(key, flag))
             }))
@@ -36,7 +36,7 @@ impl FromArgMatches for Flags {
     }
 }
 
-fn argument(key: &'static Key, flag: Flag) -> Arg {
+fn argument(key: &'static SettingKey, flag: Flag) -> Arg {
     let help = match key.default {
         Preset::Value(value) if key.values != "true|false" => format!("{} [default: {value}]", flag.help),
         Preset::Value(_) | Preset::Depends(_) | Preset::None => flag.help.to_owned(),
@@ -81,7 +81,7 @@ fn words(values: &'static str) -> Option<impl Iterator<Item = &'static str>> {
 
 /// Reads the value of a setting's flag as the configuration reads it.
 #[derive(Clone, Copy)]
-struct SettingParser(&'static Key);
+struct SettingParser(&'static SettingKey);
 
 impl TypedValueParser for SettingParser {
     type Value = Flags;

@@ -15,7 +15,7 @@ use crate::{access, clock, durable, text};
 
 /// A file, and where it goes.
 #[derive(Debug)]
-pub(super) struct Piece {
+pub(super) struct InstalledFile {
     /// Where it goes.
     pub(super) path: PathBuf,
     /// What it holds.
@@ -26,13 +26,13 @@ pub(super) struct Piece {
 
 /// Why a file was not put in its place.
 #[derive(Debug)]
-enum Refusal {
+enum NotInstalled {
     NotOurs,
     Link,
     System(io::Error),
 }
 
-impl From<io::Error> for Refusal {
+impl From<io::Error> for NotInstalled {
     fn from(error: io::Error) -> Self {
         Self::System(error)
     }
@@ -57,7 +57,7 @@ pub(super) fn no_home(cli: &Cli) -> ExitCode {
 
 /// Puts the files in their places, and prints where.  What can't be put there is reported, and does not stop the others:
 /// then the exit code is that of the last.
-pub(super) fn install(pieces: &[Piece], cli: &Cli) -> ExitCode {
+pub(super) fn install(pieces: &[InstalledFile], cli: &Cli) -> ExitCode {
     let mut code = ExitCode::Done;
     for piece in pieces {
         let path = text::path(&piece.path);
@@ -67,15 +67,15 @@ pub(super) fn install(pieces: &[Piece], cli: &Cli) -> ExitCode {
             Err(refusal) => {
                 code = ExitCode::CannotCreate;
                 match refusal {
-                    Refusal::NotOurs => cli.printer.complain(
+                    NotInstalled::NotOurs => cli.printer.complain(
                         &format!("{path} is there already, and is not popfetch's"),
                         Some("move it away, and install again"),
                     ),
-                    Refusal::Link => cli.printer.complain(
+                    NotInstalled::Link => cli.printer.complain(
                         &format!("{path} is a symbolic link"),
                         Some("remove it, and install again; what it leads to is not touched"),
                     ),
-                    Refusal::System(error) => {
+                    NotInstalled::System(error) => {
                         cli.printer.complain(&format!("cannot write {path}: {error}"), None);
                     }
                 }
@@ -85,9 +85,9 @@ pub(super) fn install(pieces: &[Piece], cli: &Cli) -> ExitCode {
     code
 }
 
-impl Piece {
+impl InstalledFile {
     /// Writes the file; `false` where it is there already.
-    fn put(&self) -> Result<bool, Refusal> {
+    fn put(&self) -> Result<bool, NotInstalled> {
         if self.is_current()? {
             return Ok(false);
         }
@@ -106,22 +106,22 @@ impl Piece {
     }
 
     /// Whether this very file is there; what isn't ours is refused.
-    fn is_current(&self) -> Result<bool, Refusal> {
+    fn is_current(&self) -> Result<bool, NotInstalled> {
         match self.path.symlink_metadata() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error.into()),
-            Ok(status) if status.is_symlink() => return Err(Refusal::Link),
-            Ok(status) if !status.is_file() => return Err(Refusal::NotOurs),
+            Ok(status) if status.is_symlink() => return Err(NotInstalled::Link),
+            Ok(status) if !status.is_file() => return Err(NotInstalled::NotOurs),
             Ok(_) => {}
         }
         let (file, metadata) = access::open_regular(&self.path)?;
-        let found = access::contents(&file, &metadata, LARGEST)?.ok_or(Refusal::NotOurs)?;
+        let found = access::contents(&file, &metadata, LARGEST)?.ok_or(NotInstalled::NotOurs)?;
         let found = found.expose();
         if found == self.content.as_bytes() {
             return Ok(true);
         }
         let is_ours = found.windows(self.mark.len()).any(|part| part == self.mark.as_bytes());
-        if is_ours { Ok(false) } else { Err(Refusal::NotOurs) }
+        if is_ours { Ok(false) } else { Err(NotInstalled::NotOurs) }
     }
 }
 

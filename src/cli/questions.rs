@@ -7,7 +7,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 
 use crate::config::locate::{Environment, TERMINAL};
 use crate::exit::ExitCode;
-use crate::report::Trouble;
+use crate::report::ReportedError;
 use crate::signals::Stop;
 
 /// Octets of a line at most.
@@ -32,7 +32,7 @@ impl Questions {
     ///
     /// # Errors
     /// A signal; the end of input.
-    pub(super) fn ask(&self, question: &str) -> Result<String, Trouble> {
+    pub(super) fn ask(&self, question: &str) -> Result<String, ReportedError> {
         answer(&self.terminal, question, &mut |input| self.stop.wait_for(input))
     }
 
@@ -40,7 +40,11 @@ impl Questions {
     ///
     /// # Errors
     /// As of [`Questions::ask`]; too many answers that are none of the words.
-    pub(super) fn choose(&self, question: &str, words: &[&'static str]) -> Result<&'static str, Trouble> {
+    pub(super) fn choose(
+        &self,
+        question: &str,
+        words: &[&'static str],
+    ) -> Result<&'static str, ReportedError> {
         let (first, rest) = words.split_first().ok_or_else(no_answer)?;
         let others: String = rest.iter().map(|word| format!("/{word}")).collect();
         let question = format!("{question} [{}{others}]", first.to_uppercase());
@@ -60,7 +64,7 @@ impl Questions {
     ///
     /// # Errors
     /// As of [`Questions::ask`].
-    pub(super) fn agrees(&self, question: &str) -> Result<bool, Trouble> {
+    pub(super) fn agrees(&self, question: &str) -> Result<bool, ReportedError> {
         Ok(is_yes(&self.ask(&yes_or_no(question))?))
     }
 }
@@ -96,7 +100,7 @@ fn answer(
     mut terminal: &File,
     question: &str,
     wait: &mut dyn FnMut(BorrowedFd<'_>) -> bool,
-) -> Result<String, Trouble> {
+) -> Result<String, ReportedError> {
     // Where it can't be shown nothing will be typed.
     let _ = terminal.write_all(format!("{question} ").as_bytes());
     let mut line = Vec::new();
@@ -118,8 +122,8 @@ fn answer(
     Err(unanswered)
 }
 
-fn stopped() -> Trouble {
-    Trouble {
+fn stopped() -> ReportedError {
+    ReportedError {
         exit: ExitCode::Later,
         message: "stopped by a signal while a question was asked".to_owned(),
         hint: None,
@@ -127,8 +131,8 @@ fn stopped() -> Trouble {
     }
 }
 
-fn no_answer() -> Trouble {
-    Trouble {
+fn no_answer() -> ReportedError {
+    ReportedError {
         exit: ExitCode::Usage,
         message: "a question was not answered".to_owned(),
         hint: Some("every answer can be a flag: popfetch help init".to_owned()),

@@ -20,10 +20,10 @@ use crate::connection::Connectors;
 use crate::delivery;
 use crate::exit::ExitCode;
 use crate::report::json::Json;
-use crate::report::plain::{Form, Level, Plain, Printer};
+use crate::report::plain::{Level, OutputForm, Plain, Printer};
 use crate::report::progress::Progress;
 use crate::report::terminal::stderr_is_journal;
-use crate::report::{Reporter, Trouble};
+use crate::report::{ReportedError, Reporter};
 use crate::retrieval::Context;
 use crate::signals::Stop;
 
@@ -154,10 +154,10 @@ impl Cli {
     }
 
     /// Reports what kept a command from its work at this account; its exit code.
-    pub(super) fn failed(&self, account: &Account, trouble: &Trouble) -> ExitCode {
-        let what = format!("account \"{}\": {}", account.name, trouble.message);
-        self.printer.complain(&what, trouble.hint.as_deref());
-        trouble.exit
+    pub(super) fn failed(&self, account: &Account, failure: &ReportedError) -> ExitCode {
+        let what = format!("account \"{}\": {}", account.name, failure.message);
+        self.printer.complain(&what, failure.hint.as_deref());
+        failure.exit
     }
 
     /// Prints what was asked for: through the pager if it is longer than the terminal.
@@ -247,9 +247,9 @@ pub(super) fn printer(color: Color, environment: &Environment) -> Printer {
     let is_terminal = io::stderr().is_terminal();
     let journal = environment.variables.get(OsStr::new("JOURNAL_STREAM"));
     let form = match is_terminal {
-        true => Form::Terminal,
-        false if stderr_is_journal(journal.map(OsString::as_os_str)) => Form::Journal,
-        false => Form::Log,
+        true => OutputForm::Terminal,
+        false if stderr_is_journal(journal.map(OsString::as_os_str)) => OutputForm::Journal,
+        false => OutputForm::Log,
     };
     Printer::new(wants_color(color, environment, is_terminal), form)
 }

@@ -5,12 +5,12 @@ use super::error::Error;
 use super::transaction::Transaction;
 use crate::proof::Dismissed;
 use crate::protocol::command::Command;
-use crate::protocol::session::{Event, Sent};
+use crate::protocol::session::{Sent, ServerEvent};
 use crate::types::MessageNumber;
 
 /// A command that deletes nothing (RFC 1939 §5 and §7; RFC 2449 §5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Question {
+pub enum ReadCommand {
     /// How many messages there are, and their octets together.
     Stat,
     /// The sizes of all messages, or of one.
@@ -31,7 +31,7 @@ pub enum Question {
 
 /// A piece of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Piece<'a> {
+pub enum AnswerPiece<'a> {
     /// The status line: whether it's `+OK`, and what follows it.
     Status(bool, &'a [u8]),
     /// A line of a listing, without its end.
@@ -45,19 +45,19 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// A broken connection; [`Error::Farewell`] when the server ends the session instead.
-    pub fn ask(&mut self, question: Question, each: impl FnMut(Piece<'_>)) -> Result<bool, Error> {
+    pub fn ask(&mut self, question: ReadCommand, each: impl FnMut(AnswerPiece<'_>)) -> Result<bool, Error> {
         let command = match question {
-            Question::Stat => Command::Stat,
-            Question::List(number) => Command::List(number),
-            Question::Uidl(number) => Command::Uidl(number),
-            Question::Retr(number) => Command::Retr(number),
-            Question::Top(number, lines) => Command::Top(number, lines),
-            Question::Rset => Command::Rset,
-            Question::Noop => Command::Noop,
-            Question::Capa => Command::Capa,
+            ReadCommand::Stat => Command::Stat,
+            ReadCommand::List(number) => Command::List(number),
+            ReadCommand::Uidl(number) => Command::Uidl(number),
+            ReadCommand::Retr(number) => Command::Retr(number),
+            ReadCommand::Top(number, lines) => Command::Top(number, lines),
+            ReadCommand::Rset => Command::Rset,
+            ReadCommand::Noop => Command::Noop,
+            ReadCommand::Capa => Command::Capa,
         };
         let asked = command.sent();
-        self.line.send(command)?;
+        self.link.send(command)?;
         self.answer_by_hand(asked, each)
     }
 
@@ -65,30 +65,30 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// As for [`Client::ask`] and [`Client::dismiss`].
-    pub fn mark(&mut self, dismissed: &Dismissed, each: impl FnMut(Piece<'_>)) -> Result<bool, Error> {
+    pub fn mark(&mut self, dismissed: &Dismissed, each: impl FnMut(AnswerPiece<'_>)) -> Result<bool, Error> {
         let number = dismissed.number();
         if dismissed.session() != self.state.session {
             return Err(Error::NotRecognised { number });
         }
-        self.line.send(Command::Dele(number))?;
+        self.link.send(Command::Dele(number))?;
         self.answer_by_hand(Sent::Dele(number), each)
     }
 
-    fn answer_by_hand(&mut self, asked: Sent, mut each: impl FnMut(Piece<'_>)) -> Result<bool, Error> {
+    fn answer_by_hand(&mut self, asked: Sent, mut each: impl FnMut(AnswerPiece<'_>)) -> Result<bool, Error> {
         let mut ok = false;
-        while self.line.session.outstanding() > 0 {
-            self.line.event()?;
-            match self.line.session.event() {
-                Event::Reply { to, reply } if to == asked => {
+        while self.link.session.outstanding() > 0 {
+            self.link.event()?;
+            match self.link.session.event() {
+                ServerEvent::Reply { to, reply } if to == asked => {
                     ok = reply.ok;
-                    each(Piece::Status(reply.ok, reply.text));
+                    each(AnswerPiece::Status(reply.ok, reply.text));
                 }
-                Event::Line { line, .. } => each(Piece::Line(line)),
-                Event::Text { text, .. } => each(Piece::Text(text)),
-                Event::Farewell(reply) => return Err(self.line.farewell(reply.text)),
+                ServerEvent::Line { line, .. } => each(AnswerPiece::Line(line)),
+                ServerEvent::Text { text, .. } => each(AnswerPiece::Text(text)),
+                ServerEvent::Farewell(reply) => return Err(self.link.farewell(reply.text)),
                 // The answer to a NOOP that has kept the session alive.
-                Event::Reply { .. } => {}
-                Event::End { .. } | Event::Greeting(_) | Event::Challenge(_) => {}
+                ServerEvent::Reply { .. } => {}
+                ServerEvent::End { .. } | ServerEvent::Greeting(_) | ServerEvent::Challenge(_) => {}
             }
         }
         Ok(ok)

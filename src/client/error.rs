@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::connection;
 use crate::exit::ExitCode;
 use crate::problem::{Problem, REPORT_BUG, TRY_AGAIN};
-use crate::protocol::auth::{self, AuthError, Method, Refusal};
+use crate::protocol::auth::{self, AuthError, Method, RefusalReason};
 use crate::protocol::response::ResponseCode;
 use crate::protocol::sasl::{SaslError, TokenFailure};
 use crate::types::MessageNumber;
@@ -105,7 +105,7 @@ pub enum Error {
         /// Why.
         source: SaslError,
     },
-    /// The login was refused; [`Refusal`] has the causes.
+    /// The login was refused; [`RefusalReason`] has the causes.
     #[error("{server} refused the login ({}): \"{text}\"{}", method.name(), token.as_ref().map(|token| format!(" ({token})")).unwrap_or_default())]
     LoginRefused {
         /// The server, as `HOST:PORT`.
@@ -113,7 +113,7 @@ pub enum Error {
         /// How it was tried.
         method: Method,
         /// What the refusal means.
-        meaning: Refusal,
+        meaning: RefusalReason,
         /// Its words, fit to print.
         text: String,
         /// Why an OAuth server refused the token.
@@ -168,18 +168,18 @@ impl Error {
             Self::StlsRefused { .. } => {
                 "set tls = \"implicit\" (port 995) if the server has it; popfetch doesn't go on in clear"
             }
-            Self::LoginRefused { meaning: Refusal::Credentials, method, text, token, .. }
+            Self::LoginRefused { meaning: RefusalReason::Credentials, method, text, token, .. }
                 if method.sends_token() =>
             {
                 auth::remedy_for_token(text.as_bytes(), token.as_ref())
             }
-            Self::LoginRefused { meaning: Refusal::Credentials, method, text, .. } => {
+            Self::LoginRefused { meaning: RefusalReason::Credentials, method, text, .. } => {
                 auth::remedy(text.as_bytes()).unwrap_or_else(|| method.hint_when_refused())
             }
-            Self::LoginRefused { meaning: Refusal::NeedsUtf8, .. } => {
+            Self::LoginRefused { meaning: RefusalReason::NeedsUtf8, .. } => {
                 "set utf8 = \"auto\" if it is off; else ask the provider"
             }
-            Self::LoginRefused { meaning: Refusal::SysPerm, text, .. } => {
+            Self::LoginRefused { meaning: RefusalReason::SysPerm, text, .. } => {
                 auth::remedy(text.as_bytes()).unwrap_or(ASK_PROVIDER)
             }
             Self::GreetingRefused { code: Some(ResponseCode::SysPerm), .. } => ASK_PROVIDER,
@@ -202,7 +202,7 @@ impl Error {
     pub fn refuses_credentials(&self) -> bool {
         matches!(
             self,
-            Self::LoginRefused { meaning: Refusal::Credentials, .. }
+            Self::LoginRefused { meaning: RefusalReason::Credentials, .. }
                 | Self::Sasl { source: SaslError::Refused(_), .. }
         )
     }
@@ -270,11 +270,12 @@ impl Error {
     /// What a farewell is where it isn't believed: something else that came unasked.
     #[must_use]
     pub fn doubted(self) -> Self {
-        use crate::protocol::error::{Error, Words};
+        use crate::protocol::error::{Error, ServerWords};
         match self {
-            Self::Farewell { server, text } => {
-                Self::Protocol { server, source: Error::Unsolicited { came: Words::new(text.as_bytes()) } }
-            }
+            Self::Farewell { server, text } => Self::Protocol {
+                server,
+                source: Error::Unsolicited { came: ServerWords::new(text.as_bytes()) },
+            },
             Self::Protocol { server, source: Error::Farewell { said } } => {
                 Self::Protocol { server, source: Error::Unsolicited { came: said } }
             }

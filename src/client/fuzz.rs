@@ -4,11 +4,11 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener};
 use std::time::Duration;
 
-use super::{Call, Client, Flight, Login, Next, Pipelining};
+use super::{Call, Client, Login, Next, PrefetchFlight, Sending};
 use crate::account::{Auth, Tls, Trust, Way};
 use crate::connection::Connectors;
 use crate::protocol::sasl::Credentials;
-use crate::protocol::session::{Event, Sent};
+use crate::protocol::session::{Sent, ServerEvent};
 use crate::secret::Secret;
 use crate::signals::Stop;
 use crate::types::MessageNumber;
@@ -99,10 +99,10 @@ fn session(port: u16) -> Option<usize> {
         strongest_ever: None,
         pipelining: true,
         prefetch: None,
-        flight: Flight::Two,
+        flight: PrefetchFlight::Two,
     };
     let mut client = Client::open(&call).ok()?.login(&login).ok()?;
-    client.set_pipelining(Pipelining::On);
+    client.set_pipelining(Sending::On);
     let _ = client.unique_ids::<(), super::Error>(|_| None, |_, _, _| Ok(())).ok()?;
     let _ = client.sizes(|_, _| {}).ok()?;
     let numbers: Vec<MessageNumber> = (1..=MESSAGES).filter_map(MessageNumber::new).collect();
@@ -117,14 +117,14 @@ fn session(port: u16) -> Option<usize> {
             Next::Woken | Next::Quiet | Next::Stopped => return None,
         }
         match client.event() {
-            Event::Text { number, text } => {
+            ServerEvent::Text { number, text } => {
                 assert!(numbers.contains(&number) && !text.is_empty() && !ended.contains(&number));
             }
-            Event::End { to: Sent::Retr(number), .. } => {
+            ServerEvent::End { to: Sent::Retr(number), .. } => {
                 assert!(numbers.contains(&number) && !ended.contains(&number));
                 ended.push(number);
             }
-            Event::Farewell(reply) => {
+            ServerEvent::Farewell(reply) => {
                 let _ = client.farewell(reply.text).to_string();
                 return None;
             }

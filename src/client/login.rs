@@ -8,19 +8,19 @@
 
 use super::Client;
 use super::error::Error;
-use super::line::{Answer, Line};
+use super::link::{Answer, Link};
 use super::open::Authorization;
 use super::prefetch::Prefetch;
 use super::server_facts::{LoginFacts, ServerFacts, capabilities, read_capabilities};
-use super::transaction::{Pipelining, Transaction, next_session};
+use super::transaction::{Sending, Transaction, next_session};
 use crate::account::Auth;
 use crate::clock;
 use crate::protocol::auth::{self, ApopChallenge, AuthError, Circumstances, LoginOffer, Method};
 use crate::protocol::capability::Capabilities;
 use crate::protocol::command::Command;
 use crate::protocol::response::ResponseCode;
-use crate::protocol::sasl::{self, Binding, Credentials, Exchange, Mechanism, Nonce, Text, TokenFailure};
-use crate::protocol::session::{Event, Sent};
+use crate::protocol::sasl::{self, Binding, Credentials, Exchange, Mechanism, Nonce, SaslText, TokenFailure};
+use crate::protocol::session::{Sent, ServerEvent};
 use crate::secret::Secret;
 use crate::types::Channel;
 
@@ -38,12 +38,12 @@ pub struct Login<'a> {
     /// What is asked together with the login, where commands are pipelined; else nothing is.
     pub prefetch: Option<Prefetch>,
     /// How it goes out.
-    pub flight: Flight,
+    pub flight: PrefetchFlight,
 }
 
 /// How a [`Prefetch`] is sent to a server that pipelines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flight {
+pub enum PrefetchFlight {
     /// In one flight with USER and PASS.
     One,
     /// The same, but the server has yet to show that it reads on after PASS: if nothing comes soon after the login was
@@ -61,33 +61,33 @@ impl Client<Authorization> {
     /// When there is none, or the server refuses: no second attempt is made once anything that depends on the secret has
     /// been sent.
     pub fn login(self, login: &Login<'_>) -> Result<Client<Transaction>, Error> {
-        let Self { mut line, facts, state: Authorization { apop, utf8 } } = self;
-        let binding = line.connection.end_point_binding().map(<[u8]>::to_vec);
+        let Self { mut link, facts, state: Authorization { apop, utf8 } } = self;
+        let binding = link.connection.end_point_binding().map(<[u8]>::to_vec);
         let offer = facts.capabilities.as_ref().map(|capabilities| offered(capabilities, login));
         let pipelining = offer.as_ref().is_some_and(|offer| offer.pipelining);
         let prefetch = login.prefetch.filter(|_| pipelining);
-        let mut attempts = Attempts {
+        let mut attempts = LoginAttempt {
             circumstances: Circumstances {
                 wanted: login.auth,
-                channel: line.connection.channel(),
+                channel: link.connection.channel(),
                 offer,
                 apop: apop.is_some(),
                 can_bind: binding.is_some(),
                 credentials: login.credentials,
                 strongest_ever: login.strongest_ever,
             },
-            line: &mut line,
+            link: &mut link,
             facts: &facts,
             login,
             apop: apop.as_ref(),
             binding: binding.as_deref(),
             pipelining,
-            prefetch: prefetch.filter(|_| login.flight != Flight::Two),
+            prefetch: prefetch.filter(|_| login.flight != PrefetchFlight::Two),
             utf8: Utf8Answer::NotSent,
         };
         let method = attempts.run(utf8)?;
         let utf8 = attempts.utf8 == Utf8Answer::Accepted;
-        accepted(line, facts, login, prefetch, method, utf8)
+        accepted(link, facts, login, prefetch, method, utf8)
     }
 }
 
@@ -103,44 +103,44 @@ fn offered<'a>(capabilities: &'a Capabilities, login: &Login<'_>) -> LoginOffer<
 
 /// The login was accepted: sends and takes what belongs to it.
 fn accepted(
-    mut line: Line,
+    mut link: Link,
     facts: ServerFacts,
     login: &Login<'_>,
     prefetch: Option<Prefetch>,
     method: Method,
     utf8: bool,
 ) -> Result<Client<Transaction>, Error> {
-    let one_flight = method == Method::UserPass && login.flight != Flight::Two;
+    let one_flight = method == Method::UserPass && login.flight != PrefetchFlight::Two;
     if let (Some(prefetch), false) = (prefetch, one_flight) {
-        prefetch.send(&mut line)?;
+        prefetch.send(&mut link)?;
     }
     let capabilities = match prefetch {
         Some(Prefetch::Listing { .. }) if one_flight => {
-            if login.flight == Flight::Unproven {
-                line.be_brief();
+            if login.flight == PrefetchFlight::Unproven {
+                link.be_brief();
             }
-            read_capabilities(&mut line).map_err(cut_flight)?
+            read_capabilities(&mut link).map_err(cut_flight)?
         }
-        Some(Prefetch::Listing { .. }) => read_capabilities(&mut line)?,
+        Some(Prefetch::Listing { .. }) => read_capabilities(&mut link)?,
         Some(Prefetch::QuickPoll { .. }) => None,
-        None if facts.capabilities.is_some() => capabilities(&mut line)?,
+        None if facts.capabilities.is_some() => capabilities(&mut link)?,
         None => None,
     };
     let facts_of_login = LoginFacts {
         method,
-        trustworthy: line.connection.channel() != Channel::Clear,
+        trustworthy: link.connection.channel() != Channel::Clear,
         utf8,
         utf8_offered: facts.capabilities.as_ref().is_some_and(Capabilities::utf8),
         one_flight: one_flight && matches!(prefetch, Some(Prefetch::Listing { .. })),
     };
     let state = Transaction {
         capabilities,
-        pipelining: Pipelining::Off,
+        pipelining: Sending::Off,
         facts: facts_of_login,
         prefetched: prefetch,
         session: next_session(),
     };
-    Ok(Client { line, facts, state })
+    Ok(Client { link, facts, state })
 }
 
 /// What it means that nothing came after the login was accepted.
@@ -183,8 +183,8 @@ struct PreparedLogin {
 }
 
 /// One login's attempts.
-struct Attempts<'a> {
-    line: &'a mut Line,
+struct LoginAttempt<'a> {
+    link: &'a mut Link,
     facts: &'a ServerFacts,
     login: &'a Login<'a>,
     circumstances: Circumstances<'a>,
@@ -198,7 +198,7 @@ struct Attempts<'a> {
     utf8: Utf8Answer,
 }
 
-impl Attempts<'_> {
+impl LoginAttempt<'_> {
     /// Tries one method after the other: the one that was accepted.
     fn run(&mut self, wants_utf8: bool) -> Result<Method, Error> {
         let methods = auth::methods(&self.circumstances).map_err(|source| self.no_method(source))?;
@@ -235,7 +235,7 @@ impl Attempts<'_> {
     }
 
     fn no_method(&self, source: AuthError) -> Error {
-        Error::NoMethod { server: self.line.server.clone(), source }
+        Error::NoMethod { server: self.link.server.clone(), source }
     }
 
     /// The error for a refusal.
@@ -244,14 +244,14 @@ impl Attempts<'_> {
         let auth_resp_code = self.facts.capabilities.as_ref().is_some_and(Capabilities::auth_resp_code);
         let meaning = auth::refusal(answer.code, &answer.text, auth_resp_code);
         Error::LoginRefused {
-            server: self.line.server.clone(),
+            server: self.link.server.clone(),
             method,
             meaning,
-            text: self.line.quote(&answer.text),
+            text: self.link.quote(&answer.text),
             token,
             secret_sent: responded,
-            locked: meaning == auth::Refusal::InUse
-                || (meaning == auth::Refusal::Busy && auth::speaks_of_a_lock(&answer.text)),
+            locked: meaning == auth::RefusalReason::InUse
+                || (meaning == auth::RefusalReason::Busy && auth::speaks_of_a_lock(&answer.text)),
         }
     }
 
@@ -261,14 +261,14 @@ impl Attempts<'_> {
         if self.facts.asked || !matches!(method, Method::Sasl(_)) {
             return None;
         }
-        let fresh = capabilities(self.line).ok().flatten();
+        let fresh = capabilities(self.link).ok().flatten();
         let offer = fresh.as_ref().map(|capabilities| offered(capabilities, self.login));
         let now = Circumstances { offer, ..self.circumstances };
         auth::methods(&now).err().map(|source| self.no_method(source))
     }
 
     fn ask_for_utf8(&mut self) -> Result<(), Error> {
-        self.line.send(Command::Utf8)?;
+        self.link.send(Command::Utf8)?;
         self.utf8 = Utf8Answer::Asked;
         // What depends on its answer, as names and passwords beyond ASCII may, doesn't follow in the same flight.
         let Credentials { user, secret, .. } = self.login.credentials;
@@ -283,7 +283,7 @@ impl Attempts<'_> {
         if self.utf8 != Utf8Answer::Asked {
             return Ok(());
         }
-        let answer = self.line.answer(Sent::Utf8).map_err(|e| match e {
+        let answer = self.link.answer(Sent::Utf8).map_err(|e| match e {
             e if e.is_closed() || matches!(e, Error::TimedOut { .. }) => Error::HungUpOnUtf8(Box::new(e)),
             e => e,
         })?;
@@ -297,9 +297,10 @@ impl Attempts<'_> {
         if !self.circumstances.offer.as_ref().is_some_and(|offer| offer.utf8_user) {
             return Ok(PreparedLogin { user: user.to_owned(), secret: secret.clone() });
         }
-        let user = sasl::prepared(Text::User, user.as_bytes()).map_err(|e| self.no_method(e.into()))?;
-        let secret = sasl::prepared(Text::Secret, secret.expose()).map_err(|e| self.no_method(e.into()))?;
-        self.line.redactor.hide(&secret);
+        let user = sasl::prepared(SaslText::User, user.as_bytes()).map_err(|e| self.no_method(e.into()))?;
+        let secret =
+            sasl::prepared(SaslText::Secret, secret.expose()).map_err(|e| self.no_method(e.into()))?;
+        self.link.redactor.hide(&secret);
         Ok(PreparedLogin { user: String::from_utf8_lossy(user.expose()).into_owned(), secret })
     }
 
@@ -307,22 +308,22 @@ impl Attempts<'_> {
     /// refusal nothing more is read.
     fn user_pass(&mut self) -> Result<Attempted, Error> {
         let PreparedLogin { user, secret } = self.prepared()?;
-        self.line.send(Command::User(user))?;
+        self.link.send(Command::User(user))?;
         if self.pipelining {
-            self.line.send(Command::Pass(secret.clone()))?;
+            self.link.send(Command::Pass(secret.clone()))?;
             if let Some(prefetch) = self.prefetch {
-                prefetch.send(self.line)?;
+                prefetch.send(self.link)?;
             }
         }
         self.settle_utf8()?;
-        let user = self.line.answer(Sent::User)?;
+        let user = self.link.answer(Sent::User)?;
         if !self.pipelining {
             if !user.ok {
                 return Ok(Attempted::refused(user, false));
             }
-            self.line.send(Command::Pass(secret))?;
+            self.link.send(Command::Pass(secret))?;
         }
-        match self.line.answer(Sent::Pass) {
+        match self.link.answer(Sent::Pass) {
             // What was read is the outcome, though the server closed the connection before it answered the rest.
             Err(e) if !user.ok && e.ended() => Ok(Attempted::refused(user, true)),
             Err(e) => Err(e),
@@ -336,26 +337,26 @@ impl Attempts<'_> {
         let Some(challenge) = self.apop else { return Err(self.no_method(AuthError::NoTimestamp)) };
         let PreparedLogin { user, secret } = self.prepared()?;
         let digest = challenge.digest(&secret);
-        self.line.redactor.hide(&digest);
-        self.line.send(Command::Apop { user, digest })?;
+        self.link.redactor.hide(&digest);
+        self.link.send(Command::Apop { user, digest })?;
         self.settle_utf8()?;
-        let answer = self.line.answer(Sent::Apop)?;
+        let answer = self.link.answer(Sent::Apop)?;
         Ok(if answer.ok { Attempted::Accepted } else { Attempted::refused(answer, true) })
     }
 
     fn exchange(&mut self, mechanism: Mechanism) -> Result<Attempted, Error> {
-        let server = self.line.server.clone();
+        let server = self.link.server.clone();
         let failed = |source| Error::Sasl { server: server.clone(), mechanism: mechanism.name(), source };
         let nonce = Nonce::new(clock::random().map_err(Error::Random)?);
         let binding = self.binding.map(|octets| Binding { name: Binding::END_POINT, octets });
         let mut exchange =
             Exchange::new(mechanism, &self.login.credentials, nonce, binding).map_err(failed)?;
         let initial = exchange.initial_response(self.circumstances.announces(mechanism));
-        self.line.redactor = exchange.redactor().clone();
-        self.line.send(Command::Auth { mechanism: mechanism.name(), initial })?;
+        self.link.redactor = exchange.redactor().clone();
+        self.link.send(Command::Auth { mechanism: mechanism.name(), initial })?;
         self.settle_utf8()?;
         loop {
-            match self.line.event() {
+            match self.link.event() {
                 // It has reported what was wrong with the token, and closed the connection.
                 Err(e) if e.ended() && exchange.token_failure().is_some() => {
                     let answer = Answer { ok: false, code: Some(ResponseCode::Auth), text: Vec::new() };
@@ -363,26 +364,28 @@ impl Attempts<'_> {
                 }
                 event => event?,
             }
-            let challenge = match self.line.session.event() {
-                Event::Challenge(challenge) => challenge.to_vec(),
-                Event::Reply { reply, .. } if reply.ok => {
+            let challenge = match self.link.session.event() {
+                ServerEvent::Challenge(challenge) => challenge.to_vec(),
+                ServerEvent::Reply { reply, .. } if reply.ok => {
                     // Believed only if the mechanism has come to its end: a server must prove itself too.
                     exchange.on_ok().map_err(failed)?;
                     return Ok(Attempted::Accepted);
                 }
-                Event::Reply { reply, .. } => return Ok(Attempted::refused_in(&exchange, Answer::of(reply))),
-                Event::Farewell(reply) => return Err(self.line.farewell(reply.text)),
+                ServerEvent::Reply { reply, .. } => {
+                    return Ok(Attempted::refused_in(&exchange, Answer::of(reply)));
+                }
+                ServerEvent::Farewell(reply) => return Err(self.link.farewell(reply.text)),
                 _ => continue,
             };
             match exchange.step(&challenge) {
                 Ok(response) => {
-                    self.line.redactor = exchange.redactor().clone();
-                    self.line.send(Command::SaslResponse(response))?;
+                    self.link.redactor = exchange.redactor().clone();
+                    self.link.send(Command::SaslResponse(response))?;
                 }
                 Err(source) => {
                     // `*` has exactly one answer, whose words don't matter any more.
-                    self.line.send(Command::SaslCancel)?;
-                    let _ = self.line.answer(Sent::SaslCancel);
+                    self.link.send(Command::SaslCancel)?;
+                    let _ = self.link.answer(Sent::SaslCancel);
                     return Err(failed(source));
                 }
             }

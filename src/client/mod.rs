@@ -5,7 +5,7 @@
 //! open.rs: connect, greeting, STLS, CAPA ─► login.rs ─► transaction.rs: list, retrieve, delete, quit
 //!                                    prefetch.rs: what is asked together with the login
 //!                                    by_hand.rs: what the user types
-//! line.rs: octets between protocol and connection, deadlines, quotations
+//! link.rs: octets between protocol and connection, deadlines, quotations
 //! ```
 //!
 //! A method exists only where the protocol allows it (RFC 1939 §3): [`Client<Authorization>`] logs in and becomes a
@@ -19,7 +19,7 @@
 mod by_hand;
 mod error;
 mod fuzz;
-mod line;
+mod link;
 mod login;
 mod open;
 mod prefetch;
@@ -28,22 +28,22 @@ mod server_facts;
 mod tests;
 mod transaction;
 
-pub use by_hand::{Piece, Question};
+pub use by_hand::{AnswerPiece, ReadCommand};
 pub use error::Error;
 pub use fuzz::fuzz_client;
-pub use line::{Dialogue, Next};
-pub use login::{Flight, Login};
+pub use link::{Dialogue, Next};
+pub use login::{Login, PrefetchFlight};
 pub use open::{Authorization, Call};
 pub use prefetch::{Prefetch, QuickPoll};
 pub use server_facts::{LoginFacts, ServerFacts};
-pub use transaction::{Farewell, Listing, Pipelining, Refused, Transaction};
+pub use transaction::{Farewell, ListingAnswer, Refused, Sending, Transaction};
 
-use line::Line;
+use link::Link;
 
 /// A session in the state `S`.
 #[derive(Debug)]
 pub struct Client<S> {
-    line: Line,
+    link: Link,
     facts: ServerFacts,
     state: S,
 }
@@ -58,18 +58,18 @@ impl<S> Client<S> {
     /// What protects the line, in words: `TLS 1.3`; `None` for clear text.
     #[must_use]
     pub fn protection(&self) -> Option<&'static str> {
-        self.line.connection.protection()
+        self.link.connection.protection()
     }
 
     /// Printable text that came from the server, without this account's secret.
     #[must_use]
     pub fn redacted(&self, text: &str) -> String {
-        String::from_utf8_lossy(&self.line.redactor.redact(text.as_bytes())).into_owned()
+        String::from_utf8_lossy(&self.link.redactor.redact(text.as_bytes())).into_owned()
     }
 
     /// The server's certificate in DER, over TLS.
     #[must_use]
     pub fn certificate(&self) -> Option<&[u8]> {
-        self.line.connection.certificate()
+        self.link.connection.certificate()
     }
 }

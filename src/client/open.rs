@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Client;
 use super::error::Error;
-use super::line::{Dialogue, Line};
+use super::link::{Dialogue, Link};
 use super::server_facts::{Greeting, ServerFacts, capabilities, greeting};
 use crate::access::Owner;
 use crate::account::{Tls, Trust, Way};
@@ -96,39 +96,39 @@ impl Client<Authorization> {
     /// # Errors
     /// [`AuthError::TokenInClear`].
     pub fn check_private(&self) -> Result<(), Error> {
-        if self.line.connection.channel() != Channel::Clear {
+        if self.link.connection.channel() != Channel::Clear {
             return Ok(());
         }
-        Err(Error::NoMethod { server: self.line.server.clone(), source: AuthError::TokenInClear })
+        Err(Error::NoMethod { server: self.link.server.clone(), source: AuthError::TokenInClear })
     }
 
     /// Ends a session that was only to look: sends `QUIT`, and doesn't wait for the answer.
     pub fn leave(mut self) {
-        if self.line.send(Command::Quit).is_ok() {
-            self.line.flush_without_waiting();
+        if self.link.send(Command::Quit).is_ok() {
+            self.link.flush_without_waiting();
         }
-        self.line.close();
+        self.link.close();
     }
 
     fn open_once(call: &Call<'_>, ask: bool, without: &[SocketAddr]) -> Result<Self, Error> {
         let target = target(call, call.tls, call.trust, without);
-        let mut line = dial(call, &target)?;
-        let Greeting { text, mut apop } = greeted(&mut line, call)?;
+        let mut link = dial(call, &target)?;
+        let Greeting { text, mut apop } = greeted(&mut link, call)?;
         if call.tls == Tls::StartTls {
-            line = start_tls(line, &target, call)?;
+            link = start_tls(link, &target, call)?;
             // The greeting came in clear: its timestamp is void.
             apop = None;
         }
-        let remembered = call.remembered.filter(|remembered| ask && is_enough(remembered, &line, call));
+        let remembered = call.remembered.filter(|remembered| ask && is_enough(remembered, &link, call));
         let asked = remembered.is_none();
         let capabilities = match remembered {
             Some(remembered) => Some(remembered.clone()),
-            None if ask => offered(&mut line, call)?,
+            None if ask => offered(&mut link, call)?,
             None => None,
         };
         let utf8 = asked && call.utf8 && capabilities.as_ref().is_some_and(Capabilities::utf8);
         let facts = ServerFacts { greeting: text, capabilities, asked };
-        Ok(Self { line, facts, state: Authorization { apop, utf8 } })
+        Ok(Self { link, facts, state: Authorization { apop, utf8 } })
     }
 }
 
@@ -137,7 +137,7 @@ fn target<'a>(call: &Call<'a>, tls: Tls, trust: &'a Trust, without: &'a [SocketA
     Target { host, port, way: call.way, owner: call.owner, tls, trust, timeout: call.timeout, without }
 }
 
-fn dial(call: &Call<'_>, target: &Target<'_>) -> Result<Line, Error> {
+fn dial(call: &Call<'_>, target: &Target<'_>) -> Result<Link, Error> {
     let mut redactor = Redactor::new(call.credentials.secret);
     if let Some(password) = call.way.secret() {
         redactor.also(password);
@@ -145,18 +145,18 @@ fn dial(call: &Call<'_>, target: &Target<'_>) -> Result<Line, Error> {
     let connection = Connection::open(target, call.connectors, call.stop)
         .map_err(|e| e.redacted(|words| redactor.redact(words).into_owned()))?;
     let server = connection.server().to_owned();
-    Ok(Line::new(connection, server, call.timeout, redactor, call.dialogue.clone()))
+    Ok(Link::new(connection, server, call.timeout, redactor, call.dialogue.clone()))
 }
 
 /// The greeting; where none comes, why that may be.
-fn greeted(line: &mut Line, call: &Call<'_>) -> Result<Greeting, Error> {
-    match greeting(line) {
-        Err(e) if e.is_closed() => match line.connection.peer() {
+fn greeted(link: &mut Link, call: &Call<'_>) -> Result<Greeting, Error> {
+    match greeting(link) {
+        Err(e) if e.is_closed() => match link.connection.peer() {
             Some(peer) => Err(Error::HungUpBeforeGreeting { peer, source: Box::new(e) }),
             None => Err(e),
         },
         Err(Error::TimedOut { server, .. })
-            if call.tls != Tls::Implicit && answers_to_tls(line.connection.peer(), call) =>
+            if call.tls != Tls::Implicit && answers_to_tls(link.connection.peer(), call) =>
         {
             Err(Error::SilentButTls { server })
         }
@@ -165,12 +165,12 @@ fn greeted(line: &mut Line, call: &Call<'_>) -> Result<Greeting, Error> {
 }
 
 /// Whether what is remembered of a server's offer saves asking.
-fn is_enough(remembered: &Capabilities, line: &Line, call: &Call<'_>) -> bool {
-    line.connection.channel() != Channel::Clear && !(call.utf8 && remembered.utf8())
+fn is_enough(remembered: &Capabilities, link: &Link, call: &Call<'_>) -> bool {
+    link.connection.channel() != Channel::Clear && !(call.utf8 && remembered.utf8())
 }
 
-fn offered(line: &mut Line, call: &Call<'_>) -> Result<Option<Capabilities>, Error> {
-    match capabilities(line) {
+fn offered(link: &mut Link, call: &Call<'_>) -> Result<Option<Capabilities>, Error> {
+    match capabilities(link) {
         Err(e) if e.is_closed() && call.tls != Tls::StartTls => Err(Error::HungUpOnCapa(Box::new(e))),
         offered => offered,
     }
@@ -185,18 +185,18 @@ fn answers_to_tls(peer: Option<SocketAddr>, call: &Call<'_>) -> bool {
 }
 
 /// `STLS`, required: sent whatever CAPA lists: an attacker on the way could take it off the list.
-fn start_tls(mut line: Line, target: &Target<'_>, call: &Call<'_>) -> Result<Line, Error> {
-    line.send(Command::Stls)?;
-    let answer = line.answer(Sent::Stls)?;
+fn start_tls(mut link: Link, target: &Target<'_>, call: &Call<'_>) -> Result<Link, Error> {
+    link.send(Command::Stls)?;
+    let answer = link.answer(Sent::Stls)?;
     if !answer.ok {
-        return Err(Error::StlsRefused { server: line.server.clone(), text: line.quote(&answer.text) });
+        return Err(Error::StlsRefused { server: link.server.clone(), text: link.quote(&answer.text) });
     }
-    line.session.starttls_done().map_err(|e| line.protocol(e))?;
-    let Line { connection, server, session, redactor, .. } = line;
+    link.session.starttls_done().map_err(|e| link.protocol(e))?;
+    let Link { connection, server, session, redactor, .. } = link;
     let connection = connection
         .starttls(target, call.connectors)
         .map_err(|e| e.redacted(|words| redactor.redact(words).into_owned()))?;
-    let mut secured = Line::new(connection, server, call.timeout, redactor, call.dialogue.clone());
+    let mut secured = Link::new(connection, server, call.timeout, redactor, call.dialogue.clone());
     secured.session = session;
     Ok(secured)
 }

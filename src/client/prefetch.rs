@@ -4,7 +4,7 @@
 //! The answers come in the order of the commands, so each is taken by the call that would otherwise have sent it.
 
 use super::error::Error;
-use super::line::Line;
+use super::link::Link;
 use super::server_facts::read_capabilities;
 use super::{Client, Transaction};
 use crate::protocol::command::Command;
@@ -46,26 +46,26 @@ pub struct QuickPoll {
 }
 
 impl Prefetch {
-    pub(super) fn send(self, line: &mut Line) -> Result<(), Error> {
+    pub(super) fn send(self, link: &mut Link) -> Result<(), Error> {
         match self {
             Self::Listing { drop_listing, headers, sizes } => {
-                line.send(Command::Capa)?;
+                link.send(Command::Capa)?;
                 if drop_listing {
-                    line.send(Command::Stat)?;
+                    link.send(Command::Stat)?;
                 }
                 for number in headers.into_iter().flatten() {
-                    line.send(Command::Top(number, 0))?;
+                    link.send(Command::Top(number, 0))?;
                 }
-                line.send(Command::Uidl(None))?;
+                link.send(Command::Uidl(None))?;
                 if sizes {
-                    line.send(Command::List(None))?;
+                    link.send(Command::List(None))?;
                 }
             }
             Self::QuickPoll { last } => {
-                line.send(Command::Stat)?;
-                line.send(Command::Uidl(Some(FIRST)))?;
+                link.send(Command::Stat)?;
+                link.send(Command::Uidl(Some(FIRST)))?;
                 if last != FIRST {
-                    line.send(Command::Uidl(Some(last)))?;
+                    link.send(Command::Uidl(Some(last)))?;
                 }
             }
         }
@@ -97,8 +97,8 @@ impl Client<Transaction> {
     /// A broken connection.
     pub fn ask_listing(&mut self) -> Result<(), Error> {
         let listing = Prefetch::Listing { drop_listing: true, headers: [None; 2], sizes: true };
-        listing.send(&mut self.line)?;
-        self.state.capabilities = read_capabilities(&mut self.line)?;
+        listing.send(&mut self.link)?;
+        self.state.capabilities = read_capabilities(&mut self.link)?;
         self.state.prefetched = Some(listing);
         Ok(())
     }
@@ -149,7 +149,7 @@ impl Client<Transaction> {
     /// # Errors
     /// A broken connection.
     pub fn ask_drop_listing(&mut self) -> Result<Option<(u32, Octets)>, Error> {
-        self.line.send(Command::Stat)?;
+        self.link.send(Command::Stat)?;
         self.read_drop_listing()
     }
 
@@ -161,7 +161,7 @@ impl Client<Transaction> {
     }
 
     pub(super) fn read_unique_id(&mut self, number: MessageNumber) -> Result<Option<UniqueIdBuf>, Error> {
-        let redactor = self.line.redactor.clone();
+        let redactor = self.link.redactor.clone();
         self.reply(Sent::UniqueIdOf(number), |text| {
             let (named, unique_id) = listing::unique_id_line(text).ok()?;
             // It is remembered, as those of a listing are: none with the secret in it.
@@ -176,7 +176,7 @@ impl Client<Transaction> {
         to: Sent,
         read: impl Fn(&[u8]) -> Option<T>,
     ) -> Result<Option<T>, Error> {
-        let answer = self.line.answer(to)?;
+        let answer = self.link.answer(to)?;
         Ok(answer.ok.then(|| read(&answer.text)).flatten())
     }
 }

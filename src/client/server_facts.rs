@@ -1,11 +1,11 @@
 //! What a server reports of itself, and how the login went: the greeting, and what it can do (RFC 1939 §4; RFC 2449 §5).
 
 use super::error::Error;
-use super::line::Line;
+use super::link::Link;
 use crate::protocol::auth::{ApopChallenge, Method};
 use crate::protocol::capability::Capabilities;
 use crate::protocol::command::Command;
-use crate::protocol::session::Event;
+use crate::protocol::session::ServerEvent;
 
 /// What a server has reported of itself before the login.
 #[derive(Debug)]
@@ -43,43 +43,43 @@ pub(super) struct Greeting {
 }
 
 /// Reads the greeting.
-pub(super) fn greeting(line: &mut Line) -> Result<Greeting, Error> {
-    line.event()?;
-    match line.session.event() {
-        Event::Greeting(reply) if reply.ok => {
-            Ok(Greeting { text: line.shown(reply.text), apop: ApopChallenge::from_greeting(reply.text) })
+pub(super) fn greeting(link: &mut Link) -> Result<Greeting, Error> {
+    link.event()?;
+    match link.session.event() {
+        ServerEvent::Greeting(reply) if reply.ok => {
+            Ok(Greeting { text: link.shown(reply.text), apop: ApopChallenge::from_greeting(reply.text) })
         }
-        Event::Greeting(reply) => Err(Error::GreetingRefused {
-            server: line.server.clone(),
+        ServerEvent::Greeting(reply) => Err(Error::GreetingRefused {
+            server: link.server.clone(),
             code: reply.code,
-            text: line.quote(reply.text),
+            text: link.quote(reply.text),
         }),
-        _ => Err(line.farewell(b"")),
+        _ => Err(link.farewell(b"")),
     }
 }
 
 /// What the server offers in this state; `None` where it has no `CAPA`.
-pub(super) fn capabilities(line: &mut Line) -> Result<Option<Capabilities>, Error> {
-    line.send(Command::Capa)?;
-    read_capabilities(line)
+pub(super) fn capabilities(link: &mut Link) -> Result<Option<Capabilities>, Error> {
+    link.send(Command::Capa)?;
+    read_capabilities(link)
 }
 
 /// The answer to a `CAPA` that has been sent.
-pub(super) fn read_capabilities(line: &mut Line) -> Result<Option<Capabilities>, Error> {
+pub(super) fn read_capabilities(link: &mut Link) -> Result<Option<Capabilities>, Error> {
     let mut capabilities = Capabilities::default();
     // They are remembered in a file, where no secret may stand.
-    let redactor = line.redactor.clone();
+    let redactor = link.redactor.clone();
     let secret = redactor.searcher();
     loop {
-        line.event()?;
-        match line.session.event() {
-            Event::Line { line: capability, .. } if secret.finds(capability) => {}
-            Event::Line { line: capability, .. } => {
-                capabilities.add(capability).map_err(|e| line.protocol(e))?;
+        link.event()?;
+        match link.session.event() {
+            ServerEvent::Line { line: capability, .. } if secret.finds(capability) => {}
+            ServerEvent::Line { line: capability, .. } => {
+                capabilities.add(capability).map_err(|e| link.protocol(e))?;
             }
-            Event::Reply { reply, .. } if !reply.ok => return Ok(None),
-            Event::End { .. } => return Ok(Some(capabilities)),
-            Event::Farewell(reply) => return Err(line.farewell(reply.text)),
+            ServerEvent::Reply { reply, .. } if !reply.ok => return Ok(None),
+            ServerEvent::End { .. } => return Ok(Some(capabilities)),
+            ServerEvent::Farewell(reply) => return Err(link.farewell(reply.text)),
             _ => {}
         }
     }

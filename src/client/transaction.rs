@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Client;
 use super::error::Error;
-use super::line::Next;
+use super::link::Next;
 use super::prefetch::Prefetch;
 use super::server_facts::LoginFacts;
 use crate::proof::{Delivered, Dismissed, Recognised, SessionId};
@@ -14,7 +14,7 @@ use crate::protocol::auth;
 use crate::protocol::capability::{Capabilities, Expire};
 use crate::protocol::command::Command;
 use crate::protocol::limits::{FLIGHT_OCTETS, LONGEST_HEADER};
-use crate::protocol::session::{Event, ResponseCode, Sent};
+use crate::protocol::session::{ResponseCode, Sent, ServerEvent};
 use crate::protocol::{self, listing};
 use crate::types::{MessageNumber, Octets, UniqueId, UniqueIdBuf};
 
@@ -26,7 +26,7 @@ const AFTER_QUIT: Duration = Duration::from_secs(1);
 pub struct Transaction {
     /// What the server offers now; `None` where that isn't known.
     pub(super) capabilities: Option<Capabilities>,
-    pub(super) pipelining: Pipelining,
+    pub(super) pipelining: Sending,
     pub(super) facts: LoginFacts,
     /// What was asked ahead, and has not been taken.
     pub(super) prefetched: Option<Prefetch>,
@@ -41,7 +41,7 @@ pub(super) fn next_session() -> SessionId {
 
 /// Whether commands may be sent before the answers to those before them have come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pipelining {
+pub enum Sending {
     /// One at a time.
     Off,
     /// Yes.
@@ -51,7 +51,7 @@ pub enum Pipelining {
 /// Whether a listing was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
-pub enum Listing {
+pub enum ListingAnswer {
     /// All of it.
     Taken,
     /// Nothing: the server answered `-ERR`.
@@ -92,7 +92,7 @@ impl Client<Transaction> {
     }
 
     /// Sets how commands are sent from here on.
-    pub fn set_pipelining(&mut self, pipelining: Pipelining) {
+    pub fn set_pipelining(&mut self, pipelining: Sending) {
         self.state.pipelining = pipelining;
     }
 
@@ -133,11 +133,11 @@ impl Client<Transaction> {
         &mut self,
         mut known: impl FnMut(UniqueId<'_>) -> Option<K>,
         mut each: impl FnMut(MessageNumber, Option<UniqueId<'_>>, Option<K>) -> Result<(), E>,
-    ) -> Result<Listing, E> {
+    ) -> Result<ListingAnswer, E> {
         if !self.takes_prefetched_unique_ids() {
-            self.line.send(Command::Uidl(None))?;
+            self.link.send(Command::Uidl(None))?;
         }
-        let redactor = self.line.redactor.clone();
+        let redactor = self.link.redactor.clone();
         let secret = redactor.searcher();
         self.lines(|line, broken| {
             let (number, unique_id) = listing::unique_id_line(line).map_err(broken)?;
@@ -152,11 +152,14 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// A broken connection or listing.
-    pub fn sizes(&mut self, mut each: impl FnMut(MessageNumber, Option<Octets>)) -> Result<Listing, Error> {
+    pub fn sizes(
+        &mut self,
+        mut each: impl FnMut(MessageNumber, Option<Octets>),
+    ) -> Result<ListingAnswer, Error> {
         if self.has_prefetched_sizes() {
             self.state.prefetched = None;
         } else {
-            self.line.send(Command::List(None))?;
+            self.link.send(Command::List(None))?;
         }
         self.lines(|line, broken| {
             let (number, octets) = listing::scan_line(line).map_err(broken)?;
@@ -168,18 +171,18 @@ impl Client<Transaction> {
     fn lines<E: From<Error>>(
         &mut self,
         mut each: impl FnMut(&[u8], &dyn Fn(protocol::error::Error) -> Error) -> Result<(), E>,
-    ) -> Result<Listing, E> {
+    ) -> Result<ListingAnswer, E> {
         loop {
-            self.line.event()?;
-            match self.line.session.event() {
-                Event::Line { line, .. } => each(line, &|e| self.line.protocol(e))?,
-                Event::Reply { reply, .. } if !reply.ok => {
-                    let (text, passes) = (self.line.quote(reply.text), auth::passes(reply.text));
-                    return Ok(Listing::Refused(Refused { text, passes }));
+            self.link.event()?;
+            match self.link.session.event() {
+                ServerEvent::Line { line, .. } => each(line, &|e| self.link.protocol(e))?,
+                ServerEvent::Reply { reply, .. } if !reply.ok => {
+                    let (text, passes) = (self.link.quote(reply.text), auth::passes(reply.text));
+                    return Ok(ListingAnswer::Refused(Refused { text, passes }));
                 }
-                Event::Reply { .. } => {}
-                Event::End { .. } => return Ok(Listing::Taken),
-                Event::Farewell(reply) => return Err(self.line.farewell(reply.text).into()),
+                ServerEvent::Reply { .. } => {}
+                ServerEvent::End { .. } => return Ok(ListingAnswer::Taken),
+                ServerEvent::Farewell(reply) => return Err(self.link.farewell(reply.text).into()),
                 _ => {}
             }
         }
@@ -212,31 +215,31 @@ impl Client<Transaction> {
         loop {
             while !waiting.as_slice().is_empty() && self.has_window() {
                 let Some(number) = waiting.next() else { break };
-                self.line.send(Command::Top(*number, 0))?;
+                self.link.send(Command::Top(*number, 0))?;
                 open = open.saturating_add(1);
             }
             if open == 0 {
                 return Ok(());
             }
-            self.line.event()?;
-            match self.line.session.event() {
-                Event::Text { number, text: piece, .. } => {
+            self.link.event()?;
+            match self.link.session.event() {
+                ServerEvent::Text { number, text: piece, .. } => {
                     octets = octets.saturating_add(piece.len());
                     if octets > LONGEST_HEADER {
-                        return Err(Error::HeaderTooLong { server: self.line.server.clone(), number });
+                        return Err(Error::HeaderTooLong { server: self.link.server.clone(), number });
                     }
                     text(number, piece);
                 }
-                Event::Reply { to: Sent::Top(number), reply } if !reply.ok => {
+                ServerEvent::Reply { to: Sent::Top(number), reply } if !reply.ok => {
                     done(number, false);
                     open = open.saturating_sub(1);
                 }
-                Event::End { to: Sent::Top(number), .. } => {
+                ServerEvent::End { to: Sent::Top(number), .. } => {
                     octets = 0;
                     done(number, true);
                     open = open.saturating_sub(1);
                 }
-                Event::Farewell(reply) => return Err(self.line.farewell(reply.text)),
+                ServerEvent::Farewell(reply) => return Err(self.link.farewell(reply.text)),
                 _ => {}
             }
         }
@@ -251,7 +254,7 @@ impl Client<Transaction> {
         &mut self,
         number: MessageNumber,
         each: impl FnMut(&[u8]) -> bool,
-    ) -> Result<Listing, Error> {
+    ) -> Result<ListingAnswer, Error> {
         self.top(number)?;
         self.pieces(each)
     }
@@ -264,22 +267,22 @@ impl Client<Transaction> {
         &mut self,
         number: MessageNumber,
         each: impl FnMut(&[u8]) -> bool,
-    ) -> Result<Listing, Error> {
+    ) -> Result<ListingAnswer, Error> {
         self.retrieve(number)?;
         self.pieces(each)
     }
 
-    fn pieces(&mut self, mut each: impl FnMut(&[u8]) -> bool) -> Result<Listing, Error> {
+    fn pieces(&mut self, mut each: impl FnMut(&[u8]) -> bool) -> Result<ListingAnswer, Error> {
         loop {
-            self.line.event()?;
-            match self.line.session.event() {
-                Event::Text { text, .. } if each(text) => {}
-                Event::Text { .. } | Event::End { .. } => return Ok(Listing::Taken),
-                Event::Reply { reply, .. } if !reply.ok => {
-                    let (text, passes) = (self.line.quote(reply.text), auth::passes(reply.text));
-                    return Ok(Listing::Refused(Refused { text, passes }));
+            self.link.event()?;
+            match self.link.session.event() {
+                ServerEvent::Text { text, .. } if each(text) => {}
+                ServerEvent::Text { .. } | ServerEvent::End { .. } => return Ok(ListingAnswer::Taken),
+                ServerEvent::Reply { reply, .. } if !reply.ok => {
+                    let (text, passes) = (self.link.quote(reply.text), auth::passes(reply.text));
+                    return Ok(ListingAnswer::Refused(Refused { text, passes }));
                 }
-                Event::Farewell(reply) => return Err(self.line.farewell(reply.text)),
+                ServerEvent::Farewell(reply) => return Err(self.link.farewell(reply.text)),
                 _ => {}
             }
         }
@@ -323,19 +326,19 @@ impl Client<Transaction> {
                 if dismissed.session() != self.state.session {
                     return Err(Error::NotRecognised { number });
                 }
-                self.line.send(Command::Dele(number))?;
+                self.link.send(Command::Dele(number))?;
                 open = open.saturating_add(1);
             }
             if open == 0 {
                 return Ok(());
             }
-            self.line.event()?;
-            match self.line.session.event() {
-                Event::Reply { to: Sent::Dele(number), reply } => {
-                    done(number, (!reply.ok).then(|| self.line.quote(reply.text)));
+            self.link.event()?;
+            match self.link.session.event() {
+                ServerEvent::Reply { to: Sent::Dele(number), reply } => {
+                    done(number, (!reply.ok).then(|| self.link.quote(reply.text)));
                     open = open.saturating_sub(1);
                 }
-                Event::Farewell(reply) => return Err(self.line.farewell(reply.text)),
+                ServerEvent::Farewell(reply) => return Err(self.link.farewell(reply.text)),
                 _ => {}
             }
         }
@@ -346,7 +349,7 @@ impl Client<Transaction> {
     /// # Errors
     /// [`Error::Protocol`] when it can't be sent now.
     pub fn retrieve(&mut self, number: MessageNumber) -> Result<(), Error> {
-        self.line.send(Command::Retr(number))
+        self.link.send(Command::Retr(number))
     }
 
     /// Asks for a message's header.
@@ -354,7 +357,7 @@ impl Client<Transaction> {
     /// # Errors
     /// As for [`Client::retrieve`].
     pub fn top(&mut self, number: MessageNumber) -> Result<(), Error> {
-        self.line.send(Command::Top(number, 0))
+        self.link.send(Command::Top(number, 0))
     }
 
     /// Asks for a message's unique-id: the answer names the number as well.
@@ -362,7 +365,7 @@ impl Client<Transaction> {
     /// # Errors
     /// As for [`Client::retrieve`].
     pub fn unique_id_of(&mut self, number: MessageNumber) -> Result<(), Error> {
-        self.line.send(Command::Uidl(Some(number)))
+        self.link.send(Command::Uidl(Some(number)))
     }
 
     /// Asks for a message's size: the answer names the number as well.
@@ -370,7 +373,7 @@ impl Client<Transaction> {
     /// # Errors
     /// As for [`Client::retrieve`].
     pub fn list_one(&mut self, number: MessageNumber) -> Result<(), Error> {
-        self.line.send(Command::List(Some(number)))
+        self.link.send(Command::List(Some(number)))
     }
 
     /// Asks for the drop listing.
@@ -378,7 +381,7 @@ impl Client<Transaction> {
     /// # Errors
     /// As for [`Client::retrieve`].
     pub fn drop_listing(&mut self) -> Result<(), Error> {
-        self.line.send(Command::Stat)
+        self.link.send(Command::Stat)
     }
 
     /// Marks a delivered message for deletion that was recognised in this session.
@@ -391,7 +394,7 @@ impl Client<Transaction> {
         if recognised.session() != self.state.session || !recognised.agrees(delivered) {
             return Err(Error::NotRecognised { number });
         }
-        self.line.send(Command::Dele(number))
+        self.link.send(Command::Dele(number))
     }
 
     /// Which session this is.
@@ -404,8 +407,8 @@ impl Client<Transaction> {
     #[must_use]
     pub fn has_window(&self) -> bool {
         match self.state.pipelining {
-            Pipelining::Off => self.line.session.outstanding() == 0,
-            Pipelining::On => self.line.session.outstanding_octets() < FLIGHT_OCTETS,
+            Sending::Off => self.link.session.outstanding() == 0,
+            Sending::On => self.link.session.outstanding_octets() < FLIGHT_OCTETS,
         }
     }
 
@@ -413,19 +416,19 @@ impl Client<Transaction> {
     /// would cost more than the command.
     #[must_use]
     pub fn is_low(&self) -> bool {
-        !self.pipelines() || self.line.session.outstanding_octets() <= FLIGHT_OCTETS / 2
+        !self.pipelines() || self.link.session.outstanding_octets() <= FLIGHT_OCTETS / 2
     }
 
     /// Whether commands are pipelined.
     #[must_use]
     pub fn pipelines(&self) -> bool {
-        self.state.pipelining != Pipelining::Off
+        self.state.pipelining != Sending::Off
     }
 
     /// Commands that have not been answered.
     #[must_use]
     pub fn outstanding(&self) -> usize {
-        self.line.session.outstanding()
+        self.link.session.outstanding()
     }
 
     /// Waits for the next event, for `wake` to become readable, for a silence of `quiet`, or for a signal
@@ -435,31 +438,31 @@ impl Client<Transaction> {
     /// # Errors
     /// A broken connection, or a server that does not answer in time.
     pub fn next(&mut self, wake: Option<BorrowedFd<'_>>, quiet: Option<Duration>) -> Result<Next, Error> {
-        self.line.next(wake, quiet)
+        self.link.next(wake, quiet)
     }
 
     /// The event that [`Client::next`] found.
     #[must_use]
-    pub fn event(&self) -> Event<'_> {
-        self.line.session.event()
+    pub fn event(&self) -> ServerEvent<'_> {
+        self.link.session.event()
     }
 
     /// A unique-id, fit to print.
     #[must_use]
     pub fn shown(&self, unique_id: UniqueId<'_>) -> String {
-        self.line.shown(unique_id.as_bytes())
+        self.link.shown(unique_id.as_bytes())
     }
 
     /// A line of the server's, whole and fit to print.
     #[must_use]
     pub fn shown_line(&self, line: &[u8]) -> String {
-        self.line.shown(line)
+        self.link.shown(line)
     }
 
     /// A server's words for a report or an error: fit to print, shortened, and after the session's last quotation nothing but dots.
     #[must_use]
     pub fn quote(&self, text: &[u8]) -> String {
-        self.line.quote(text)
+        self.link.quote(text)
     }
 
     /// Why the server refused to give a message, fit to print: in our words where its code means that the message can only
@@ -477,7 +480,7 @@ impl Client<Transaction> {
     /// The error for an `-ERR` that answers no command.
     #[must_use]
     pub fn farewell(&self, text: &[u8]) -> Error {
-        self.line.farewell(text)
+        self.link.farewell(text)
     }
 
     /// Ends the session, and waits for the answer: only `QUIT` makes the server delete (RFC 1939 §6).
@@ -485,16 +488,16 @@ impl Client<Transaction> {
     /// # Errors
     /// [`Error::Protocol`] when something else is unanswered.
     pub fn quit(mut self) -> Result<Farewell, Error> {
-        self.line.send(Command::Quit)?;
+        self.link.send(Command::Quit)?;
         // What was deleted is deleted or not: the next listing shows it.
-        while self.line.event().is_ok() {
-            if let Event::Reply { to: Sent::Quit, reply } = self.line.session.event() {
+        while self.link.event().is_ok() {
+            if let ServerEvent::Reply { to: Sent::Quit, reply } = self.link.session.event() {
                 let farewell = if reply.ok {
                     Farewell::Confirmed
                 } else {
-                    Farewell::Refused(self.line.quote(reply.text))
+                    Farewell::Refused(self.link.quote(reply.text))
                 };
-                self.line.close();
+                self.link.close();
                 return Ok(farewell);
             }
         }
@@ -506,9 +509,9 @@ impl Client<Transaction> {
     /// # Errors
     /// As for [`Client::quit`].
     pub fn quit_without_answer(mut self) -> Result<(), Error> {
-        self.line.send(Command::Quit)?;
-        self.line.flush_without_waiting();
-        self.line.close();
+        self.link.send(Command::Quit)?;
+        self.link.flush_without_waiting();
+        self.link.close();
         Ok(())
     }
 
@@ -517,13 +520,13 @@ impl Client<Transaction> {
     /// retrieved (RFC 1939 §8), some count `TOP` as well, and not all announce it (RFC 2449 §6.7); without `QUIT` there is
     /// no UPDATE state in which anything could be removed (RFC 1939 §6).
     pub fn leave(mut self) {
-        if !self.line.has_looked
-            && self.line.session.outstanding() == 0
-            && self.line.send(Command::Quit).is_ok()
+        if !self.link.has_looked
+            && self.link.session.outstanding() == 0
+            && self.link.send(Command::Quit).is_ok()
         {
-            self.line.flush_without_waiting();
+            self.link.flush_without_waiting();
         }
-        self.line.close();
+        self.link.close();
     }
 
     /// Ends the session, and checks that nothing but the answer comes: where no other answer names a message, this is what
@@ -532,16 +535,16 @@ impl Client<Transaction> {
     /// # Errors
     /// A broken connection, a refusal, or anything that was not asked for.
     pub fn quit_in_step(&mut self) -> Result<(), Error> {
-        self.line.send(Command::Quit)?;
+        self.link.send(Command::Quit)?;
         loop {
-            self.line.event()?;
-            match self.line.session.event() {
-                Event::Reply { to: Sent::Quit, reply } if reply.ok => break,
-                Event::Reply { to: Sent::Quit, reply } => return Err(self.line.farewell(reply.text)),
+            self.link.event()?;
+            match self.link.session.event() {
+                ServerEvent::Reply { to: Sent::Quit, reply } if reply.ok => break,
+                ServerEvent::Reply { to: Sent::Quit, reply } => return Err(self.link.farewell(reply.text)),
                 _ => {}
             }
         }
-        match self.line.next(None, Some(AFTER_QUIT)) {
+        match self.link.next(None, Some(AFTER_QUIT)) {
             Ok(_) => Ok(()),
             Err(e) if e.is_closed() => Ok(()),
             Err(e) => Err(e),
@@ -552,7 +555,7 @@ impl Client<Transaction> {
     pub fn ends_here(&mut self) -> bool {
         // The last answer may be unread still.
         for _ in 0..2 {
-            match self.line.next(None, Some(AFTER_QUIT)) {
+            match self.link.next(None, Some(AFTER_QUIT)) {
                 Ok(Next::Event) => {}
                 Ok(_) => return false,
                 Err(e) => return e.is_closed(),
@@ -563,6 +566,6 @@ impl Client<Transaction> {
 
     /// Closes the connection without `QUIT`: the server forgets every deletion (RFC 1939 §6).
     pub fn hang_up(self) {
-        self.line.close();
+        self.link.close();
     }
 }

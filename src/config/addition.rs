@@ -6,14 +6,14 @@ use std::path::Path;
 
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, Value};
 
-use super::context::Context;
+use super::context::ResolveContext;
 use super::error::ConfigError;
 use super::file;
 use super::flags::Flags;
 use super::locate::Environment;
-use super::mistake::{Fault, Mistake};
+use super::mistake::{LocatedMistake, Mistake};
 use super::resolve;
-use super::settings::{DestinationTable, Key, Table as _};
+use super::settings::{DestinationTable, SettingKey, Table as _};
 use super::{
     argument, check_defaults, check_name, check_private, folder_of, one_source, quoted, read_file, utf8,
 };
@@ -152,7 +152,7 @@ impl Addition {
 }
 
 /// A flag's value as a file has it.
-fn written(key: &Key, text: &str, folder: &Path) -> Value {
+fn written(key: &SettingKey, text: &str, folder: &Path) -> Value {
     let kinds: Vec<&str> = key.values.split('|').collect();
     match text {
         "true" if kinds.contains(&"true") => return true.into(),
@@ -193,11 +193,11 @@ pub fn existing(path: &Path, environment: &Environment) -> Result<Existing, Conf
         Err(e) => return Err(e),
     };
     let text = utf8(path, octets.expose())?;
-    let wrong = |fault: Fault| ConfigError::of(fault, path, text);
+    let wrong = |fault: LocatedMistake| ConfigError::of(fault, path, text);
     let file = file::parse(text).map_err(wrong)?;
     check_private(path, &metadata, &file)?;
     let folder = folder_of(path);
-    check_defaults(&file.defaults, Context { environment, folder: &folder }).map_err(wrong)?;
+    check_defaults(&file.defaults, ResolveContext { environment, folder: &folder }).map_err(wrong)?;
     let names = file.accounts.iter().map(|(name, _)| name.value.clone()).collect();
     let delivers = file.defaults.deliver.is_some();
     Ok(Existing { text: octets, names, delivers })
@@ -217,8 +217,8 @@ pub fn with_addition(
     let name = &addition.name;
     let text = utf8(path, existing.text.expose())?;
     let folder = folder_of(path);
-    let context = Context { environment, folder: &folder };
-    let wrong = |fault: Fault| ConfigError::of(fault, path, text);
+    let context = ResolveContext { environment, folder: &folder };
+    let wrong = |fault: LocatedMistake| ConfigError::of(fault, path, text);
     let before = file::parse(text).map_err(wrong)?;
     let others = before.accounts.iter().map(|(name, table)| {
         let table = table.clone().over(before.defaults.clone());

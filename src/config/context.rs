@@ -3,29 +3,29 @@
 use std::path::{Path, PathBuf};
 
 use super::locate::Environment;
-use super::mistake::{Fault, Place};
-use super::settings::Setting;
+use super::mistake::{LocatedMistake, SettingPlace};
+use super::settings::Located;
 use super::value::FileName;
 
 /// What an account is resolved against.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Context<'a> {
+pub(super) struct ResolveContext<'a> {
     /// Home, variables, where the command line's relative paths start.
     pub(super) environment: &'a Environment,
     /// Where the file's relative paths start.
     pub(super) folder: &'a Path,
 }
 
-impl Context<'_> {
-    pub(super) fn file(&self, setting: &Setting<FileName>) -> Result<PathBuf, Fault> {
+impl ResolveContext<'_> {
+    pub(super) fn file(&self, setting: &Located<FileName>) -> Result<PathBuf, LocatedMistake> {
         self.path(setting, &setting.value.0)
     }
 
     /// The path that a setting means.
-    pub(super) fn path<T>(&self, setting: &Setting<T>, text: &str) -> Result<PathBuf, Fault> {
+    pub(super) fn path<T>(&self, setting: &Located<T>, text: &str) -> Result<PathBuf, LocatedMistake> {
         let folder = match setting.place {
-            Place::File(_) => self.folder,
-            Place::Flag | Place::Url => &self.environment.current_directory,
+            SettingPlace::File(_) => self.folder,
+            SettingPlace::Flag | SettingPlace::Url => &self.environment.current_directory,
         };
         self.environment.expand(text, folder).map_err(|mistake| setting.fault(mistake))
     }

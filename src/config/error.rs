@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::mistake::{Fault, Mistake, Place};
+use super::mistake::{LocatedMistake, Mistake, SettingPlace};
 use super::settings;
 use crate::access;
 use crate::exit::ExitCode;
@@ -71,11 +71,13 @@ impl ConfigError {
     }
 
     /// The error for the user, given the file that the place is in.
-    pub(super) fn of(fault: Fault, path: &Path, text: &str) -> Self {
-        let Fault { mistake, place } = fault;
+    pub(super) fn of(fault: LocatedMistake, path: &Path, text: &str) -> Self {
+        let LocatedMistake { mistake, place } = fault;
         match place {
-            Place::File(span) => Self::FileWrong { mistake, location: Location::of(path, text, &span) },
-            Place::Flag | Place::Url => Self::ArgumentsWrong { mistake },
+            SettingPlace::File(span) => {
+                Self::FileWrong { mistake, location: Location::of(path, text, &span) }
+            }
+            SettingPlace::Flag | SettingPlace::Url => Self::ArgumentsWrong { mistake },
         }
     }
 
@@ -117,11 +119,11 @@ impl Problem for ConfigError {
 pub struct Location {
     path: PathBuf,
     line: usize,
-    excerpt: Option<Excerpt>,
+    excerpt: Option<FileExcerpt>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Excerpt {
+struct FileExcerpt {
     text: String,
     // Columns of `text`.
     caret: usize,
@@ -148,7 +150,7 @@ impl Location {
             let width = |part: Option<&str>| columns(part.unwrap_or_default()).chars().count();
             let caret = width(shown.get(..from)).saturating_add(usize::from(hidden && from == shown.len()));
             let text = columns(shown) + if hidden { " …" } else { "" };
-            Excerpt { text, caret, carets: width(shown.get(from..to)).max(1) }
+            FileExcerpt { text, caret, carets: width(shown.get(from..to)).max(1) }
         });
         Self { path: path.to_owned(), line: before.matches('\n').count().saturating_add(1), excerpt }
     }
@@ -157,7 +159,7 @@ impl Location {
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "  at {}:{}", shown_path(&self.path), self.line)?;
-        let Some(Excerpt { text, caret, carets }) = &self.excerpt else { return Ok(()) };
+        let Some(FileExcerpt { text, caret, carets }) = &self.excerpt else { return Ok(()) };
         // A long line is cut on both sides of the caret.
         let skipped = caret.saturating_sub(WIDTH / 2);
         let text: String = text.chars().skip(skipped).take(WIDTH).collect();

@@ -8,9 +8,9 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::mistake::{Fault, Mistake, Place, nearest, quoted};
+use super::mistake::{LocatedMistake, Mistake, SettingPlace, nearest, quoted};
 use super::settings::{
-    AccountTable, DestinationTable, Destinations, OAuthTable, ProviderTable, RetentionTable, Setting,
+    AccountTable, DestinationTable, DestinationTables, Located, OAuthTable, ProviderTable, RetentionTable,
     SharedTable, Table,
 };
 use super::slips;
@@ -19,22 +19,22 @@ use crate::account::{Limits, Retention};
 
 /// A configuration file.
 #[derive(Debug, Clone, Default)]
-pub(super) struct File {
+pub(super) struct ConfigFile {
     /// What accounts inherit.
     pub(super) defaults: AccountTable,
     /// What is about all accounts together.
     pub(super) shared: SharedTable,
     /// Names and tables, in the order of the file.
-    pub(super) accounts: Vec<(Setting<String>, AccountTable)>,
+    pub(super) accounts: Vec<(Located<String>, AccountTable)>,
     /// What is wrong with it, in the order in which it was found, and with which account, by its place in the list.
-    pub(super) faults: Vec<(Fault, Option<usize>)>,
+    pub(super) faults: Vec<(LocatedMistake, Option<usize>)>,
 }
 
 /// Reads a configuration.
 ///
 /// # Errors
 /// The first mistake: not TOML, an unknown key, a value of the wrong shape.
-pub(super) fn parse(text: &str) -> Result<File, Fault> {
+pub(super) fn parse(text: &str) -> Result<ConfigFile, LocatedMistake> {
     let mut file = read_all(text)?;
     if file.faults.is_empty() { Ok(file) } else { Err(file.faults.swap_remove(0).0) }
 }
@@ -43,14 +43,14 @@ pub(super) fn parse(text: &str) -> Result<File, Fault> {
 ///
 /// # Errors
 /// It is not TOML.
-pub(super) fn read_all(text: &str) -> Result<File, Fault> {
+pub(super) fn read_all(text: &str) -> Result<ConfigFile, LocatedMistake> {
     let document = DeTable::parse(text).map_err(|e| {
         let span = e.span().unwrap_or_default();
         let hint = slips::of_toml(text, &span, e.message());
         let mistake = Mistake::new(format!("this is not TOML: {}", e.message())).hint(hint);
-        Fault::new(Place::File(span), mistake)
+        LocatedMistake::new(SettingPlace::File(span), mistake)
     })?;
-    let mut file = File::default();
+    let mut file = ConfigFile::default();
     for (name, value) in in_order(document.get_ref()) {
         let section = match (name.get_ref().as_ref(), sections(value)) {
             (_, Ok(section)) => section,
@@ -72,25 +72,25 @@ pub(super) fn read_all(text: &str) -> Result<File, Fault> {
     Ok(file)
 }
 
-fn read_account(file: &mut File, (name, value): Entry<'_, '_>) {
+fn read_account(file: &mut ConfigFile, (name, value): TableEntry<'_, '_>) {
     let at = Some(file.accounts.len());
-    let place = Place::File(name.span());
+    let place = SettingPlace::File(name.span());
     let (table, faults) = match sections(value) {
         Ok(section) => match slips::dotted(name.get_ref(), section) {
             Some(whole) => {
                 let mistake = Mistake::new(format!("the name {} has a dot", quoted(&whole)));
                 let hint = format!("put it in quotes: [accounts.{}]", slips::key(&whole));
-                (AccountTable::default(), vec![Fault::new(place.clone(), mistake.hint(hint))])
+                (AccountTable::default(), vec![LocatedMistake::new(place.clone(), mistake.hint(hint))])
             }
             None => collect(section),
         },
         Err(fault) => (AccountTable::default(), vec![fault]),
     };
-    file.accounts.push((Setting { value: name.get_ref().to_string(), key: "account", place }, table));
+    file.accounts.push((Located { value: name.get_ref().to_string(), key: "account", place }, table));
     file.faults.extend(faults.into_iter().map(|fault| (fault, at)));
 }
 
-fn read_defaults(file: &mut File, table: &DeTable<'_>) {
+fn read_defaults(file: &mut ConfigFile, table: &DeTable<'_>) {
     for (name, value) in in_order(table) {
         let key = name.get_ref().as_ref();
         let value = Value::of(key, value);
@@ -107,13 +107,13 @@ fn read_defaults(file: &mut File, table: &DeTable<'_>) {
 }
 
 /// Reads each entry of a table.
-fn read<T: Table>(table: &DeTable<'_>) -> Result<T, Fault> {
+fn read<T: Table>(table: &DeTable<'_>) -> Result<T, LocatedMistake> {
     let (target, mut faults) = collect(table);
     if faults.is_empty() { Ok(target) } else { Err(faults.swap_remove(0)) }
 }
 
 /// Reads the entries of a table that can be read, and collects what is wrong with the others.
-fn collect<T: Table>(table: &DeTable<'_>) -> (T, Vec<Fault>) {
+fn collect<T: Table>(table: &DeTable<'_>) -> (T, Vec<LocatedMistake>) {
     let (mut target, mut faults) = (T::default(), Vec::new());
     for (name, value) in in_order(table) {
         let key = name.get_ref().as_ref();
@@ -126,33 +126,33 @@ fn collect<T: Table>(table: &DeTable<'_>) -> (T, Vec<Fault>) {
     (target, faults)
 }
 
-type Entry<'a, 'i> = (&'a Spanned<std::borrow::Cow<'i, str>>, &'a Spanned<DeValue<'i>>);
+type TableEntry<'a, 'i> = (&'a Spanned<std::borrow::Cow<'i, str>>, &'a Spanned<DeValue<'i>>);
 
 /// The entries in the order of the file, so that the first mistake is reported first and accounts keep their order.
-fn in_order<'a, 'i>(table: &'a DeTable<'i>) -> Vec<Entry<'a, 'i>> {
+fn in_order<'a, 'i>(table: &'a DeTable<'i>) -> Vec<TableEntry<'a, 'i>> {
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(name, _)| name.span().start);
     entries
 }
 
-fn sections<'a, 'i>(value: &'a Spanned<DeValue<'i>>) -> Result<&'a DeTable<'i>, Fault> {
+fn sections<'a, 'i>(value: &'a Spanned<DeValue<'i>>) -> Result<&'a DeTable<'i>, LocatedMistake> {
     match value.get_ref() {
         DeValue::Table(table) => Ok(table),
         other => {
             let mistake = Mistake::new(format!("expected a table, found {}", kind(other)))
                 .hint("the sections are [defaults] and [accounts.NAME]");
-            Err(Fault::new(Place::File(value.span()), mistake))
+            Err(LocatedMistake::new(SettingPlace::File(value.span()), mistake))
         }
     }
 }
 
-fn unknown_section(name: &str, span: Range<usize>, value: &DeValue<'_>) -> Fault {
+fn unknown_section(name: &str, span: Range<usize>, value: &DeValue<'_>) -> LocatedMistake {
     let mistake =
         Mistake::new(format!("unknown section {}", quoted(name))).hint(slips::of_section(name, value));
-    Fault::new(Place::File(span), mistake)
+    LocatedMistake::new(SettingPlace::File(span), mistake)
 }
 
-fn unknown_key<T: Table>(name: &str, span: Range<usize>) -> Fault {
+fn unknown_key<T: Table>(name: &str, span: Range<usize>) -> LocatedMistake {
     fn belongs<T: Table>(name: &str, key: &str) -> Option<String> {
         T::key(name)?;
         Some(format!("{} belongs in the table of {key}: {key} = {{ {name} = … }}", quoted(name)))
@@ -173,7 +173,10 @@ fn unknown_key<T: Table>(name: &str, span: Range<usize>) -> Fault {
     };
     let all = || T::KEYS.iter().map(|key| key.name).collect::<Vec<_>>().join(", ");
     let hint = hint.unwrap_or_else(|| format!("the keys are {}", all()));
-    Fault::new(Place::File(span), Mistake::new(format!("unknown key {}", quoted(name))).hint(hint))
+    LocatedMistake::new(
+        SettingPlace::File(span),
+        Mistake::new(format!("unknown key {}", quoted(name))).hint(hint),
+    )
 }
 
 /// What other programs call it, and what it is here.
@@ -202,7 +205,7 @@ fn foreign(name: &str) -> Option<&'static str> {
 impl Read for Retention {
     const VALUES: &'static str = "true|false|TABLE";
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         let table: RetentionTable = match (value.boolean(), &value.written) {
             (Some(true), _) => return Ok(Self::Keep),
             (Some(false), _) => return Ok(Self::Delete),
@@ -231,7 +234,7 @@ impl Read for Retention {
 impl Read for OAuthTable {
     const VALUES: &'static str = "TABLE";
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         match value.written {
             Written::Toml(DeValue::Table(table)) => read(table),
             _ => Err(value.misshapen("a table such as { provider = \"google\", client-id = \"…\" }")),
@@ -246,16 +249,16 @@ pub(super) type Providers = Vec<(String, (OAuthTable, ProviderTable))>;
 ///
 /// # Errors
 /// The first mistake in it.
-pub(super) fn providers(text: &str) -> Result<Providers, Fault> {
+pub(super) fn providers(text: &str) -> Result<Providers, LocatedMistake> {
     let document = DeTable::parse(text).map_err(|e| {
         let mistake = Mistake::new(format!("this is not TOML: {}", e.message()));
-        Fault::new(Place::File(e.span().unwrap_or_default()), mistake)
+        LocatedMistake::new(SettingPlace::File(e.span().unwrap_or_default()), mistake)
     })?;
     let mut all = Providers::new();
     for (name, section) in in_order(document.get_ref()) {
         let DeValue::Table(section) = section.get_ref() else {
             let mistake = Mistake::new("expected a section: [NAME]");
-            return Err(Fault::new(Place::File(name.span()), mistake));
+            return Err(LocatedMistake::new(SettingPlace::File(name.span()), mistake));
         };
         let (mut common, mut own) = (OAuthTable::default(), ProviderTable::default());
         for (key, value) in in_order(section) {
@@ -271,7 +274,7 @@ pub(super) fn providers(text: &str) -> Result<Providers, Fault> {
 }
 
 /// `days=14,newest=100`.
-fn limits_of_flag(value: &Value<'_>, pairs: &str) -> Result<RetentionTable, Fault> {
+fn limits_of_flag(value: &Value<'_>, pairs: &str) -> Result<RetentionTable, LocatedMistake> {
     let mut table = RetentionTable::default();
     for pair in pairs.split(',') {
         let known = match pair.split_once('=') {
@@ -288,10 +291,10 @@ fn limits_of_flag(value: &Value<'_>, pairs: &str) -> Result<RetentionTable, Faul
 }
 
 /// A table, or a list of tables.
-impl Read for Destinations {
+impl Read for DestinationTables {
     const VALUES: &'static str = "TABLE|LIST";
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         let expected = "a table such as { maildir = \"~/Mail\" }, or a list of such";
         match value.written {
             Written::Toml(DeValue::Table(table)) => Ok(vec![(value.place.clone(), read(table)?)]),

@@ -1,8 +1,8 @@
 //! Settings given as flags, into the same tables as the file's.
 
 use super::error::ConfigError;
-use super::mistake::{Mistake, Place};
-use super::settings::{AccountTable, DestinationTable, Key, Setting, Table};
+use super::mistake::{Mistake, SettingPlace};
+use super::settings::{AccountTable, DestinationTable, Located, SettingKey, Table};
 use crate::secret::Secret;
 
 /// Settings of accounts that stand on the command line: every key that has a flag.
@@ -12,7 +12,7 @@ pub struct Flags {
     // Options of --pipe, wherever they stand on the command line.
     pipe_options: DestinationTable,
     // As they were given, in their order, to be written into a file.  A command may hold a secret.
-    written: Vec<(&'static Key, Secret)>,
+    written: Vec<(&'static SettingKey, Secret)>,
 }
 
 impl Flags {
@@ -20,7 +20,7 @@ impl Flags {
     ///
     /// # Errors
     /// A value that the setting cannot have; the mistake names the flag.
-    pub fn one(key: &'static Key, text: &str) -> Result<Self, Mistake> {
+    pub fn one(key: &'static SettingKey, text: &str) -> Result<Self, Mistake> {
         let mut flags = Self { written: vec![(key, Secret::new(text))], ..Self::default() };
         let mut destination = DestinationTable::default();
         let read = match DestinationTable::key(key.name) {
@@ -31,8 +31,8 @@ impl Flags {
         if destination.time_limit.is_some() || destination.parallel.is_some() {
             flags.pipe_options = destination;
         } else if !destination.is_empty() {
-            let value = vec![(Place::Flag, destination)];
-            flags.table.deliver = Some(Setting { value, key: "deliver", place: Place::Flag });
+            let value = vec![(SettingPlace::Flag, destination)];
+            flags.table.deliver = Some(Located { value, key: "deliver", place: SettingPlace::Flag });
         }
         Ok(flags)
     }
@@ -53,7 +53,7 @@ impl Flags {
     }
 
     /// Each flag as it was given, in the order of the command line.
-    pub(super) fn written(&self) -> impl Iterator<Item = (&'static Key, &str)> {
+    pub(super) fn written(&self) -> impl Iterator<Item = (&'static SettingKey, &str)> {
         self.written.iter().filter_map(|(key, text)| Some((*key, std::str::from_utf8(text.expose()).ok()?)))
     }
 

@@ -34,7 +34,7 @@ impl From<NotOneLine> for Mistake {
 
 /// Where a setting was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum SettingPlace {
     /// Octets of the configuration file.
     File(Range<usize>),
     /// A flag.
@@ -45,16 +45,16 @@ pub enum Place {
 
 /// A mistake and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct LocatedMistake {
     /// What is wrong.
     pub mistake: Mistake,
     /// Where.
-    pub place: Place,
+    pub place: SettingPlace,
 }
 
-impl Fault {
+impl LocatedMistake {
     /// A mistake at a place.
-    pub(super) fn new(place: Place, mistake: Mistake) -> Self {
+    pub(super) fn new(place: SettingPlace, mistake: Mistake) -> Self {
         Self { mistake, place }
     }
 }

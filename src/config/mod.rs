@@ -40,17 +40,17 @@ use std::path::{Path, PathBuf};
 
 use crate::account::{Account, Deliver, Retention};
 pub use addition::{Addition, Existing, existing, with_addition};
-use context::Context;
+use context::ResolveContext;
 use error::shown_path;
 pub use error::{ConfigError, Location};
 pub use flags::Flags;
 use locate::Environment;
 use mistake::quoted;
-pub use mistake::{Fault, Mistake, Place, nearest};
+pub use mistake::{LocatedMistake, Mistake, SettingPlace, nearest};
 pub use names::host;
-use names::{Host, User};
+use names::{Host, UserName};
 pub use review::{Explained, Origin, Review, explain, review};
-use settings::{AccountTable, DestinationTable, Setting, SharedTable, Table as _};
+use settings::{AccountTable, DestinationTable, Located, SharedTable, Table as _};
 pub use units::duration;
 use url::PopUrl;
 use value::{DirectoryName, FileName};
@@ -123,10 +123,10 @@ pub struct Configuration {
 
 impl Configuration {
     /// No account yet.
-    fn new(shared: SharedTable, context: Context<'_>) -> Result<Self, Fault> {
+    fn new(shared: SharedTable, context: ResolveContext<'_>) -> Result<Self, LocatedMistake> {
         let shared = shared.or(SharedTable::presets()?);
         let log_file = shared.log_file.as_ref().map(|file| context.file(file)).transpose()?;
-        let number = |setting: Option<Setting<value::Number<usize, _>>>| setting.map_or(1, |s| s.value.0);
+        let number = |setting: Option<Located<value::Number<usize, _>>>| setting.map_or(1, |s| s.value.0);
         Ok(Self {
             accounts: Vec::new(),
             connections: number(shared.connections),
@@ -188,7 +188,7 @@ pub fn for_run(request: &Request, environment: &Environment) -> Result<Configura
         );
         return Err(ConfigError::arguments(what, "leave one of them out"));
     }
-    let context = Context { environment, folder: &environment.current_directory };
+    let context = ResolveContext { environment, folder: &environment.current_directory };
     let mut configuration = if from_flags || (names.is_empty() && !urls.is_empty()) {
         Configuration::new(SharedTable::default(), context).map_err(argument)?
     } else {
@@ -205,11 +205,11 @@ pub fn for_run(request: &Request, environment: &Environment) -> Result<Configura
             .push("--proxy holds a password, which other users can see in the list of processes".to_owned());
     }
     if from_flags {
-        configuration.accounts.push(argued_account(&request.flags.table()?, &Place::Flag, context)?);
+        configuration.accounts.push(argued_account(&request.flags.table()?, &SettingPlace::Flag, context)?);
     }
     for text in urls {
         let url = PopUrl::parse(text)?;
-        let account = argued_account(&url.table(&request.flags)?, &Place::Url, context)?;
+        let account = argued_account(&url.table(&request.flags)?, &SettingPlace::Url, context)?;
         if url.holds_password() {
             configuration.warnings.push(format!(
                 "the URL of {} holds a password, which other users can see in the list of processes",
@@ -265,7 +265,7 @@ pub fn check_json(account: &Account) -> Result<(), ConfigError> {
 struct Loaded<'a> {
     path: &'a Path,
     text: Secret,
-    file: file::File,
+    file: file::ConfigFile,
     environment: &'a Environment,
 }
 
@@ -287,7 +287,11 @@ fn read_file(path: &Path) -> Result<(Secret, std::fs::Metadata), ConfigError> {
 }
 
 /// Refuses a file that holds a password, or the secret of an OAuth client, and that others can read.
-fn check_private(path: &Path, metadata: &std::fs::Metadata, file: &file::File) -> Result<(), ConfigError> {
+fn check_private(
+    path: &Path,
+    metadata: &std::fs::Metadata,
+    file: &file::ConfigFile,
+) -> Result<(), ConfigError> {
     let holds_password = |table: &AccountTable| {
         let oauth = table.oauth.as_ref().map(|setting| &setting.value);
         table.password.is_some()
@@ -318,7 +322,7 @@ impl<'a> Loaded<'a> {
     fn configuration(&self, names: &[String], flags: &Flags) -> Result<Configuration, ConfigError> {
         let text = std::str::from_utf8(self.text.expose()).unwrap_or_default();
         let folder = folder_of(self.path);
-        let context = Context { environment: self.environment, folder: &folder };
+        let context = ResolveContext { environment: self.environment, folder: &folder };
         let file = &self.file;
         let mut configuration =
             resolved(file, context).map_err(|fault| ConfigError::of(fault, self.path, text))?;
@@ -329,7 +333,7 @@ impl<'a> Loaded<'a> {
             accounts.extend(wanted.into_iter().filter_map(|at| configuration.accounts.get(at).cloned()));
         } else {
             let flags = flags.table()?;
-            let wrong = |fault: Fault| ConfigError::of(fault, self.path, text);
+            let wrong = |fault: LocatedMistake| ConfigError::of(fault, self.path, text);
             one_source(&flags).map_err(wrong)?;
             for (name, table) in wanted.into_iter().filter_map(|at| file.accounts.get(at)) {
                 let table = flags.clone().over(table.clone().over(file.defaults.clone()));
@@ -341,7 +345,7 @@ impl<'a> Loaded<'a> {
     }
 }
 
-fn parse(path: &Path, octets: &[u8]) -> Result<file::File, ConfigError> {
+fn parse(path: &Path, octets: &[u8]) -> Result<file::ConfigFile, ConfigError> {
     let text = utf8(path, octets)?;
     file::parse(text).map_err(|fault| ConfigError::of(fault, path, text))
 }
@@ -355,11 +359,11 @@ fn utf8<'a>(path: &Path, octets: &'a [u8]) -> Result<&'a str, ConfigError> {
 }
 
 /// Everything in a file, without any flags.
-fn resolved(file: &file::File, context: Context<'_>) -> Result<Configuration, Fault> {
+fn resolved(file: &file::ConfigFile, context: ResolveContext<'_>) -> Result<Configuration, LocatedMistake> {
     check_defaults(&file.defaults, context)?;
     let mut configuration = Configuration::new(file.shared.clone(), context)?;
     for (name, table) in &file.accounts {
-        check_name(&name.value).map_err(|mistake| Fault::new(name.place.clone(), mistake))?;
+        check_name(&name.value).map_err(|mistake| LocatedMistake::new(name.place.clone(), mistake))?;
         one_source(table)?;
         let table = table.clone().over(file.defaults.clone());
         configuration.accounts.push(resolve::account(&name.value, &name.place, &table, context)?);
@@ -367,45 +371,45 @@ fn resolved(file: &file::File, context: Context<'_>) -> Result<Configuration, Fa
     if configuration.accounts.is_empty() {
         let mistake =
             Mistake::new("there is no account").hint("add [accounts.NAME] with server, user and deliver");
-        return Err(Fault::new(Place::File(0..0), mistake));
+        return Err(LocatedMistake::new(SettingPlace::File(0..0), mistake));
     }
     if let Some((first, second)) = same_mailbox(&configuration.accounts) {
         let place =
             file.accounts.iter().find(|(name, _)| name.value == second.name).map(|(name, _)| &name.place);
         let mistake =
             Mistake::new(same_mailbox_text(first, second)).hint("remove one; `deliver` may be a list");
-        return Err(Fault::new(place.cloned().unwrap_or(Place::File(0..0)), mistake));
+        return Err(LocatedMistake::new(place.cloned().unwrap_or(SettingPlace::File(0..0)), mistake));
     }
     Ok(configuration)
 }
 
 /// A mistake in `[defaults]` is one even if no account inherits it: they are tried on an account that lacks nothing.
-fn check_defaults(defaults: &AccountTable, context: Context<'_>) -> Result<(), Fault> {
-    fn setting<T>(key: &'static str, value: T) -> Option<Setting<T>> {
-        Some(Setting { value, key, place: Place::Flag })
+fn check_defaults(defaults: &AccountTable, context: ResolveContext<'_>) -> Result<(), LocatedMistake> {
+    fn setting<T>(key: &'static str, value: T) -> Option<Located<T>> {
+        Some(Located { value, key, place: SettingPlace::Flag })
     }
     one_source(defaults)?;
     let maildir = setting("maildir", DirectoryName("/".to_owned()));
     let destination = DestinationTable { maildir, ..DestinationTable::default() };
     let whole = AccountTable {
         server: setting("server", Host("localhost".to_owned())),
-        user: setting("user", User("user".to_owned())),
-        deliver: setting("deliver", vec![(Place::Flag, destination)]),
+        user: setting("user", UserName("user".to_owned())),
+        deliver: setting("deliver", vec![(SettingPlace::Flag, destination)]),
         tls_client_certificate: setting("tls-client-certificate", FileName("/".to_owned())),
         tls_client_key: setting("tls-client-key", FileName("/".to_owned())),
         ..AccountTable::default()
     };
-    resolve::values("defaults", &Place::File(0..0), &defaults.clone().or(whole), context).map(drop)
+    resolve::values("defaults", &SettingPlace::File(0..0), &defaults.clone().or(whole), context).map(drop)
 }
 
 /// Refuses two sources of a password, or two ways to the server, in one table: which one counts would be a guess.
-fn one_source(table: &AccountTable) -> Result<(), Fault> {
+fn one_source(table: &AccountTable) -> Result<(), LocatedMistake> {
     let groups =
         [("sources of the password", table.password_sources()), ("ways to the server", table.ways())];
     for (what, group) in groups {
         if let [(first, _), (second, place), ..] = group.as_slice() {
             let mistake = Mistake::new(format!("there are two {what}: {first} and {second}"));
-            return Err(Fault::new((*place).clone(), mistake.hint("keep one")));
+            return Err(LocatedMistake::new((*place).clone(), mistake.hint("keep one")));
         }
     }
     Ok(())
@@ -433,14 +437,18 @@ fn check_name(name: &str) -> Result<(), Mistake> {
 }
 
 /// An account from the command line is called by its mailbox.
-fn argued_account(table: &AccountTable, place: &Place, context: Context<'_>) -> Result<Account, ConfigError> {
+fn argued_account(
+    table: &AccountTable,
+    place: &SettingPlace,
+    context: ResolveContext<'_>,
+) -> Result<Account, ConfigError> {
     one_source(table).map_err(argument)?;
     let account = resolve::account("", place, table, context).map_err(argument)?;
     Ok(Account { name: format!("{}@{}", account.user, account.host), ..account })
 }
 
 /// A mistake on the command line.
-fn argument(fault: Fault) -> ConfigError {
+fn argument(fault: LocatedMistake) -> ConfigError {
     ConfigError::ArgumentsWrong { mistake: fault.mistake }
 }
 
@@ -506,7 +514,7 @@ fn shown_argument(arguments: &[String]) -> String {
 pub fn fuzz_config(octets: &[u8]) {
     let environment = Environment::default();
     let path = Path::new("config.toml");
-    let context = Context { environment: &environment, folder: path };
+    let context = ResolveContext { environment: &environment, folder: path };
     let outcome = parse(path, octets).and_then(|file| {
         let text = std::str::from_utf8(octets).unwrap_or_default();
         resolved(&file, context).map_err(|fault| ConfigError::of(fault, path, text))

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
 use super::mistake::{Mistake, quoted};
-use crate::account::one_line;
+use crate::account::check_one_line;
 
 /// A server's name in the form of [`host`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,11 +19,11 @@ impl Host {
 
 /// A user's name: any text that fits in a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct User(pub(super) String);
+pub(super) struct UserName(pub(super) String);
 
-impl User {
+impl UserName {
     pub(super) fn parse(text: &str) -> Result<Self, Mistake> {
-        one_line(text.as_bytes())?;
+        check_one_line(text.as_bytes())?;
         Ok(Self(text.to_owned()))
     }
 }
@@ -115,7 +115,7 @@ fn digest(text: &str) -> Result<[u8; 32], Mistake> {
 
 #[cfg(test)]
 mod tests {
-    use super::{User, digest, host};
+    use super::{UserName, digest, host};
 
     #[test]
     fn hosts() {
@@ -167,10 +167,10 @@ mod tests {
     #[test]
     fn users() {
         for text in ["me@example.com", " ", "jörg", "a b;c\"\\"] {
-            assert_eq!(User::parse(text), Ok(User(text.to_owned())));
+            assert_eq!(UserName::parse(text), Ok(UserName(text.to_owned())));
         }
         for text in ["", "a\r\nDELE 1", "a\nb", "a\0b"] {
-            assert!(User::parse(text).is_err(), "{text:?}");
+            assert!(UserName::parse(text).is_err(), "{text:?}");
         }
     }
 

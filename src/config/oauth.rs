@@ -3,11 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::context::Context;
+use super::context::ResolveContext;
 use super::file::{self, Providers};
-use super::mistake::{Fault, Mistake, Place, nearest, quoted};
-use super::settings::{OAuthTable, ProviderTable, Setting, Table as _};
-use super::value::{Address, Command, Text};
+use super::mistake::{LocatedMistake, Mistake, SettingPlace, nearest, quoted};
+use super::settings::{Located, OAuthTable, ProviderTable, Table as _};
+use super::value::{OneLine, ProgramValue, WebAddress};
 use crate::access;
 use crate::account::{OAuth, OAuthFlow, PasswordSource, Provider, StoreCommands};
 use crate::text;
@@ -25,7 +25,10 @@ const LARGEST: u64 = 256 * 1024;
 ///
 /// # Errors
 /// A provider that isn't known, or keys that don't go together.
-pub(super) fn resolve(setting: &Setting<OAuthTable>, context: Context<'_>) -> Result<OAuth, Fault> {
+pub(super) fn resolve(
+    setting: &Located<OAuthTable>,
+    context: ResolveContext<'_>,
+) -> Result<OAuth, LocatedMistake> {
     let (table, own) = with_provider(setting, context)?;
     let table = table.or(OAuthTable::presets()?);
     check_complete(setting, &table)?;
@@ -37,10 +40,10 @@ pub(super) fn resolve(setting: &Setting<OAuthTable>, context: Context<'_>) -> Re
         (None, Some(alone)) => return Err(alone.fault(Mistake::new("there is no load-command beside it"))),
     };
     let tenant = table.tenant.map(|tenant| tenant.value.0).unwrap_or_default();
-    let at = |address: Option<Setting<Address>>| {
+    let at = |address: Option<Located<WebAddress>>| {
         address.map(|address| address.value.0.replace("{tenant}", &tenant))
     };
-    let words = |text: Option<Setting<Text>>| text.map(|text| text.value.0);
+    let words = |text: Option<Located<OneLine>>| text.map(|text| text.value.0);
     let has_tenants = setting.value.tenant.is_some() || KNOWN_TENANTS.contains(&named(&setting.value));
     Ok(OAuth {
         provider: Provider {
@@ -76,9 +79,9 @@ fn named(table: &OAuthTable) -> &str {
 
 /// The table over what its provider sets.
 fn with_provider(
-    setting: &Setting<OAuthTable>,
-    context: Context<'_>,
-) -> Result<(OAuthTable, ProviderTable), Fault> {
+    setting: &Located<OAuthTable>,
+    context: ResolveContext<'_>,
+) -> Result<(OAuthTable, ProviderTable), LocatedMistake> {
     let table = setting.value.clone();
     let Some(provider) = &table.provider else { return Ok((table, ProviderTable::default())) };
     if let Some(issuer) = &table.issuer {
@@ -109,7 +112,7 @@ fn with_provider(
 }
 
 /// Providers of all files, what counts more behind.
-fn files(context: Context<'_>) -> Result<Vec<Providers>, Mistake> {
+fn files(context: ResolveContext<'_>) -> Result<Vec<Providers>, Mistake> {
     let mut all = vec![file::providers(KNOWN).map_err(|fault| fault.mistake)?];
     let system = context.environment.system_directory.as_deref().map(|directory| directory.join(FILE));
     let own = context.folder.join(FILE);
@@ -132,8 +135,8 @@ fn read(path: &Path) -> Result<Option<Providers>, Mistake> {
         .map_err(|_| Mistake::new(format!("{shown}: this is not UTF-8")))?;
     let providers = file::providers(content).map_err(|fault| {
         let start = match &fault.place {
-            Place::File(span) => span.start,
-            Place::Flag | Place::Url => 0,
+            SettingPlace::File(span) => span.start,
+            SettingPlace::Flag | SettingPlace::Url => 0,
         };
         let line = content.get(..start).unwrap_or_default().matches('\n').count().saturating_add(1);
         Mistake { what: format!("{shown}:{line}: {}", fault.mistake.what), ..fault.mistake }
@@ -141,7 +144,7 @@ fn read(path: &Path) -> Result<Option<Providers>, Mistake> {
     Ok(Some(providers))
 }
 
-fn check_complete(setting: &Setting<OAuthTable>, table: &OAuthTable) -> Result<(), Fault> {
+fn check_complete(setting: &Located<OAuthTable>, table: &OAuthTable) -> Result<(), LocatedMistake> {
     if table.issuer.is_some() {
         return Ok(());
     }
@@ -160,8 +163,8 @@ fn check_complete(setting: &Setting<OAuthTable>, table: &OAuthTable) -> Result<(
 }
 
 /// The sources of the client's secret that are set.
-fn secrets(table: &OAuthTable) -> Vec<(&'static str, &Place)> {
-    fn source<T>(setting: Option<&Setting<T>>) -> Option<(&'static str, &Place)> {
+fn secrets(table: &OAuthTable) -> Vec<(&'static str, &SettingPlace)> {
+    fn source<T>(setting: Option<&Located<T>>) -> Option<(&'static str, &SettingPlace)> {
         setting.map(|s| (s.key, &s.place))
     }
     let sources = [
@@ -174,22 +177,22 @@ fn secrets(table: &OAuthTable) -> Vec<(&'static str, &Place)> {
 }
 
 fn client_secret(
-    setting: &Setting<OAuthTable>,
+    setting: &Located<OAuthTable>,
     table: &OAuthTable,
-    context: Context<'_>,
-) -> Result<Option<PasswordSource>, Fault> {
+    context: ResolveContext<'_>,
+) -> Result<Option<PasswordSource>, LocatedMistake> {
     if let [(first, _), (second, place), ..] = secrets(&setting.value).as_slice() {
         let mistake = Mistake::new(format!("there are two sources of the secret: {first} and {second}"));
-        return Err(Fault::new((*place).clone(), mistake.hint("keep one")));
+        return Err(LocatedMistake::new((*place).clone(), mistake.hint("keep one")));
     }
-    let command = |command: &Setting<Command>| PasswordSource::Command(command.value.argv());
+    let command = |command: &Located<ProgramValue>| PasswordSource::Command(command.value.argv());
     let file = table.client_secret_file.as_ref().map(|file| context.file(file)).transpose()?;
     let inline = table.client_secret.as_ref().map(|secret| PasswordSource::Inline(secret.value.clone()));
     let credential = table.client_secret_credential.as_ref();
     Ok(inline
         .or(table.client_secret_command.as_ref().map(command))
         .or(file.map(|path: PathBuf| PasswordSource::File(path)))
-        .or(credential.map(|name| PasswordSource::Credential(name.value.0.clone()))))
+        .or(credential.map(|name| PasswordSource::SystemdCredential(name.value.0.clone()))))
 }
 
 #[cfg(test)]

@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use super::context::Context;
+use super::context::ResolveContext;
 use super::locate::Environment;
-use super::mistake::{Fault, Mistake, Place, quoted};
+use super::mistake::{LocatedMistake, Mistake, SettingPlace, quoted};
 use super::oauth;
 use super::route::way;
-use super::settings::{AccountTable, DestinationTable, Destinations, Setting, Table as _};
-use super::value::{Command, FileName, Netrc, UserId};
+use super::settings::{AccountTable, DestinationTable, DestinationTables, Located, Table as _};
+use super::value::{FileName, Netrc, ProgramValue, UserId};
 use crate::access::{self, Owner};
 use crate::account::{Account, Auth, Deliver, Hooks, PasswordSource, Pipe, PipeCommand, Tls, Trust};
 
@@ -19,10 +19,10 @@ use crate::account::{Account, Auth, Deliver, Hooks, PasswordSource, Pipe, PipeCo
 /// The first setting that is missing, has no meaning on this machine, or does not go with another.
 pub(super) fn account(
     name: &str,
-    place: &Place,
+    place: &SettingPlace,
     table: &AccountTable,
-    context: Context<'_>,
-) -> Result<Account, Fault> {
+    context: ResolveContext<'_>,
+) -> Result<Account, LocatedMistake> {
     let account = values(name, place, table, context)?;
     consistent(&account, table)?;
     Ok(account)
@@ -31,10 +31,10 @@ pub(super) fn account(
 /// Every setting on its own: a line for each field of the account.
 pub(super) fn values(
     name: &str,
-    place: &Place,
+    place: &SettingPlace,
     table: &AccountTable,
-    context: Context<'_>,
-) -> Result<Account, Fault> {
+    context: ResolveContext<'_>,
+) -> Result<Account, LocatedMistake> {
     let table = table.clone().or(AccountTable::presets()?);
     let needed = Needed { account: name, place };
     let password = password(&table, context)?;
@@ -89,19 +89,19 @@ pub(super) fn values(
 /// For settings that an account must have.
 struct Needed<'a> {
     account: &'a str,
-    place: &'a Place,
+    place: &'a SettingPlace,
 }
 
 impl Needed<'_> {
-    fn value<T>(&self, setting: Option<Setting<T>>, key: &str) -> Result<T, Fault> {
+    fn value<T>(&self, setting: Option<Located<T>>, key: &str) -> Result<T, LocatedMistake> {
         self.setting(setting, key).map(|setting| setting.value)
     }
 
-    fn setting<T>(&self, setting: Option<Setting<T>>, key: &str) -> Result<Setting<T>, Fault> {
+    fn setting<T>(&self, setting: Option<Located<T>>, key: &str) -> Result<Located<T>, LocatedMistake> {
         setting.ok_or_else(|| {
             let what = if key == "deliver" { "destination" } else { key };
             let (account, hint) = match self.place {
-                Place::File(_) => {
+                SettingPlace::File(_) => {
                     let value = match key {
                         "deliver" => "{ maildir = \"~/Mail\" }",
                         "server" => "\"pop.example.com\"",
@@ -109,21 +109,26 @@ impl Needed<'_> {
                     };
                     (format!("account {}", quoted(self.account)), format!("add {key} = {value} below it"))
                 }
-                Place::Flag | Place::Url if key == "deliver" => {
+                SettingPlace::Flag | SettingPlace::Url if key == "deliver" => {
                     ("the account".to_owned(), "add --maildir DIRECTORY, --mbox FILE or --pipe …".to_owned())
                 }
-                Place::Flag | Place::Url => ("the account".to_owned(), format!("add --{key} …")),
+                SettingPlace::Flag | SettingPlace::Url => {
+                    ("the account".to_owned(), format!("add --{key} …"))
+                }
             };
-            Fault::new(self.place.clone(), Mistake::new(format!("{account} has no {what}")).hint(hint))
+            LocatedMistake::new(
+                self.place.clone(),
+                Mistake::new(format!("{account} has no {what}")).hint(hint),
+            )
         })
     }
 }
 
 fn client_certificate(
-    certificate: Option<&Setting<FileName>>,
-    key: Option<&Setting<FileName>>,
-    context: Context<'_>,
-) -> Result<Option<(PathBuf, PathBuf)>, Fault> {
+    certificate: Option<&Located<FileName>>,
+    key: Option<&Located<FileName>>,
+    context: ResolveContext<'_>,
+) -> Result<Option<(PathBuf, PathBuf)>, LocatedMistake> {
     match (certificate, key) {
         (Some(certificate), Some(key)) => Ok(Some((context.file(certificate)?, context.file(key)?))),
         (None, None) => Ok(None),
@@ -133,8 +138,8 @@ fn client_certificate(
 }
 
 /// Which settings go together.
-fn consistent(account: &Account, table: &AccountTable) -> Result<(), Fault> {
-    fn of_tls<T>(setting: Option<&Setting<T>>) -> Result<(), Fault> {
+fn consistent(account: &Account, table: &AccountTable) -> Result<(), LocatedMistake> {
+    fn of_tls<T>(setting: Option<&Located<T>>) -> Result<(), LocatedMistake> {
         let mistake =
             || Mistake::new("it means nothing with tls = \"none\"").hint("remove it, or choose another tls");
         setting.map_or(Ok(()), |setting| Err(setting.fault(mistake())))
@@ -177,7 +182,7 @@ fn consistent(account: &Account, table: &AccountTable) -> Result<(), Fault> {
 }
 
 /// A user of this machine, whom only root can act as.
-fn owner(setting: &Setting<UserId>, environment: &Environment) -> Result<Owner, Fault> {
+fn owner(setting: &Located<UserId>, environment: &Environment) -> Result<Owner, LocatedMistake> {
     let name = &setting.value.0;
     let mistake = if !access::is_root() {
         Mistake::new("only root can deliver as another user")
@@ -192,7 +197,7 @@ fn owner(setting: &Setting<UserId>, environment: &Environment) -> Result<Owner, 
     Err(setting.fault(mistake))
 }
 
-fn password(table: &AccountTable, context: Context<'_>) -> Result<PasswordSource, Fault> {
+fn password(table: &AccountTable, context: ResolveContext<'_>) -> Result<PasswordSource, LocatedMistake> {
     if let Some(oauth) = &table.oauth {
         return Ok(PasswordSource::OAuth(Box::new(oauth::resolve(oauth, context)?)));
     }
@@ -213,13 +218,17 @@ fn password(table: &AccountTable, context: Context<'_>) -> Result<PasswordSource
         return Ok(PasswordSource::Netrc(context.path(netrc, file)?));
     }
     let credential = table.credential.as_ref();
-    Ok(credential.map_or(PasswordSource::Prompt, |name| PasswordSource::Credential(name.value.0.clone())))
+    Ok(credential
+        .map_or(PasswordSource::Prompt, |name| PasswordSource::SystemdCredential(name.value.0.clone())))
 }
 
-fn destinations(setting: &Setting<Destinations>, context: Context<'_>) -> Result<Vec<Deliver>, Fault> {
+fn destinations(
+    setting: &Located<DestinationTables>,
+    context: ResolveContext<'_>,
+) -> Result<Vec<Deliver>, LocatedMistake> {
     let mut all: Vec<Deliver> = Vec::new();
     for (place, table) in &setting.value {
-        let whole = Setting { value: (), key: "deliver", place: place.clone() };
+        let whole = Located { value: (), key: "deliver", place: place.clone() };
         let destination = destination(&whole, table, context)?;
         if all.contains(&destination) {
             return Err(whole.fault(Mistake::new("the same destination is there twice")));
@@ -235,10 +244,10 @@ fn destinations(setting: &Setting<Destinations>, context: Context<'_>) -> Result
 
 /// `whole` is the place of the table.
 fn destination(
-    whole: &Setting<()>,
+    whole: &Located<()>,
     table: &DestinationTable,
-    context: Context<'_>,
-) -> Result<Deliver, Fault> {
+    context: ResolveContext<'_>,
+) -> Result<Deliver, LocatedMistake> {
     if table.pipe.is_none() {
         let stray = table.time_limit.as_ref().map(|setting| setting.fault(only_pipe()));
         let stray = stray.or_else(|| table.parallel.as_ref().map(|setting| setting.fault(only_pipe())));
@@ -265,13 +274,17 @@ fn only_pipe() -> Mistake {
     Mistake::new("it belongs to pipe only")
 }
 
-fn pipe_with(command: &Command, options: &DestinationTable, place: &Place) -> Result<Deliver, Fault> {
+fn pipe_with(
+    command: &ProgramValue,
+    options: &DestinationTable,
+    place: &SettingPlace,
+) -> Result<Deliver, LocatedMistake> {
     let options = options.clone().or(DestinationTable::presets()?);
     let needed = Needed { account: "", place };
     Ok(Deliver::Pipe(Pipe {
         command: match command {
-            Command::Line(line) => PipeCommand::Shell(line.clone()),
-            Command::Argv(argv) => PipeCommand::Argv(argv.clone()),
+            ProgramValue::Line(line) => PipeCommand::Shell(line.clone()),
+            ProgramValue::Argv(argv) => PipeCommand::Argv(argv.clone()),
         },
         time_limit: needed.value(options.time_limit, "time-limit")?.0,
         parallel: needed.value(options.parallel, "parallel")?.0,

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::context::Context;
+use super::context::ResolveContext;
 use super::error::ConfigError;
 use super::locate::Environment;
-use super::mistake::{Fault, Mistake, Place};
+use super::mistake::{LocatedMistake, Mistake, SettingPlace};
 use super::resolve;
 use super::settings::{AccountTable, Preset, Table as _};
 use super::{Configuration, Loaded, file, same_mailbox, same_mailbox_text};
@@ -37,7 +37,7 @@ pub fn review(path: &Path, environment: &Environment) -> Review {
 fn examine(path: &Path, environment: &Environment, review: &mut Review) -> Result<(), ConfigError> {
     let (octets, metadata) = super::read_file(path)?;
     let text = super::utf8(path, octets.expose())?;
-    let wrong = |fault: Fault| ConfigError::of(fault, path, text);
+    let wrong = |fault: LocatedMistake| ConfigError::of(fault, path, text);
     let mut file = file::read_all(text).map_err(wrong)?;
     review.problems.extend(super::check_private(path, &metadata, &file).err());
     let faults = std::mem::take(&mut file.faults);
@@ -45,14 +45,14 @@ fn examine(path: &Path, environment: &Environment, review: &mut Review) -> Resul
     let others_are_right = faults.iter().all(|(_, account)| account.is_some());
     review.problems.extend(faults.into_iter().map(|(fault, _)| wrong(fault)));
     let folder = super::folder_of(path);
-    let context = Context { environment, folder: &folder };
+    let context = ResolveContext { environment, folder: &folder };
     if others_are_right {
         review.problems.extend(super::check_defaults(&file.defaults, context).err().map(wrong));
         review.problems.extend(Configuration::new(file.shared.clone(), context).err().map(wrong));
     }
     for (at, (name, table)) in file.accounts.iter().enumerate() {
         let checked = super::check_name(&name.value)
-            .map_err(|mistake| Fault::new(name.place.clone(), mistake))
+            .map_err(|mistake| LocatedMistake::new(name.place.clone(), mistake))
             .and_then(|()| super::one_source(table));
         review.problems.extend(checked.err().map(wrong));
         if broken.contains(&at) {
@@ -68,14 +68,14 @@ fn examine(path: &Path, environment: &Environment, review: &mut Review) -> Resul
     if file.accounts.is_empty() && review.problems.is_empty() {
         let mistake =
             Mistake::new("there is no account").hint("add [accounts.NAME] with server, user and deliver");
-        review.problems.push(wrong(Fault::new(Place::File(0..0), mistake)));
+        review.problems.push(wrong(LocatedMistake::new(SettingPlace::File(0..0), mistake)));
     }
     if let Some((first, second)) = same_mailbox(&review.accounts) {
         let place = file.accounts.iter().find(|(name, _)| name.value == second.name);
-        let place = place.map_or(Place::File(0..0), |(name, _)| name.place.clone());
+        let place = place.map_or(SettingPlace::File(0..0), |(name, _)| name.place.clone());
         let mistake =
             Mistake::new(same_mailbox_text(first, second)).hint("remove one; `deliver` may be a list");
-        review.problems.push(wrong(Fault::new(place, mistake)));
+        review.problems.push(wrong(LocatedMistake::new(place, mistake)));
     }
     Ok(())
 }
@@ -129,7 +129,7 @@ pub fn explain(
                     table.clone().over(loaded.file.defaults.clone()).place(key.name).is_none()
                 });
             match place.filter(|_| !replaced) {
-                Some(Place::File(span)) => {
+                Some(SettingPlace::File(span)) => {
                     let line =
                         text.get(..span.start).unwrap_or_default().matches('\n').count().saturating_add(1);
                     let origin = if own_place { Origin::Account(line) } else { Origin::Defaults(line) };

@@ -2,9 +2,9 @@
 
 use std::ffi::OsStr;
 
-use super::context::Context;
-use super::mistake::{Fault, Mistake};
-use super::settings::{AccountTable, Setting};
+use super::context::ResolveContext;
+use super::mistake::{LocatedMistake, Mistake};
+use super::settings::{AccountTable, Located};
 use super::way::{ProxySetting, proxy, socket};
 use crate::account::{Route, Way};
 
@@ -12,7 +12,7 @@ use crate::account::{Route, Way};
 ///
 /// # Errors
 /// What doesn't go together, or has no meaning on this machine.
-pub(super) fn way(table: &AccountTable, context: Context<'_>) -> Result<Way, Fault> {
+pub(super) fn way(table: &AccountTable, context: ResolveContext<'_>) -> Result<Way, LocatedMistake> {
     let route = match (&table.proxy, &table.connect_command, &table.socket, &table.connect_to) {
         (Some(proxy), ..) => by_proxy(proxy, context)?,
         (_, Some(command), ..) => Route::Command(command.value.0.clone()),
@@ -35,7 +35,7 @@ pub(super) fn way(table: &AccountTable, context: Context<'_>) -> Result<Way, Fau
     Ok(Way { route, source_addresses })
 }
 
-fn by_proxy(setting: &Setting<ProxySetting>, context: Context<'_>) -> Result<Route, Fault> {
+fn by_proxy(setting: &Located<ProxySetting>, context: ResolveContext<'_>) -> Result<Route, LocatedMistake> {
     match &setting.value {
         ProxySetting::Direct => Ok(Route::Direct),
         ProxySetting::Proxy(proxy) => Ok(Route::Proxy(proxy.clone())),

@@ -9,11 +9,11 @@
 
 use std::time::Duration;
 
-use super::mistake::{Fault, Mistake, Place, quoted};
-use super::names::{Fingerprints, Host, User};
+use super::mistake::{LocatedMistake, Mistake, SettingPlace, quoted};
+use super::names::{Fingerprints, Host, UserName};
 use super::value::{
-    Address, Command, Credential, DirectoryName, FileName, LimitNumber, LimitSize, Netrc, Number, Prose,
-    Read, Silence, Stdout, Text, UserId, Value, Written, labelled,
+    DirectoryName, FileName, LimitNumber, LimitSize, Netrc, Number, OneLine, ProgramValue, Prose, Read,
+    Silence, Stdout, SystemdCredential, UserId, Value, WebAddress, Written, labelled,
 };
 use super::way::{Connect, ProxySetting, SourceAddresses};
 use crate::account::{
@@ -32,7 +32,7 @@ pub const MOST_DAYS: u32 = 3650;
 
 /// A setting, as everything but its reader needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Key {
+pub struct SettingKey {
     /// As it is written in the file, and behind the two dashes of its flag.
     pub name: &'static str,
     /// What it may be: literal words in lower case, kinds of values in upper case, separated by `|`.
@@ -62,7 +62,7 @@ pub enum Preset {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flag {
     /// Where the help lists it.
-    pub heading: Heading,
+    pub heading: HelpSection,
     /// One sentence, without its full stop.
     pub help: &'static str,
     /// Whether several of it count, and not only the last one.
@@ -71,7 +71,7 @@ pub struct Flag {
 
 /// The parts of the help, in its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Heading {
+pub enum HelpSection {
     /// Where the maildrop is.
     Server,
     /// How to log in there.
@@ -84,7 +84,7 @@ pub enum Heading {
     Tuning,
 }
 
-impl Heading {
+impl HelpSection {
     /// All of them, in the order of the help.
     pub const ALL: &'static [Self] = &[Self::Server, Self::Login, Self::Delivery, Self::Policy, Self::Tuning];
 
@@ -101,16 +101,16 @@ impl Heading {
     }
 }
 
-const fn key(name: &'static str) -> Key {
-    Key { name, values: "", default: Preset::None, flag: None, is_secret: false, text: "" }
+const fn key(name: &'static str) -> SettingKey {
+    SettingKey { name, values: "", default: Preset::None, flag: None, is_secret: false, text: "" }
 }
 
-impl Key {
-    const fn flag(self, heading: Heading, help: &'static str) -> Self {
+impl SettingKey {
+    const fn flag(self, heading: HelpSection, help: &'static str) -> Self {
         Self { flag: Some(Flag { heading, help, repeats: false }), ..self }
     }
 
-    const fn flags(self, heading: Heading, help: &'static str) -> Self {
+    const fn flags(self, heading: HelpSection, help: &'static str) -> Self {
         Self { flag: Some(Flag { heading, help, repeats: true }), ..self }
     }
 
@@ -129,32 +129,32 @@ impl Key {
 
 /// A value and where it was set.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Setting<T> {
+pub(super) struct Located<T> {
     /// As read, not yet resolved against other settings and the environment.
     pub(super) value: T,
     /// The key that it belongs to.
     pub(super) key: &'static str,
     /// The place that an error about it points at.
-    pub(super) place: Place,
+    pub(super) place: SettingPlace,
 }
 
-impl<T> Setting<T> {
+impl<T> Located<T> {
     /// A mistake in this setting.
-    pub(super) fn fault(&self, mistake: Mistake) -> Fault {
-        Fault::new(self.place.clone(), labelled(self.key, &self.place, mistake))
+    pub(super) fn fault(&self, mistake: Mistake) -> LocatedMistake {
+        LocatedMistake::new(self.place.clone(), labelled(self.key, &self.place, mistake))
     }
 }
 
 /// A table of optional settings.
 pub(super) trait Table: Sized + Clone + Default {
     /// Its keys, in the order of the manual.
-    const KEYS: &'static [Key];
+    const KEYS: &'static [SettingKey];
 
     /// Reads one setting; false when there is no such key.
     ///
     /// # Errors
     /// A value that the setting cannot have.
-    fn set(&mut self, key: &str, value: &Value<'_>) -> Result<bool, Fault>;
+    fn set(&mut self, key: &str, value: &Value<'_>) -> Result<bool, LocatedMistake>;
 
     /// These settings, and those of `below` that these lack.
     fn or(self, below: Self) -> Self;
@@ -163,10 +163,10 @@ pub(super) trait Table: Sized + Clone + Default {
     fn is_empty(&self) -> bool;
 
     /// Where a key was set; `None` where it wasn't.
-    fn place(&self, key: &str) -> Option<&Place>;
+    fn place(&self, key: &str) -> Option<&SettingPlace>;
 
     /// The key of that name.
-    fn key(name: &str) -> Option<&'static Key> {
+    fn key(name: &str) -> Option<&'static SettingKey> {
         Self::KEYS.iter().find(|key| key.name == name)
     }
 
@@ -174,19 +174,22 @@ pub(super) trait Table: Sized + Clone + Default {
     ///
     /// # Errors
     /// When there is no such key, or it cannot have that value.
-    fn set_text(&mut self, key: &str, text: &str) -> Result<(), Fault> {
-        let value = Value { key, place: Place::Flag, written: Written::Text(text) };
+    fn set_text(&mut self, key: &str, text: &str) -> Result<(), LocatedMistake> {
+        let value = Value { key, place: SettingPlace::Flag, written: Written::Text(text) };
         if self.set(key, &value)? {
             return Ok(());
         }
-        Err(Fault::new(Place::Flag, Mistake::new(format!("there is no setting {}", quoted(key)))))
+        Err(LocatedMistake::new(
+            SettingPlace::Flag,
+            Mistake::new(format!("there is no setting {}", quoted(key))),
+        ))
     }
 
     /// What holds where nothing is set: every default that is a value.
     ///
     /// # Errors
     /// A row whose default is not a value of its type; a test reads them all.
-    fn presets() -> Result<Self, Fault> {
+    fn presets() -> Result<Self, LocatedMistake> {
         let mut table = Self::default();
         for key in Self::KEYS {
             if let Preset::Value(text) = key.default {
@@ -205,21 +208,21 @@ macro_rules! settings {
         $(#[$doc])*
         #[derive(Debug, Clone, Default)]
         pub(super) struct $table {
-            $($(#[doc = $text])+ pub(super) $field: Option<Setting<$type>>,)*
+            $($(#[doc = $text])+ pub(super) $field: Option<Located<$type>>,)*
         }
 
         impl Table for $table {
-            const KEYS: &'static [Key] = &[$(Key {
+            const KEYS: &'static [SettingKey] = &[$(SettingKey {
                 values: <$type as Read>::VALUES,
                 text: concat!($($text),+).trim_ascii(),
                 ..key($key)$(.$part($($argument),*))*
             }),*];
 
-            fn set(&mut self, key: &str, value: &Value<'_>) -> Result<bool, Fault> {
+            fn set(&mut self, key: &str, value: &Value<'_>) -> Result<bool, LocatedMistake> {
                 match key {
                     $($key => {
                         let read = <$type as Read>::read(value)?;
-                        self.$field = Some(Setting { value: read, key: $key, place: value.place.clone() });
+                        self.$field = Some(Located { value: read, key: $key, place: value.place.clone() });
                     })*
                     _ => return Ok(false),
                 }
@@ -234,7 +237,7 @@ macro_rules! settings {
                 $(self.$field.is_none())&&*
             }
 
-            fn place(&self, key: &str) -> Option<&Place> {
+            fn place(&self, key: &str) -> Option<&SettingPlace> {
                 match key {
                     $($key => self.$field.as_ref().map(|setting| &setting.place),)*
                     _ => None,
@@ -244,7 +247,7 @@ macro_rules! settings {
     };
 }
 
-use Heading::{Delivery, Login, Policy, Server, Tuning};
+use HelpSection::{Delivery, Login, Policy, Server, Tuning};
 
 settings! {
     /// The settings of `[accounts.NAME]`, and those of `[defaults]` that accounts inherit.
@@ -304,7 +307,7 @@ settings! {
             .flag(Server, "The address of this machine that connections come from");
 
         /// The user's name at the server.
-        user: User = key("user").flag(Login, "The user's name at the server");
+        user: UserName = key("user").flag(Login, "The user's name at the server");
 
         /// How to log in.  auto takes the strongest mechanism offered that keeps a password safe.  For xoauth2 and
         /// oauthbearer the password is a token; external shows the client certificate and needs no password.
@@ -317,7 +320,7 @@ settings! {
         password: Secret = key("password").secret();
 
         /// A program whose first line of output is the password: a line for sh -c, or a list that is executed as it is.
-        password_command: Command = key("password-command")
+        password_command: ProgramValue = key("password-command")
             .secret()
             .flag(Login, "The first line that this command prints is the password");
 
@@ -329,7 +332,7 @@ settings! {
         netrc: Netrc = key("netrc").flag(Login, "Look the password up in this file, or in ~/.netrc");
 
         /// A file in $CREDENTIALS_DIRECTORY (systemd's LoadCredential) with the password.
-        credential: Credential = key("credential").flag(Login, "The password is in this systemd credential");
+        credential: SystemdCredential = key("credential").flag(Login, "The password is in this systemd credential");
 
         /// Log in by OAuth tokens, which popfetch gets, keeps and renews, in place of a password: the table's keys are below.
         /// popfetch auth login makes the login.  With auth = "auto" the token goes by XOAUTH2, else by OAUTHBEARER.
@@ -342,7 +345,7 @@ settings! {
             .flag(Policy, "What to leave on the server: true, false, or limits such as days=14,newest=100");
 
         /// Where messages go: one destination or a list of them.
-        deliver: Destinations = key("deliver");
+        deliver: DestinationTables = key("deliver");
 
         /// Only where popfetch runs as root: the user, by name or number, whose mail it is.  Destinations are used, and
         /// programs are run, with that user's rights; the ledger stays root's.  ~ is still root's home.
@@ -361,19 +364,19 @@ settings! {
         /// A program that is run before each run of the account: a line for sh -c, or a list that is executed as it is.
         /// It gets 30 seconds and, where there is an owner, that user's rights; the environment has POPFETCH_ACCOUNT.  That
         /// it fails is a warning; no hook changes the exit code.
-        before_run: Command = key("before-run");
+        before_run: ProgramValue = key("before-run");
 
         /// The same, after a run that has delivered mail.  The environment has POPFETCH_ACCOUNT, POPFETCH_NEW,
         /// POPFETCH_FAILED, POPFETCH_OCTETS, POPFETCH_EXIT and POPFETCH_ERROR; the delivered messages come as JSON lines on
         /// standard input, as --json prints them.
-        on_new_mail: Command = key("on-new-mail");
+        on_new_mail: ProgramValue = key("on-new-mail");
 
         /// The same, after a run whose failure --quiet would report: it is new, or has lasted for alert-after, or for
         /// remind-after since.
-        on_trouble: Command = key("on-trouble");
+        on_trouble: ProgramValue = key("on-trouble");
 
         /// The same, when such a failure is over.
-        on_recovered: Command = key("on-recovered");
+        on_recovered: ProgramValue = key("on-recovered");
 
         /// The number of messages that are retrieved in one run, at most.
         max_messages: Number<u32, { u32::MAX }> = key("max-messages")
@@ -476,7 +479,7 @@ settings! {
         /// is, in which {sender}, {recipient} and {account} are replaced;
         /// but not in what a shell or an interpreter runs, where $SENDER, $RECIPIENT and $POPFETCH_ACCOUNT stand for
         /// them.
-        pipe: Command = key("pipe").flags(Delivery, "Hand each message to this command, which runs in a shell");
+        pipe: ProgramValue = key("pipe").flags(Delivery, "Hand each message to this command, which runs in a shell");
 
         /// Standard output, as an mbox stream.
         stdout: Stdout = key("stdout").flag(Delivery, "Write messages to standard output, as an mbox stream");
@@ -498,56 +501,56 @@ settings! {
     /// `providers.toml`.
     OAuthTable {
         /// Who gives tokens: google, microsoft, fastmail, yahoo, aol, seznam, or a name of providers.toml.
-        provider: Text = key("provider");
+        provider: OneLine = key("provider");
 
         /// In place of a provider: the address of an authorization server that describes itself (RFC 8414).  One that also
         /// registers clients (RFC 7591) needs no client-id.
-        issuer: Address = key("issuer");
+        issuer: WebAddress = key("issuer");
 
         /// In place of a provider, or of one of its addresses: where the user agrees.
-        authorize_url: Address = key("authorize-url");
+        authorize_url: WebAddress = key("authorize-url");
 
         /// The same: where tokens are given.
-        token_url: Address = key("token-url");
+        token_url: WebAddress = key("token-url");
 
         /// The same: where a device asks for a code.
-        device_url: Address = key("device-url");
+        device_url: WebAddress = key("device-url");
 
         /// The same: where a token is given back.
-        revoke_url: Address = key("revoke-url");
+        revoke_url: WebAddress = key("revoke-url");
 
         /// The id that the provider has given to your application.
-        client_id: Text = key("client-id");
+        client_id: OneLine = key("client-id");
 
         /// The application's secret, where it has one.  A file that holds one must be readable by its owner only.
         client_secret: Secret = key("client-secret").secret();
 
         /// A program whose first line of output is the application's secret.
-        client_secret_command: Command = key("client-secret-command").secret();
+        client_secret_command: ProgramValue = key("client-secret-command").secret();
 
         /// A file whose first line is the application's secret; readable by its owner only.
         client_secret_file: FileName = key("client-secret-file");
 
         /// A systemd credential with the application's secret.
-        client_secret_credential: Credential = key("client-secret-credential");
+        client_secret_credential: SystemdCredential = key("client-secret-credential");
 
         /// Microsoft's directory of users: common, organizations, consumers, or the domain of a firm.
-        tenant: Text = key("tenant").default("common");
+        tenant: OneLine = key("tenant").default("common");
 
         /// What the token is good for, if that isn't what the provider has for POP.
-        scope: Text = key("scope");
+        scope: OneLine = key("scope");
 
         /// How popfetch auth login goes: in a browser, or by a code that is typed on another device.
         flow: OAuthFlow = key("flow").default("auto");
 
         /// The address that the browser ends at, if it isn't a port of this machine: it is then pasted into the terminal.
-        redirect: Address = key("redirect");
+        redirect: WebAddress = key("redirect");
 
         /// A program that prints the stored tokens, one line, in place of a file; needs save-command.
-        load_command: Command = key("load-command").secret();
+        load_command: ProgramValue = key("load-command").secret();
 
         /// A program that stores its standard input; it has done so when it exits with 0.
-        save_command: Command = key("save-command").secret();
+        save_command: ProgramValue = key("save-command").secret();
     }
 }
 
@@ -555,19 +558,19 @@ settings! {
     /// What only a provider in `providers.toml` has.
     ProviderTable {
         /// As people call the provider.
-        title: Text = key("title");
+        title: OneLine = key("title");
 
         /// More parameters of authorize-url, as a query has them.
-        parameters: Text = key("parameters");
+        parameters: OneLine = key("parameters");
 
         /// A login ends when it hasn't been used for this many days.
         unused_days: Number<u32, MOST_DAYS> = key("unused-days");
 
         /// Where an app password is made, where that is the shorter way.
-        app_password_page: Text = key("app-password-page");
+        app_password_page: OneLine = key("app-password-page");
 
         /// Where the user takes the access of an application back.
-        access_page: Text = key("access-page");
+        access_page: OneLine = key("access-page");
 
         /// How a client id is got: popfetch auth login prints it where there is none.
         guide: Prose = key("guide");
@@ -575,23 +578,23 @@ settings! {
 }
 
 /// The tables of `deliver`, each with its place.
-pub(super) type Destinations = Vec<(Place, DestinationTable)>;
+pub(super) type DestinationTables = Vec<(SettingPlace, DestinationTable)>;
 
 /// The keys of `[accounts.NAME]`, which `[defaults]` can set as well.
-pub const ACCOUNT_KEYS: &[Key] = AccountTable::KEYS;
+pub const ACCOUNT_KEYS: &[SettingKey] = AccountTable::KEYS;
 /// The keys of `[defaults]` alone.
-pub const SHARED_KEYS: &[Key] = SharedTable::KEYS;
+pub const SHARED_KEYS: &[SettingKey] = SharedTable::KEYS;
 /// The keys of a `leave-on-server` table.
-pub const RETENTION_KEYS: &[Key] = RetentionTable::KEYS;
+pub const RETENTION_KEYS: &[SettingKey] = RetentionTable::KEYS;
 /// The keys of a `deliver` table.
-pub const DESTINATION_KEYS: &[Key] = DestinationTable::KEYS;
+pub const DESTINATION_KEYS: &[SettingKey] = DestinationTable::KEYS;
 /// The keys of an `oauth` table.
-pub const OAUTH_KEYS: &[Key] = OAuthTable::KEYS;
+pub const OAUTH_KEYS: &[SettingKey] = OAuthTable::KEYS;
 /// The keys that a provider has besides.
-pub const PROVIDER_KEYS: &[Key] = ProviderTable::KEYS;
+pub const PROVIDER_KEYS: &[SettingKey] = ProviderTable::KEYS;
 
 /// Every setting that is a flag: destinations first, otherwise in the order of the manual.
-pub fn flags() -> impl Iterator<Item = &'static Key> {
+pub fn flags() -> impl Iterator<Item = &'static SettingKey> {
     DESTINATION_KEYS.iter().chain(ACCOUNT_KEYS).filter(|key| key.flag.is_some())
 }
 
@@ -606,16 +609,16 @@ pub(super) fn is_public(name: &str) -> bool {
 
 impl AccountTable {
     /// The sources of a password that are set.
-    pub(super) fn password_sources(&self) -> Vec<(&'static str, &Place)> {
+    pub(super) fn password_sources(&self) -> Vec<(&'static str, &SettingPlace)> {
         self.set_among(&["password", "password-command", "password-file", "netrc", "credential", "oauth"])
     }
 
     /// The ways to the server that are set.
-    pub(super) fn ways(&self) -> Vec<(&'static str, &Place)> {
+    pub(super) fn ways(&self) -> Vec<(&'static str, &SettingPlace)> {
         self.set_among(&["proxy", "connect-command", "socket", "connect-to"])
     }
 
-    fn set_among(&self, keys: &[&'static str]) -> Vec<(&'static str, &Place)> {
+    fn set_among(&self, keys: &[&'static str]) -> Vec<(&'static str, &SettingPlace)> {
         keys.iter().filter_map(|key| Some((*key, self.place(key)?))).collect()
     }
 

@@ -11,7 +11,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::locate::Environment;
-use super::settings::{self, ACCOUNT_KEYS, DESTINATION_KEYS, Key, Preset, RETENTION_KEYS, SHARED_KEYS};
+use super::settings::{
+    self, ACCOUNT_KEYS, DESTINATION_KEYS, Preset, RETENTION_KEYS, SHARED_KEYS, SettingKey,
+};
 use super::{ConfigError, Configuration, Flags, Request, for_run, fuzz_config};
 use crate::account::*;
 use crate::problem::Problem as _;
@@ -478,7 +480,7 @@ fn files_that_cannot_be_read() {
 }
 
 /// A file whose one account, or `[defaults]`, has this setting.
-fn with_setting(keys: &[Key], name: &str, value: &str) -> String {
+fn with_setting(keys: &[SettingKey], name: &str, value: &str) -> String {
     let bare = value.parse::<i64>().is_ok() || matches!(value, "true" | "false");
     let line = if bare { format!("{name} = {value}") } else { format!("{name} = \"{value}\"") };
     if keys == DESTINATION_KEYS {
@@ -537,7 +539,7 @@ fn a_fingerprint_changes_with_the_settings_and_holds_no_secret() {
         let changed = std::time::UNIX_EPOCH + Duration::from_secs(u64::from(key));
         std::fs::File::options().write(true).open(&path).unwrap().set_modified(changed).unwrap();
         let account = only(home.run(&[], &[]).unwrap());
-        crate::credentials::fingerprint(&account, &home.environment(), &[key; 32])
+        crate::credentials::configuration_digest(&account, &home.environment(), &[key; 32])
     };
     let fingerprint = |text: &str| with(text, 1);
     let plain = fingerprint(LEAST);

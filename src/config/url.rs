@@ -5,12 +5,12 @@
 
 use super::error::ConfigError;
 use super::flags::Flags;
-use super::mistake::{Mistake, Place, quoted};
-use super::names::{Host, User};
+use super::mistake::{Mistake, SettingPlace, quoted};
+use super::names::{Host, UserName};
 use super::percent::{decoded, split_port};
-use super::settings::{AccountTable, Setting, Table as _};
+use super::settings::{AccountTable, Located, Table as _};
 use super::value::Number;
-use crate::account::{Auth, Tls, Word as _, one_line};
+use crate::account::{Auth, SettingWord as _, Tls, check_one_line};
 use crate::secret::Secret;
 
 /// An account in a URL.
@@ -39,8 +39,8 @@ impl PopUrl {
     }
 
     fn read(text: &str) -> Result<Self, Mistake> {
-        fn setting<T>(key: &'static str, value: T) -> Option<Setting<T>> {
-            Some(Setting { value, key, place: Place::Url })
+        fn setting<T>(key: &'static str, value: T) -> Option<Located<T>> {
+            Some(Located { value, key, place: SettingPlace::Url })
         }
         let mut table = AccountTable::default();
         let (scheme, rest) = text.split_once("://").ok_or_else(|| Mistake::new("this is not a URL"))?;
@@ -73,11 +73,11 @@ impl PopUrl {
                 ((_, Some(_)), Some((_, Some(_)))) => return Err(Mistake::new("there are two mechanisms")),
             };
             let of_user = |m: Mistake| Mistake::new(format!("user: {}", m.what));
-            table.user = setting("user", User::parse(&decoded_text(user)?).map_err(of_user)?);
+            table.user = setting("user", UserName::parse(&decoded_text(user)?).map_err(of_user)?);
             table.auth = mechanism.map(auth).transpose()?.flatten().and_then(|auth| setting("auth", auth));
             if let Some(password) = password {
                 let password = Secret::new(decoded(password)?);
-                one_line(password.expose()).map_err(|e| Mistake::new(format!("password: {e}")))?;
+                check_one_line(password.expose()).map_err(|e| Mistake::new(format!("password: {e}")))?;
                 table.password = setting("password", password);
             }
         }

@@ -12,17 +12,17 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::mistake::{Fault, Mistake, Place, nearest, quoted};
+use super::mistake::{LocatedMistake, Mistake, SettingPlace, nearest, quoted};
 use super::names;
 use super::units;
-use crate::account::{Word, one_line};
+use crate::account::{SettingWord, check_one_line};
 use crate::secret::Secret;
 use crate::types::Octets;
 
 /// A value before it is read, with the key that it is for.
 pub(super) struct Value<'a> {
     pub(super) key: &'a str,
-    pub(super) place: Place,
+    pub(super) place: SettingPlace,
     pub(super) written: Written<'a>,
 }
 
@@ -35,7 +35,7 @@ pub(super) enum Written<'a> {
 
 impl<'a> Value<'a> {
     pub(super) fn of(key: &'a str, value: &'a Spanned<DeValue<'a>>) -> Self {
-        Self { key, place: Place::File(value.span()), written: Written::Toml(value.get_ref()) }
+        Self { key, place: SettingPlace::File(value.span()), written: Written::Toml(value.get_ref()) }
     }
 
     /// The text, if it is one.
@@ -57,7 +57,7 @@ impl<'a> Value<'a> {
     }
 
     /// The strings of a list, if it is one.
-    fn list(&self) -> Result<Option<Vec<String>>, Fault> {
+    fn list(&self) -> Result<Option<Vec<String>>, LocatedMistake> {
         let Written::Toml(DeValue::Array(array)) = self.written else { return Ok(None) };
         array
             .iter()
@@ -67,7 +67,7 @@ impl<'a> Value<'a> {
     }
 
     /// The strings of a list, or the one string; as a flag, those between commas.
-    pub(super) fn words(&self) -> Result<Vec<String>, Fault> {
+    pub(super) fn words(&self) -> Result<Vec<String>, LocatedMistake> {
         let words = match self.written {
             Written::Text(text) => Some(text.split(',').map(str::to_owned).collect()),
             Written::Toml(_) => self.list()?.or_else(|| self.text().map(|text| vec![text.to_owned()])),
@@ -76,12 +76,12 @@ impl<'a> Value<'a> {
     }
 
     /// It isn't of a shape that its key can have.  The value itself isn't quoted: it may be a secret.
-    pub(super) fn misshapen(&self, expected: &str) -> Fault {
+    pub(super) fn misshapen(&self, expected: &str) -> LocatedMistake {
         self.wrong(self.expected(expected))
     }
 
     /// The same, with a hint of its own.
-    pub(super) fn misshapen_but(&self, expected: &str, hint: impl Into<String>) -> Fault {
+    pub(super) fn misshapen_but(&self, expected: &str, hint: impl Into<String>) -> LocatedMistake {
         self.wrong(self.expected(expected).hint(hint))
     }
 
@@ -121,18 +121,21 @@ impl<'a> Value<'a> {
     }
 
     /// It has the right shape and no meaning.
-    pub(super) fn wrong(&self, mistake: Mistake) -> Fault {
-        Fault::new(self.place.clone(), labelled(self.key, &self.place, mistake))
+    pub(super) fn wrong(&self, mistake: Mistake) -> LocatedMistake {
+        LocatedMistake::new(self.place.clone(), labelled(self.key, &self.place, mistake))
     }
 
     /// A string's meaning.
-    pub(super) fn meaning<T>(&self, parse: impl FnOnce(&str) -> Result<T, Mistake>) -> Result<T, Fault> {
+    pub(super) fn meaning<T>(
+        &self,
+        parse: impl FnOnce(&str) -> Result<T, Mistake>,
+    ) -> Result<T, LocatedMistake> {
         let text = self.text().ok_or_else(|| self.misshapen("a string"))?;
         parse(text).map_err(|mistake| self.wrong(mistake))
     }
 
     /// A whole number.
-    fn number(&self) -> Result<i64, Fault> {
+    fn number(&self) -> Result<i64, LocatedMistake> {
         let number = match self.written {
             Written::Toml(DeValue::Integer(integer)) => {
                 i64::from_str_radix(integer.as_str(), integer.radix()).ok()
@@ -144,7 +147,7 @@ impl<'a> Value<'a> {
     }
 
     /// A string, or a number as text.
-    fn text_or_number(&self, expected: &str) -> Result<String, Fault> {
+    fn text_or_number(&self, expected: &str) -> Result<String, LocatedMistake> {
         match self.written {
             Written::Toml(DeValue::Integer(_)) => Ok(self.number()?.to_string()),
             _ => self.text().map(str::to_owned).ok_or_else(|| self.misshapen(expected)),
@@ -175,13 +178,13 @@ pub(super) trait Read: Sized {
     ///
     /// # Errors
     /// A value of another shape, or one that means nothing.  Neither is quoted where it may be a secret.
-    fn read(value: &Value<'_>) -> Result<Self, Fault>;
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake>;
 }
 
-impl<T: Word> Read for T {
+impl<T: SettingWord> Read for T {
     const VALUES: &'static str = T::VALUES;
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         let names = || T::WORDS.iter().map(|(name, _)| *name);
         if value.text().is_none() {
             let words: Vec<String> = names().map(|name| format!("\"{name}\"")).collect();
@@ -205,7 +208,7 @@ impl<T: Word> Read for T {
 impl Read for bool {
     const VALUES: &'static str = "true|false";
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         value.boolean().ok_or_else(|| value.misshapen("true or false"))
     }
 }
@@ -214,9 +217,9 @@ impl Read for bool {
 impl Read for Secret {
     const VALUES: &'static str = "TEXT";
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         value.meaning(|text| {
-            one_line(text.as_bytes())?;
+            check_one_line(text.as_bytes())?;
             Ok(Self::new(text))
         })
     }
@@ -229,7 +232,7 @@ pub(super) struct FileName(pub(super) String);
 impl Read for FileName {
     const VALUES: &'static str = "FILE";
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         value.meaning(|text| Ok(Self(text.to_owned())))
     }
 }
@@ -241,7 +244,7 @@ pub(super) struct DirectoryName(pub(super) String);
 impl Read for DirectoryName {
     const VALUES: &'static str = "DIRECTORY";
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         value.meaning(|text| Ok(Self(text.to_owned())))
     }
 }
@@ -253,7 +256,7 @@ pub(super) struct Number<T, const MOST: u32>(pub(super) T);
 impl<T: TryFrom<i64>, const MOST: u32> Read for Number<T, MOST> {
     const VALUES: &'static str = "NUMBER";
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         let given = value.number()?;
         let number =
             Some(given).filter(|n| (1..=i64::from(MOST)).contains(n)).and_then(|n| T::try_from(n).ok());
@@ -271,7 +274,7 @@ pub(super) struct LimitNumber<const MOST: u32>(pub(super) u32);
 impl<const MOST: u32> Read for LimitNumber<MOST> {
     const VALUES: &'static str = "NUMBER";
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         if value.number()? == 0 {
             let hint = "leave-on-server = false deletes what is delivered";
             return Err(value.wrong(Mistake::new("0 is not a limit").hint(hint)));
@@ -287,7 +290,7 @@ pub(super) struct LimitSize(pub(super) Octets);
 impl Read for LimitSize {
     const VALUES: &'static str = "SIZE";
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         match units::octets(&value.text_or_number("a size")?) {
             Ok(Octets(0)) => {
                 Err(value.wrong(Mistake::new("0 is not a limit").hint("leave the key out for no limit")))
@@ -301,7 +304,7 @@ impl Read for LimitSize {
 impl Read for Duration {
     const VALUES: &'static str = "DURATION";
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         match value.text() {
             Some(text) => units::duration(text).map_err(|mistake| value.wrong(mistake)),
             // A number without its unit is a likely one.
@@ -317,7 +320,7 @@ pub(super) struct Silence(pub(super) Duration);
 impl Read for Silence {
     const VALUES: &'static str = Duration::VALUES;
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         match Duration::read(value)? {
             Duration::ZERO => Err(value.wrong(Mistake::new("it must be more than 0"))),
             duration => Ok(Self(duration)),
@@ -327,14 +330,14 @@ impl Read for Silence {
 
 /// A program: a line for the shell, or its arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Command {
+pub(super) enum ProgramValue {
     /// For `sh -c`; not blank.
     Line(String),
     /// Executed as it stands; the first one is the program's name.
     Argv(Vec<String>),
 }
 
-impl Command {
+impl ProgramValue {
     /// As it is executed.
     pub(super) fn argv(&self) -> Vec<String> {
         match self {
@@ -344,10 +347,10 @@ impl Command {
     }
 }
 
-impl Read for Command {
+impl Read for ProgramValue {
     const VALUES: &'static str = "COMMAND|LIST";
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         let command = match value.text() {
             Some(line) => Self::Line(line.to_owned()),
             None => Self::Argv(
@@ -381,7 +384,7 @@ pub(super) enum Netrc {
 impl Read for Netrc {
     const VALUES: &'static str = "true|FILE";
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         match (value.boolean(), value.text()) {
             (Some(true), _) => Ok(Self::Usual),
             (None, Some(file)) => Ok(Self::File(file.to_owned())),
@@ -392,12 +395,12 @@ impl Read for Netrc {
 
 /// The name of a systemd credential: that of a file in one directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Credential(pub(super) String);
+pub(super) struct SystemdCredential(pub(super) String);
 
-impl Read for Credential {
+impl Read for SystemdCredential {
     const VALUES: &'static str = "NAME";
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         value.meaning(|name| {
             if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
                 return Err(Mistake::new(format!("{} is not a file name", quoted(name))));
@@ -414,7 +417,7 @@ pub(super) struct Stdout;
 impl Read for Stdout {
     const VALUES: &'static str = "true";
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         if bool::read(value)? {
             return Ok(Self);
         }
@@ -424,14 +427,14 @@ impl Read for Stdout {
 
 /// A text on one line, which isn't empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Text(pub(super) String);
+pub(super) struct OneLine(pub(super) String);
 
-impl Read for Text {
+impl Read for OneLine {
     const VALUES: &'static str = "TEXT";
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         value.meaning(|text| {
-            one_line(text.as_bytes())?;
+            check_one_line(text.as_bytes())?;
             Ok(Self(text.to_owned()))
         })
     }
@@ -444,21 +447,21 @@ pub(super) struct Prose(pub(super) String);
 impl Read for Prose {
     const VALUES: &'static str = "TEXT";
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         value.meaning(|text| Ok(Self(text.trim().to_owned())))
     }
 }
 
 /// An address of the web; one in clear text can only be of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Address(pub(super) String);
+pub(super) struct WebAddress(pub(super) String);
 
-impl Read for Address {
+impl Read for WebAddress {
     const VALUES: &'static str = "URL";
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         value.meaning(|text| {
-            one_line(text.as_bytes())?;
+            check_one_line(text.as_bytes())?;
             let begins = |start: &str| text.get(..start.len()).is_some_and(|s| s.eq_ignore_ascii_case(start));
             if begins("https://") || begins("http://127.") || begins("http://[::1]") {
                 return Ok(Self(text.to_owned()));
@@ -476,7 +479,7 @@ pub(super) struct UserId(pub(super) String);
 impl Read for UserId {
     const VALUES: &'static str = "USER";
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         value.text_or_number("a user's name or number").map(Self)
     }
 }
@@ -484,15 +487,15 @@ impl Read for UserId {
 impl Read for names::Host {
     const VALUES: &'static str = "HOST";
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         value.meaning(Self::parse)
     }
 }
 
-impl Read for names::User {
+impl Read for names::UserName {
     const VALUES: &'static str = "NAME";
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         value.meaning(Self::parse)
     }
 }
@@ -500,17 +503,17 @@ impl Read for names::User {
 impl Read for names::Fingerprints {
     const VALUES: &'static str = "FINGERPRINT|LIST";
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         Self::parse(&value.words()?).map_err(|mistake| value.wrong(mistake))
     }
 }
 
 /// Names the key, as the user wrote it.
-pub(super) fn labelled(key: &str, place: &Place, mistake: Mistake) -> Mistake {
+pub(super) fn labelled(key: &str, place: &SettingPlace, mistake: Mistake) -> Mistake {
     let label = match place {
-        Place::File(_) => key.to_owned(),
-        Place::Flag => format!("--{key}"),
-        Place::Url => format!("{key} of the URL"),
+        SettingPlace::File(_) => key.to_owned(),
+        SettingPlace::Flag => format!("--{key}"),
+        SettingPlace::Url => format!("{key} of the URL"),
     };
     Mistake { what: format!("{label}: {}", mistake.what), ..mistake }
 }

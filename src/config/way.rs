@@ -6,11 +6,11 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use super::mistake::{Fault, Mistake, quoted};
+use super::mistake::{LocatedMistake, Mistake, quoted};
 use super::names::Host;
 use super::percent::{decoded, split_port};
-use super::value::{Command, Read, Value};
-use crate::account::{ConnectCommand, Endpoint, Proxy, ProxyAddress, ProxyKind, ProxyLogin, one_line};
+use super::value::{ProgramValue, Read, Value};
+use crate::account::{ConnectCommand, Endpoint, Proxy, ProxyAddress, ProxyKind, ProxyLogin, check_one_line};
 use crate::secret::Secret;
 
 /// Octets of a Unix socket's path at most (unix(7): 108 with a NUL at the end).
@@ -58,7 +58,7 @@ impl ProxySetting {
 impl Read for ProxySetting {
     const VALUES: &'static str = "none|URL";
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         value.meaning(Self::parse)
     }
 }
@@ -118,8 +118,9 @@ fn proxy_login(text: &str, kind: ProxyKind) -> Result<ProxyLogin, Mistake> {
     let user = String::from_utf8(decoded(user)?)
         .map_err(|_| Mistake::new("the proxy's user is not UTF-8 when %HH is decoded"))?;
     let password = Secret::new(decoded(password)?);
-    one_line(user.as_bytes()).map_err(|e| Mistake::new(format!("the proxy's user: {e}")).hint(hint))?;
-    one_line(password.expose()).map_err(|e| Mistake::new(format!("the proxy's password: {e}")).hint(hint))?;
+    check_one_line(user.as_bytes()).map_err(|e| Mistake::new(format!("the proxy's user: {e}")).hint(hint))?;
+    check_one_line(password.expose())
+        .map_err(|e| Mistake::new(format!("the proxy's password: {e}")).hint(hint))?;
     match kind {
         ProxyKind::Socks5 if user.len().max(password.expose().len()) > LONGEST_LOGIN => {
             Err(Mistake::new("a user or a password of SOCKS has 255 octets at most"))
@@ -147,7 +148,7 @@ pub(super) fn socket(path: impl Into<Vec<u8>>) -> Result<PathBuf, Mistake> {
 impl Read for Endpoint {
     const VALUES: &'static str = "HOST:PORT";
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         value.meaning(|text| {
             let hint = "\"127.0.0.1:1995\", \"[::1]:1995\" or \"gate.example.com:995\"";
             match split_port(text)? {
@@ -169,7 +170,7 @@ pub(super) struct SourceAddresses(pub(super) Vec<IpAddr>);
 impl Read for SourceAddresses {
     const VALUES: &'static str = "ADDRESS|LIST";
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         let words = value.words()?;
         let mut addresses: Vec<IpAddr> = Vec::new();
         for word in &words {
@@ -198,11 +199,11 @@ impl Read for SourceAddresses {
 pub(super) struct Connect(pub(super) ConnectCommand);
 
 impl Read for Connect {
-    const VALUES: &'static str = Command::VALUES;
+    const VALUES: &'static str = ProgramValue::VALUES;
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
-        match Command::read(value)? {
-            Command::Line(line) => {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
+        match ProgramValue::read(value)? {
+            ProgramValue::Line(line) => {
                 let is_there = |name: &str| {
                     line.match_indices(name).any(|(at, _)| !line.get(..at).is_some_and(|l| l.ends_with('$')))
                 };
@@ -213,7 +214,7 @@ impl Read for Connect {
                 }
                 Ok(Self(ConnectCommand::Shell(line)))
             }
-            Command::Argv(argv) => Ok(Self(ConnectCommand::Argv(argv))),
+            ProgramValue::Argv(argv) => Ok(Self(ConnectCommand::Argv(argv))),
         }
     }
 }

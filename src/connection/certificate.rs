@@ -31,7 +31,7 @@ pub(super) fn fingerprint(der: &[u8]) -> [u8; 32] {
 
 /// What people can be shown of a leaf.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
+pub struct CertificateSummary {
     /// SHA-256 of its DER.
     pub fingerprint: [u8; 32],
     /// The first and the last day of its validity, where they can be read.
@@ -42,7 +42,7 @@ pub struct Seen {
     pub issuer: Option<String>,
 }
 
-impl Seen {
+impl CertificateSummary {
     /// Of a leaf in DER.
     #[must_use]
     pub fn of(der: &[u8]) -> Self {
@@ -120,7 +120,7 @@ impl fmt::Display for CertificateProblem {
     }
 }
 
-impl fmt::Display for Seen {
+impl fmt::Display for CertificateSummary {
     /// In whole lines.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some((first, last)) = &self.days {

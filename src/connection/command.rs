@@ -53,7 +53,7 @@ const OURS: [&str; 6] =
 
 /// A running program.  It is ended when this is dropped; the line must be closed before.
 #[derive(Debug)]
-pub(super) struct Command {
+pub(super) struct RunningProgram {
     child: std::process::Child,
     /// The program, and its process group.
     id: Option<Pid>,
@@ -68,7 +68,7 @@ pub(super) struct Command {
     stop: Stop,
 }
 
-impl Command {
+impl RunningProgram {
     /// Starts it, with the rights of the target's owner.  The stream is its input and output.
     pub(super) fn start(
         command: &ConnectCommand,
@@ -177,7 +177,7 @@ impl Command {
     }
 }
 
-impl Drop for Command {
+impl Drop for RunningProgram {
     /// Asks it to end, and all that it has started, then kills them.
     fn drop(&mut self) {
         let mut ended =

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::certificate::{CertificateProblem, Seen};
+use super::certificate::{CertificateProblem, CertificateSummary};
 use super::problem::RouteProblem;
 use crate::account::Tls;
 use crate::exit::ExitCode;
@@ -99,7 +99,7 @@ pub enum Error {
         /// A command that shows it, where there is one for the way there.
         look: Option<String>,
         /// What it holds, where it could be read.
-        seen: Option<Box<Seen>>,
+        seen: Option<Box<CertificateSummary>>,
     },
     /// The server refused our certificate, or asks for one.
     #[error("{server} refused the client certificate: {reason}")]
@@ -168,7 +168,7 @@ impl Error {
     pub(super) fn with_leaf(self, leaf: impl FnOnce() -> Option<Vec<u8>>) -> Self {
         match self {
             Self::Certificate { server, problem, look, seen: None } => {
-                let seen = leaf().map(|leaf| Box::new(Seen::of(&leaf)));
+                let seen = leaf().map(|leaf| Box::new(CertificateSummary::of(&leaf)));
                 Self::Certificate { server, problem, look, seen }
             }
             other => other,

@@ -44,10 +44,10 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 
 pub use certificate::CertificateProblem;
-pub use certificate::Seen;
+pub use certificate::CertificateSummary;
 pub use dial::MOST_ADDRESSES;
 pub use error::{ConnectStep, Error, FailedAddress, TrustProblem};
-pub use patience::{Pace, Patience};
+pub use patience::{Patience, SessionPace};
 pub use problem::RouteProblem;
 pub use proxy::fuzz_proxy;
 pub use trust::Connectors;
@@ -56,7 +56,7 @@ use crate::access::Owner;
 use crate::account::{Endpoint, Tls, Trust, Way};
 use crate::signals::Stop;
 use crate::types::Channel;
-use command::Command;
+use command::RunningProgram;
 use error::plain;
 use route::{Dialled, go, stays_here};
 use socket::Socket;
@@ -87,7 +87,7 @@ pub struct Target<'a> {
 pub struct Connection {
     line: Stream,
     /// The program that it goes through; below the line, which has to be closed first.
-    command: Option<Command>,
+    command: Option<RunningProgram>,
     server: String,
     peer: Option<SocketAddr>,
     /// Whether clear text stays on this machine.
@@ -356,8 +356,8 @@ fn secured(
 }
 
 /// Why the program that a line goes through has ended it, if it has.
-fn failure(command: Option<&Command>) -> Option<Error> {
-    command.and_then(Command::failure)
+fn failure(command: Option<&RunningProgram>) -> Option<Error> {
+    command.and_then(RunningProgram::failure)
 }
 
 /// Whether the server (at `peer`, if that is known) shows a certificate of any kind: asked on a connection of its own, on

@@ -78,7 +78,7 @@ impl Patience {
 /// Only time in which something is due counts, and none in which a server may take long to begin (see
 /// [`Patience::LONG`]), which happens a few times in a session.
 #[derive(Debug, Clone)]
-pub struct Pace {
+pub struct SessionPace {
     timeout: Duration,
     listened: Duration,
     octets: u64,
@@ -86,7 +86,7 @@ pub struct Pace {
     window_octets: u64,
 }
 
-impl Pace {
+impl SessionPace {
     /// The time-outs of a window, and the octets that it must bring: about 27 a second with the default time-out.
     const WINDOW: (u32, u64) = (10, 16 << 10);
 
@@ -147,7 +147,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{Pace, Patience, after};
+    use super::{Patience, SessionPace, after};
 
     enum Step {
         /// Octets, at a second.
@@ -212,7 +212,7 @@ mod tests {
     fn a_session_has_a_least_pace() {
         let minute = Duration::from_secs(60);
         let minutes = |octets: &dyn Fn(u64) -> usize| {
-            let mut pace = Pace::new(minute);
+            let mut pace = SessionPace::new(minute);
             (1..10_000)
                 .take_while(|n| {
                     pace.brought(octets(*n));

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use super::command::Command;
+use super::command::RunningProgram;
 use super::dial::{Goal, dial};
 use super::error::{Error, plain};
 use super::problem::RouteProblem;
@@ -21,7 +21,7 @@ pub(super) struct Dialled {
     /// The address that it ends at, where we have chosen it.
     pub(super) peer: Option<SocketAddr>,
     /// The program that it goes through.
-    pub(super) command: Option<Command>,
+    pub(super) command: Option<RunningProgram>,
 }
 
 /// Goes the way to the target.  `waiting` is called once at most, if and when there is something to wait for.
@@ -46,7 +46,7 @@ pub(super) fn go(target: &Target<'_>, stop: &Stop, waiting: impl FnOnce()) -> Re
             Ok(Dialled { socket, peer: None, command: None })
         }
         Route::Command(command) => {
-            let (socket, command) = Command::start(command, target, stop)?;
+            let (socket, command) = RunningProgram::start(command, target, stop)?;
             waiting();
             Ok(Dialled { socket: Socket::Unix(socket), peer: None, command: Some(command) })
         }

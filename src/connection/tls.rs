@@ -13,7 +13,7 @@ use native_tls::{HandshakeError, TlsConnector, TlsStream};
 use rustix::event::{PollFd, PollFlags};
 
 use super::certificate::CertificateProblem;
-use super::certificate::{Seen, check_name, fingerprint};
+use super::certificate::{CertificateSummary, check_name, fingerprint};
 use super::error::{ConnectStep, Error, plain, reason};
 use super::patience::after;
 use super::poll::poll;
@@ -249,7 +249,7 @@ fn judge(leaf: Option<Vec<u8>>, target: &Target<'_>) -> Result<Vec<u8>, Error> {
 
 fn refused(target: &Target<'_>, problem: CertificateProblem, leaf: Option<&[u8]>) -> Error {
     let (server, look) = (server(target), look(target));
-    Error::Certificate { server, problem, look, seen: leaf.map(Seen::of).map(Box::new) }
+    Error::Certificate { server, problem, look, seen: leaf.map(CertificateSummary::of).map(Box::new) }
 }
 
 /// A command that shows the certificate, by the same way; there is none that goes by SOCKS, or by a program of the user's.

@@ -19,9 +19,9 @@ use crate::secret::Secret;
 /// certificate authorities, which takes some 50 ms and 5 MiB.  (native-tls reads them even where it then uses none.)
 /// Clones share what they hold; what a file held at first is what counts.
 #[derive(Debug, Clone, Default)]
-pub struct Connectors(Arc<Mutex<HashMap<Trust, Slot>>>);
+pub struct Connectors(Arc<Mutex<HashMap<Trust, ConnectorSlot>>>);
 
-type Slot = Arc<OnceLock<Result<TlsConnector, TrustProblem>>>;
+type ConnectorSlot = Arc<OnceLock<Result<TlsConnector, TrustProblem>>>;
 
 impl Connectors {
     /// None yet.
@@ -48,7 +48,7 @@ impl Connectors {
         }
     }
 
-    fn slot(&self, trust: &Trust) -> Slot {
+    fn slot(&self, trust: &Trust) -> ConnectorSlot {
         // A panic elsewhere cannot have left the map half changed.
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(slots.entry(trust.clone()).or_default())

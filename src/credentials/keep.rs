@@ -205,7 +205,7 @@ fn feed(argv: &[&str], password: &Secret, stop: &Stop) -> Result<Secret, Error> 
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|e| failed(format!("cannot run {program}: {e}")))?;
-    let mut child = Ended(child);
+    let mut child = EndedOnDrop(child);
     let (stdin, stdout) = (child.0.stdin.take(), child.0.stdout.take());
     let password = password.clone();
     // Whatever it reads, and whether or not it reads: it isn't waited for longer than it lives.
@@ -235,9 +235,9 @@ fn feed(argv: &[&str], password: &Secret, stop: &Stop) -> Result<Secret, Error> 
 }
 
 /// A child that doesn't outlive this value.
-struct Ended(Child);
+struct EndedOnDrop(Child);
 
-impl Drop for Ended {
+impl Drop for EndedOnDrop {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();

@@ -6,26 +6,26 @@
 //! nor the command that printed it.
 
 mod command;
+mod digest;
 mod error;
-mod fingerprint;
 mod keep;
 mod netrc;
 mod prompt;
 
 use std::path::Path;
 
+pub use digest::configuration_digest;
 pub use error::Error;
-pub use fingerprint::fingerprint;
 pub use keep::{Keep, Keeper, keepers};
 pub use netrc::fuzz_netrc;
 pub use prompt::typed;
 
 use crate::access::{self, Owner};
-use crate::account::{Account, Auth, OAuth, PasswordSource, one_line};
+use crate::account::{Account, Auth, OAuth, PasswordSource, check_one_line};
 use crate::config::{self, locate::Environment};
 use crate::connection::Connectors;
-use crate::http::Way;
-use crate::oauth::{Holder, Watch};
+use crate::http::HttpWay;
+use crate::oauth::{TokenHolder, Watch};
 use crate::problem::Problem;
 use crate::secret::Secret;
 use crate::signals::Stop;
@@ -88,7 +88,7 @@ pub fn obtain(account: &Account, means: &Means<'_>) -> Result<Obtained, Error> {
         PasswordSource::Prompt => prompt::ask(account, means.environment, means.stop)?,
         source => from_source(source, account.owner.as_ref(), means)?,
     };
-    match one_line(password.expose()) {
+    match check_one_line(password.expose()) {
         Ok(()) => Ok(plain(password)),
         Err(why) => Err(Error::Unusable { account: account.name.clone(), why }),
     }
@@ -99,7 +99,7 @@ pub fn with_holder<T>(
     account: &Account,
     oauth: &OAuth,
     means: &Means<'_>,
-    work: impl FnOnce(&Holder<'_>) -> T,
+    work: impl FnOnce(&TokenHolder<'_>) -> T,
 ) -> T {
     let client_secret = || match &oauth.client_secret {
         None => Ok(None),
@@ -111,16 +111,16 @@ pub fn with_holder<T>(
             }
         },
     };
-    work(&Holder {
+    work(&TokenHolder {
         account: &account.name,
         user: &account.user,
         settings: oauth,
         client_secret: &client_secret,
         state: means.state,
-        way: Way {
+        way: HttpWay {
             route: &account.way,
             ca_file: account.trust.ca_file.as_deref(),
-            ..Way::direct(means.connectors, means.stop)
+            ..HttpWay::direct(means.connectors, means.stop)
         },
         watch: means.watch,
     })
@@ -132,7 +132,7 @@ fn from_source(source: &PasswordSource, owner: Option<&Owner>, means: &Means<'_>
         PasswordSource::Inline(secret) => Ok(secret.clone()),
         PasswordSource::File(path) => from_file(path, owner),
         PasswordSource::Command(argv) => command::run(argv, owner, command::TIME_LIMIT, means.stop),
-        PasswordSource::Credential(name) => from_credential(name, means.environment),
+        PasswordSource::SystemdCredential(name) => from_systemd(name, means.environment),
         PasswordSource::Netrc(_) | PasswordSource::Prompt | PasswordSource::OAuth(_) => Err(Error::missing(
             "it has no source",
             "name one of password-command, password-file or credential",
@@ -151,7 +151,9 @@ pub fn source(account: &Account) -> String {
         PasswordSource::File(path) => format!("the password comes from password-file {}", path_text(path)),
         PasswordSource::Command(_) => "the password comes from password-command".to_owned(),
         PasswordSource::Netrc(path) => format!("the password comes from netrc file {}", path_text(path)),
-        PasswordSource::Credential(name) => format!("the password comes from credential {}", quoted(name)),
+        PasswordSource::SystemdCredential(name) => {
+            format!("the password comes from credential {}", quoted(name))
+        }
         PasswordSource::Prompt => "the password comes from the terminal".to_owned(),
         PasswordSource::OAuth(oauth) => {
             format!("the token is given by {}", printable(oauth.provider.called().as_bytes()))
@@ -212,7 +214,7 @@ fn from_netrc(path: &Path, account: &Account) -> Result<Secret, Error> {
 
 /// systemd guards the directory of credentials itself, by an access list that shows as permissions of the group: so
 /// the mode is not looked at.
-fn from_credential(name: &str, environment: &Environment) -> Result<Secret, Error> {
+fn from_systemd(name: &str, environment: &Environment) -> Result<Secret, Error> {
     let Some(directory) = &environment.credentials_directory else {
         let what = format!("there is no $CREDENTIALS_DIRECTORY for the credential {}", quoted(name));
         let hint =
@@ -408,7 +410,7 @@ mod tests {
             }
         }
         file(home, "hunter2\n", 0o440);
-        let credential = |name: &str| account(home, PasswordSource::Credential(name.to_owned()));
+        let credential = |name: &str| account(home, PasswordSource::SystemdCredential(name.to_owned()));
         assert_eq!(
             outcome(obtain(&credential("secret"), &environment(home), &Stop::new().unwrap())),
             Ok("hunter2".to_owned())

@@ -42,7 +42,7 @@ struct Machine {
 }
 
 fn entries(text: &[u8]) -> Vec<Machine> {
-    let mut tokens = Tokens(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text));
+    let mut tokens = NetrcTokens(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text));
     let mut entries: Vec<Machine> = Vec::new();
     let text = |token: Vec<u8>| String::from_utf8_lossy(&token).into_owned();
     while let Some(token) = tokens.keyword() {
@@ -74,9 +74,9 @@ fn entries(text: &[u8]) -> Vec<Machine> {
 }
 
 /// Words separated by blanks and line ends.
-struct Tokens<'a>(&'a [u8]);
+struct NetrcTokens<'a>(&'a [u8]);
 
-impl<'a> Tokens<'a> {
+impl<'a> NetrcTokens<'a> {
     /// The next word that is not in a comment.
     fn keyword(&mut self) -> Option<Vec<u8>> {
         loop {

@@ -18,19 +18,21 @@
 //! | [`Delivered`](crate::proof::Delivered) | the ledger has recorded that: it may be deleted from the server |
 
 mod destination;
+mod kinds;
 pub mod maildir;
 pub mod mbox;
+pub mod neighbours;
 pub mod owned;
 pub mod pipe;
 pub mod routing;
+mod sink;
 pub mod spool;
 pub mod stdout;
 #[cfg(test)]
 mod trial;
 
-pub use destination::{
-    Destination, Opened, Opening, Order, Recovered, Surroundings, clean_up, destination, most_open, named,
-};
+pub use destination::{Destination, Opened, Opening, Order, Recovered, Surroundings};
+pub use kinds::{clean_up, destination, most_open, named};
 
 use std::borrow::Cow;
 
@@ -189,7 +191,7 @@ pub enum Error {
         /// What to do about it.
         hint: String,
     },
-    /// Not what it should be: typically a file where a Maildir was expected, something that is no mbox, a missing parent.
+    /// Not what it should be: typically a file where a Maildir was expected, something that is not an mbox, a missing parent.
     #[error("{what}")]
     Unfit {
         /// What is wrong.

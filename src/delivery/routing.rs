@@ -1,22 +1,17 @@
-//! Which of an account's destinations a message goes to, and the way of its octets there while it arrives.
+//! No setting makes rules yet: in every run the rules are `None`, and a message goes to all destinations of its account, which
+//! are opened with its first octet.
 //!
-//! Where rules ask for it, a message's header is complete before a destination is chosen: it is held, at most
-//! [`HEADER_HELD`] octets of it, the rules choose by it, and only the destinations chosen are opened and get what was held.
-//!
-//! No setting makes rules yet, and so every run is one without: all destinations of the account are opened with the
-//! message's first octet, and nothing is held.
+//! Where rules are, this is their place: which of an account's destinations a message goes to, and the way of its octets
+//! there while it arrives.  Its header is complete before a destination is chosen: it is held, at most [`HEADER_HELD`] octets
+//! of it, the rules choose by it, and only the destinations chosen are opened and get what was held.
 
 use super::{Error, Inlet, Intake};
-use crate::message::header_lines::header_end;
+use crate::message::header_lines::{HEADER_HELD, header_end};
 use crate::proof::DestinationId;
-
-/// Octets of a header that are held at most, here and where an mbox looks for its sender.  One that is longer counts as it
-/// stands then.
-pub const HEADER_HELD: usize = 64 * 1024;
 
 /// Chooses destinations by a message's header.
 pub trait DestinationRules: Send {
-    /// The places, in the order in which the account's destinations are opened, of those that a message with this header
+    /// The slots (their order, from 0, in which the account's destinations are opened) of those that a message with this header
     /// goes to.  `header`: to its empty line, or as much of it as is held, or all of a message that has no more.
     fn choose(&self, header: &[u8]) -> Vec<usize>;
 }
@@ -60,7 +55,7 @@ impl NetworkEnds {
         self.ends.push(end);
     }
 
-    /// The numbers of all, by their places.
+    /// The numbers of all, by their slots.
     pub fn ids(&self) -> impl Iterator<Item = DestinationId> + '_ {
         self.ends.iter().map(|end| end.id)
     }
@@ -75,13 +70,13 @@ impl NetworkEnds {
         let mut copies = Copies { prefix, ..Copies::default() };
         match self.rules {
             Some(_) => copies.held = Some(Vec::new()),
-            None => (0..self.ends.len()).for_each(|place| copies.open(self, place)),
+            None => (0..self.ends.len()).for_each(|slot| copies.open(self, slot)),
         }
         copies
     }
 }
 
-/// What is open for a message: each intake with its destination's place.
+/// What is open for a message: each intake with its destination's slot.
 pub type OpenCopies = Vec<(usize, Box<dyn Intake>)>;
 
 /// The copies of one message that is arriving: one for each destination that it goes to.
@@ -96,8 +91,8 @@ pub struct Copies {
 
 impl std::fmt::Debug for Copies {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let places: Vec<usize> = self.open.iter().map(|(place, _)| *place).collect();
-        f.debug_struct("Copies").field("places", &places).finish_non_exhaustive()
+        let slots: Vec<usize> = self.open.iter().map(|(slot, _)| *slot).collect();
+        f.debug_struct("Copies").field("slots", &slots).finish_non_exhaustive()
     }
 }
 
@@ -122,7 +117,7 @@ impl Copies {
         }
     }
 
-    /// The message has ended.  What was opened for it, each with its destination's place; and why storing it failed, if it
+    /// The message has ended.  What was opened for it, each with its destination's slot; and why storing it failed, if it
     /// did: then they are to be abandoned.
     pub fn end(mut self, ends: &mut NetworkEnds) -> (OpenCopies, Option<Error>) {
         if self.held.is_some() {
@@ -141,12 +136,12 @@ impl Copies {
         let held = self.held.take().unwrap_or_default();
         let header = end.and_then(|end| held.get(..end)).unwrap_or(&held);
         let chosen = ends.rules.as_ref().map(|rules| rules.choose(header)).unwrap_or_default();
-        chosen.into_iter().for_each(|place| self.open(ends, place));
+        chosen.into_iter().for_each(|slot| self.open(ends, slot));
         self.pass(&held);
     }
 
-    fn open(&mut self, ends: &mut NetworkEnds, place: usize) {
-        let Some(end) = ends.ends.get_mut(place) else { return };
+    fn open(&mut self, ends: &mut NetworkEnds, slot: usize) {
+        let Some(end) = ends.ends.get_mut(slot) else { return };
         match end.inlet.open() {
             Ok(mut intake) => {
                 if !self.prefix.is_empty()
@@ -154,7 +149,7 @@ impl Copies {
                 {
                     self.failure = Some(e);
                 }
-                self.open.push((place, intake));
+                self.open.push((slot, intake));
             }
             Err(e) => self.failure = Some(e),
         }
@@ -217,7 +212,7 @@ mod tests {
         }
     }
 
-    /// To the place that the first octet says; the headers seen are kept.
+    /// To the slot that the first octet says; the headers seen are kept.
     struct ByFirst(Arc<Mutex<Vec<Vec<u8>>>>);
 
     impl DestinationRules for ByFirst {
@@ -259,7 +254,7 @@ mod tests {
         assert_eq!(octets(&got[0]), [Some(b"Ours: 1\nA".to_vec())]);
         let (open, failure) = copies.end(&mut ends);
         assert!(failure.is_none());
-        assert_eq!(open.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(open.iter().map(|(slot, _)| *slot).collect::<Vec<_>>(), [0, 1]);
     }
 
     #[test]
@@ -284,14 +279,10 @@ mod tests {
                 let (open, failure) = copies.end(&mut ends);
                 assert!(failure.is_none());
                 assert_eq!(*seen.lock().unwrap(), [header.as_bytes()], "{text:?} by {piece}");
-                assert_eq!(
-                    open.iter().map(|(place, _)| *place).collect::<Vec<_>>(),
-                    to,
-                    "{text:?} by {piece}"
-                );
-                for (place, got) in got.iter().enumerate() {
+                assert_eq!(open.iter().map(|(slot, _)| *slot).collect::<Vec<_>>(), to, "{text:?} by {piece}");
+                for (slot, got) in got.iter().enumerate() {
                     let all = format!("Ours: 1\n{text}").into_bytes();
-                    let expected = if to.contains(&place) { vec![Some(all)] } else { vec![] };
+                    let expected = if to.contains(&slot) { vec![Some(all)] } else { vec![] };
                     assert_eq!(octets(got), expected, "{text:?} by {piece}");
                 }
             }

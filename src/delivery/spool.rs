@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::mbox::Sink;
+use super::sink::Sink;
 use crate::delivery::Error;
 use crate::durable;
 use crate::message::{Facts, Summing};

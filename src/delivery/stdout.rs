@@ -1,6 +1,6 @@
 //! Standard output as a stream of mbox entries, for `formail -s procmail` and its like.
 //!
-//! What went into a pipe was only printed: nobody knows what became of it.  What went into a regular file is synced, and
+//! What went into a pipe was only printed: what became of it is not known.  What went into a regular file is synced, and
 //! counts as delivered.  Which of the two it is, is the caller's to ask ([`is_regular_file`]).  A terminal gets no control
 //! characters: a message from a stranger could do anything with it.
 
@@ -13,7 +13,8 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::OFlags;
 
-use super::mbox::{Formatter, Sink};
+use super::mbox::Formatter;
+use super::sink::Sink;
 use super::spool::Spool;
 use super::{
     Destination, Error, Inlet, Intake, Opened, Opening, Order, Outlet, Recorder, Recovered, Settler,
@@ -76,7 +77,10 @@ impl Inlet for StdoutInlet {
     fn open(&mut self) -> Result<Box<dyn Intake>, Error> {
         Ok(Box::new(StdoutIntake {
             formatter: Formatter::new(asctime((self.clock)())),
-            entry: Entry { spool: Spool::new(&self.state, 16 * 1024), hasher: blake3::Hasher::new() },
+            entry: FormattedEntry {
+                spool: Spool::new(&self.state, 16 * 1024),
+                hasher: blake3::Hasher::new(),
+            },
         }))
     }
 
@@ -85,16 +89,16 @@ impl Inlet for StdoutInlet {
 
 struct StdoutIntake {
     formatter: Formatter,
-    entry: Entry,
+    entry: FormattedEntry,
 }
 
 /// A formatted entry, and its digest.
-struct Entry {
+struct FormattedEntry {
     spool: Spool,
     hasher: blake3::Hasher,
 }
 
-impl Sink for Entry {
+impl Sink for FormattedEntry {
     fn put(&mut self, octets: &[u8]) -> Result<(), Error> {
         self.hasher.update(octets);
         self.spool.write(octets)

@@ -40,7 +40,7 @@ pub(super) fn piece(inlet: &mut dyn Inlet, text: &[u8], number: u32, sender: &st
         id: ArrivalId::next(),
         number: MessageNumber::new(number).unwrap(),
         key: Key::Header(facts.digests.header),
-        listed: None,
+        listed_size: None,
         octets: facts.octets,
         digests: facts.digests,
         headline: facts.headline,

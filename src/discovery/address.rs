@@ -1,17 +1,17 @@
 //! A mail address, as far as it leads to a server.
 
 use crate::config;
-use crate::text::{one_line, printable};
+use crate::text::{is_one_line, printable};
 
 /// A mail address: something, `@`, and a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address {
+pub struct MailAddress {
     whole: String,
     local: String,
     domain: String,
 }
 
-impl Address {
+impl MailAddress {
     /// Reads one, as a user types it.
     ///
     /// # Errors
@@ -23,7 +23,7 @@ impl Address {
             return Err(format!("\"{}\" is not a mail address", shown()));
         };
         let is_visible = |c: char| !c.is_control() && !c.is_whitespace();
-        if !one_line(text.as_bytes()) || !local.chars().all(is_visible) {
+        if !is_one_line(text.as_bytes()) || !local.chars().all(is_visible) {
             return Err(format!("\"{}\" is not a mail address", shown()));
         }
         let host = config::host(domain).ok().filter(|host| host.contains('.') && !host.contains(':'));
@@ -55,7 +55,7 @@ impl Address {
 
 #[cfg(test)]
 mod tests {
-    use super::Address;
+    use super::MailAddress;
 
     #[test]
     fn addresses() {
@@ -75,10 +75,10 @@ mod tests {
             ("anna@exa mple.com", None),
             ("", None),
         ] {
-            let address = Address::parse(text).ok();
+            let address = MailAddress::parse(text).ok();
             let parts = address.as_ref().map(|address| (address.local(), address.domain()));
             assert_eq!(parts, expected, "{text:?}");
         }
-        assert_eq!(Address::parse(" anna@Example.com ").unwrap().whole(), "anna@Example.com");
+        assert_eq!(MailAddress::parse(" anna@Example.com ").unwrap().whole(), "anna@Example.com");
     }
 }

@@ -3,7 +3,7 @@
 
 use roxmltree::{Document, Node, ParsingOptions};
 
-use super::address::Address;
+use super::address::MailAddress;
 use crate::account::Tls;
 use crate::config;
 
@@ -24,7 +24,7 @@ pub(super) struct Offered {
 }
 
 /// The first POP3 server of a document that can be used: over TLS, with a host's name.
-pub(super) fn read(octets: &[u8], address: &Address) -> Option<Offered> {
+pub(super) fn read(octets: &[u8], address: &MailAddress) -> Option<Offered> {
     let text = std::str::from_utf8(octets).ok()?;
     let text = text.trim_start_matches('\u{feff}').trim_start();
     // No DTD, and so no entities but XML's own.
@@ -42,7 +42,7 @@ pub(super) fn read(octets: &[u8], address: &Address) -> Option<Offered> {
     servers.into_iter().find_map(|server| usable(server, address))
 }
 
-fn usable(server: Node<'_, '_>, address: &Address) -> Option<Offered> {
+fn usable(server: Node<'_, '_>, address: &MailAddress) -> Option<Offered> {
     let tls = match value(server, "socketType")?.to_ascii_lowercase().as_str() {
         "ssl" | "tls" => Tls::Implicit,
         "starttls" => Tls::StartTls,
@@ -53,7 +53,7 @@ fn usable(server: Node<'_, '_>, address: &Address) -> Option<Offered> {
     let user = filled(value(server, "username").unwrap_or("%EMAILADDRESS%"), address);
     let ways: Vec<String> = values(server, "authentication").map(str::to_ascii_lowercase).collect();
     let oauth_only = !ways.is_empty() && ways.iter().all(|way| way == "oauth2");
-    let user = Some(user).filter(|user| crate::text::one_line(user.as_bytes()) && !user.is_empty())?;
+    let user = Some(user).filter(|user| crate::text::is_one_line(user.as_bytes()) && !user.is_empty())?;
     Some(Offered { host, port, tls, user, oauth_only })
 }
 
@@ -69,7 +69,7 @@ fn value<'a>(node: Node<'a, 'a>, name: &'static str) -> Option<&'a str> {
 }
 
 /// A value with what stands for parts of the address.
-fn filled(text: &str, address: &Address) -> String {
+fn filled(text: &str, address: &MailAddress) -> String {
     text.replace("%EMAILADDRESS%", address.whole())
         .replace("%EMAILLOCALPART%", address.local())
         .replace("%EMAILDOMAIN%", address.domain())
@@ -79,7 +79,7 @@ fn filled(text: &str, address: &Address) -> String {
 mod tests {
     use super::{Offered, read};
     use crate::account::Tls;
-    use crate::discovery::address::Address;
+    use crate::discovery::address::MailAddress;
 
     fn document(servers: &str) -> String {
         format!(
@@ -96,7 +96,7 @@ mod tests {
     }
 
     fn found(text: &str) -> Option<Offered> {
-        read(text.as_bytes(), &Address::parse("anna.b@example.com").unwrap())
+        read(text.as_bytes(), &MailAddress::parse("anna.b@example.com").unwrap())
     }
 
     #[test]
@@ -154,7 +154,7 @@ mod tests {
         for text in [bomb.as_str(), outside, &many, &deep, html, &other, "", "\u{0}", "<clientConfig>"] {
             assert_eq!(found(text), None, "{text:.80}");
         }
-        assert_eq!(read(b"\xff\xfe<\0", &Address::parse("a@b.example").unwrap()), None);
+        assert_eq!(read(b"\xff\xfe<\0", &MailAddress::parse("a@b.example").unwrap()), None);
         for end in (0..good.len()).filter(|end| good.is_char_boundary(*end)) {
             assert_eq!(found(&good[..end]), None);
         }

@@ -13,7 +13,7 @@ const HEADER: usize = 12;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum RecordKind {
     /// Where a service is (RFC 2782).
     Srv,
     /// Which servers take mail (RFC 1035 §3.3.9).
@@ -22,12 +22,12 @@ pub(super) enum Kind {
 
 /// A server that a name server names.  Its name is as it came: lower case, without the final dot, and perhaps no host's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Record {
+pub(super) struct ServerRecord {
     /// Lower ones come first.
     pub(super) priority: u16,
     /// Among those of one priority, how large its share is.
     pub(super) weight: u16,
-    /// TCP port; 0 with [`Kind::Mx`].
+    /// TCP port; 0 with [`RecordKind::Mx`].
     pub(super) port: u16,
     /// Empty for the root, which stands for "not offered" (RFC 2782).
     pub(super) target: String,
@@ -35,9 +35,9 @@ pub(super) struct Record {
 
 /// What a message means for a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum DnsAnswer {
     /// These records; none where the name doesn't exist, or has none of the kind.
-    Records(Vec<Record>),
+    Records(Vec<ServerRecord>),
     /// The answer doesn't fit into a datagram: it is to be asked for over TCP.
     Truncated,
     /// This server can't answer: another one may.
@@ -47,7 +47,7 @@ pub(super) enum Answer {
 }
 
 /// A question as it goes out; `None` for a name that has no such form.
-pub(super) fn question(id: u16, name: &str, kind: Kind) -> Option<Vec<u8>> {
+pub(super) fn question(id: u16, name: &str, kind: RecordKind) -> Option<Vec<u8>> {
     let mut packet = Packet::new_query(id);
     packet.set_flags(PacketFlag::RECURSION_DESIRED);
     let name = Name::new(name).ok()?;
@@ -56,8 +56,8 @@ pub(super) fn question(id: u16, name: &str, kind: Kind) -> Option<Vec<u8>> {
 }
 
 /// Reads what came in answer to [`question`].
-pub(super) fn answer(octets: &[u8], id: u16, name: &str, kind: Kind) -> Answer {
-    let Some(packet) = read(octets) else { return Answer::Foreign };
+pub(super) fn answer(octets: &[u8], id: u16, name: &str, kind: RecordKind) -> DnsAnswer {
+    let Some(packet) = read(octets) else { return DnsAnswer::Foreign };
     let is_answer = packet.has_flags(PacketFlag::RESPONSE) && packet.id() == id;
     let asked = match packet.questions.as_slice() {
         [question] => {
@@ -68,13 +68,13 @@ pub(super) fn answer(octets: &[u8], id: u16, name: &str, kind: Kind) -> Answer {
         _ => false,
     };
     if !is_answer || !asked {
-        return Answer::Foreign;
+        return DnsAnswer::Foreign;
     }
     match packet.rcode() {
-        RCODE::NameError => return Answer::Records(Vec::new()),
-        RCODE::NoError if packet.has_flags(PacketFlag::TRUNCATION) => return Answer::Truncated,
+        RCODE::NameError => return DnsAnswer::Records(Vec::new()),
+        RCODE::NoError if packet.has_flags(PacketFlag::TRUNCATION) => return DnsAnswer::Truncated,
         RCODE::NoError => {}
-        _ => return Answer::Refused,
+        _ => return DnsAnswer::Refused,
     }
     // The records of the name itself, or of what it is an alias of: a server that resolves sends the whole way.
     let mut owners = vec![name.to_ascii_lowercase()];
@@ -86,13 +86,13 @@ pub(super) fn answer(octets: &[u8], id: u16, name: &str, kind: Kind) -> Answer {
         }
         match (&record.rdata, kind) {
             (RData::CNAME(alias), _) => owners.push(text(&alias.0)),
-            (RData::SRV(srv), Kind::Srv) => records.push(Record {
+            (RData::SRV(srv), RecordKind::Srv) => records.push(ServerRecord {
                 priority: srv.priority,
                 weight: srv.weight,
                 port: srv.port,
                 target: text(&srv.target),
             }),
-            (RData::MX(mx), Kind::Mx) => records.push(Record {
+            (RData::MX(mx), RecordKind::Mx) => records.push(ServerRecord {
                 priority: mx.preference,
                 weight: 0,
                 port: 0,
@@ -101,7 +101,7 @@ pub(super) fn answer(octets: &[u8], id: u16, name: &str, kind: Kind) -> Answer {
             _ => {}
         }
     }
-    Answer::Records(records)
+    DnsAnswer::Records(records)
 }
 
 /// A message whose sections aren't larger than any answer that is of use.
@@ -122,7 +122,7 @@ fn same(name: &Name<'_>, other: &str) -> bool {
     text(name) == other.to_ascii_lowercase()
 }
 
-impl Kind {
+impl RecordKind {
     fn number(self) -> TYPE {
         match self {
             Self::Srv => TYPE::SRV,
@@ -133,7 +133,10 @@ impl Kind {
 
 /// Records in the order in which they are to be tried: by priority, and among those of one by chance, in proportion to
 /// their weights (RFC 2782).  `random` gives a number below its argument.
-pub(super) fn in_order(mut records: Vec<Record>, mut random: impl FnMut(u32) -> u32) -> Vec<Record> {
+pub(super) fn in_order(
+    mut records: Vec<ServerRecord>,
+    mut random: impl FnMut(u32) -> u32,
+) -> Vec<ServerRecord> {
     records.sort_by_key(|record| (record.priority, record.weight));
     let mut ordered = Vec::with_capacity(records.len());
     while let Some(priority) = records.first().map(|record| record.priority) {
@@ -172,7 +175,7 @@ mod tests {
     use simple_dns::rdata::{CNAME, MX, RData, SRV};
     use simple_dns::{CLASS, Name, Packet, PacketFlag, RCODE, ResourceRecord};
 
-    use super::{Answer, Kind, Record, answer, in_order, name_servers, question};
+    use super::{DnsAnswer, RecordKind, ServerRecord, answer, in_order, name_servers, question};
 
     const NAME: &str = "_pop3s._tcp.example.com";
 
@@ -184,31 +187,31 @@ mod tests {
 
     /// An answer to the question `(7, NAME, Srv)`, changed by `change`.
     fn reply(records: Vec<ResourceRecord<'static>>, change: impl FnOnce(&mut Packet<'_>)) -> Vec<u8> {
-        let asked = question(7, NAME, Kind::Srv).unwrap();
+        let asked = question(7, NAME, RecordKind::Srv).unwrap();
         let mut packet = Packet::parse(&asked).unwrap().into_reply();
         packet.answers = records;
         change(&mut packet);
         packet.build_bytes_vec().unwrap()
     }
 
-    fn record(target: &str, priority: u16, weight: u16) -> Record {
-        Record { priority, weight, port: 995, target: target.to_owned() }
+    fn record(target: &str, priority: u16, weight: u16) -> ServerRecord {
+        ServerRecord { priority, weight, port: 995, target: target.to_owned() }
     }
 
-    fn read(octets: &[u8]) -> Answer {
-        answer(octets, 7, NAME, Kind::Srv)
+    fn read(octets: &[u8]) -> DnsAnswer {
+        answer(octets, 7, NAME, RecordKind::Srv)
     }
 
     #[test]
     fn answers_to_the_question_are_read() {
         let records = vec![srv(NAME, "Pop.Example.com", 10, 5), srv(NAME, "", 20, 0)];
         let expected = vec![record("pop.example.com", 10, 5), record("", 20, 0)];
-        assert_eq!(read(&reply(records, |_| {})), Answer::Records(expected));
-        assert_eq!(read(&reply(vec![], |_| {})), Answer::Records(vec![]));
-        assert_eq!(read(&reply(vec![], |p| *p.rcode_mut() = RCODE::NameError)), Answer::Records(vec![]));
-        assert_eq!(read(&reply(vec![], |p| *p.rcode_mut() = RCODE::ServerFailure)), Answer::Refused);
-        assert_eq!(read(&reply(vec![], |p| *p.rcode_mut() = RCODE::Refused)), Answer::Refused);
-        assert_eq!(read(&reply(vec![], |p| p.set_flags(PacketFlag::TRUNCATION))), Answer::Truncated);
+        assert_eq!(read(&reply(records, |_| {})), DnsAnswer::Records(expected));
+        assert_eq!(read(&reply(vec![], |_| {})), DnsAnswer::Records(vec![]));
+        assert_eq!(read(&reply(vec![], |p| *p.rcode_mut() = RCODE::NameError)), DnsAnswer::Records(vec![]));
+        assert_eq!(read(&reply(vec![], |p| *p.rcode_mut() = RCODE::ServerFailure)), DnsAnswer::Refused);
+        assert_eq!(read(&reply(vec![], |p| *p.rcode_mut() = RCODE::Refused)), DnsAnswer::Refused);
+        assert_eq!(read(&reply(vec![], |p| p.set_flags(PacketFlag::TRUNCATION))), DnsAnswer::Truncated);
     }
 
     #[test]
@@ -220,7 +223,7 @@ mod tests {
             srv("pop.hosting.example", "a.example.com", 1, 1),
             srv("x.example", "evil.example", 0, 9),
         ];
-        assert_eq!(read(&reply(records, |_| {})), Answer::Records(vec![record("a.example.com", 1, 1)]));
+        assert_eq!(read(&reply(records, |_| {})), DnsAnswer::Records(vec![record("a.example.com", 1, 1)]));
     }
 
     #[test]
@@ -229,36 +232,37 @@ mod tests {
         let wrong_id = reply(records(), |packet| packet.set_id(8));
         let no_answer = reply(records(), |packet| packet.remove_flags(PacketFlag::RESPONSE));
         let no_question = reply(records(), |packet| packet.questions.clear());
-        let other = question(7, "_pop3s._tcp.example.org", Kind::Srv).unwrap();
+        let other = question(7, "_pop3s._tcp.example.org", RecordKind::Srv).unwrap();
         let other = Packet::parse(&other).unwrap().into_reply().build_bytes_vec().unwrap();
-        let mx = question(7, NAME, Kind::Mx).unwrap();
+        let mx = question(7, NAME, RecordKind::Mx).unwrap();
         let mx = Packet::parse(&mx).unwrap().into_reply().build_bytes_vec().unwrap();
         let mut many = reply(records(), |_| {});
         many[6..8].copy_from_slice(&[0xff, 0xff]);
         for octets in [wrong_id, no_answer, no_question, other, mx, many, vec![], vec![0; 12]] {
-            assert_eq!(read(&octets), Answer::Foreign, "{octets:?}");
+            assert_eq!(read(&octets), DnsAnswer::Foreign, "{octets:?}");
         }
         let whole = reply(records(), |_| {});
         for length in 0..whole.len() {
-            assert_eq!(read(&whole[..length]), Answer::Foreign, "{length}");
+            assert_eq!(read(&whole[..length]), DnsAnswer::Foreign, "{length}");
         }
     }
 
     #[test]
     fn mail_exchangers() {
-        let asked = question(1, "example.com", Kind::Mx).unwrap();
+        let asked = question(1, "example.com", RecordKind::Mx).unwrap();
         let mut packet = Packet::parse(&asked).unwrap().into_reply();
         let data = RData::MX(MX { preference: 5, exchange: Name::new("ASPMX.L.GOOGLE.com").unwrap() });
         packet.answers.push(ResourceRecord::new(Name::new("example.com").unwrap(), CLASS::IN, 60, data));
         let octets = packet.build_bytes_vec().unwrap();
-        let expected = Record { priority: 5, weight: 0, port: 0, target: "aspmx.l.google.com".to_owned() };
-        assert_eq!(answer(&octets, 1, "example.com", Kind::Mx), Answer::Records(vec![expected]));
+        let expected =
+            ServerRecord { priority: 5, weight: 0, port: 0, target: "aspmx.l.google.com".to_owned() };
+        assert_eq!(answer(&octets, 1, "example.com", RecordKind::Mx), DnsAnswer::Records(vec![expected]));
     }
 
     #[test]
     fn names_that_cannot_be_asked_for() {
-        assert_eq!(question(1, &"a".repeat(64), Kind::Srv), None);
-        assert_eq!(question(1, &"a.".repeat(200), Kind::Srv), None);
+        assert_eq!(question(1, &"a".repeat(64), RecordKind::Srv), None);
+        assert_eq!(question(1, &"a.".repeat(200), RecordKind::Srv), None);
     }
 
     #[test]
@@ -275,7 +279,7 @@ mod tests {
         let records =
             || vec![record("c", 20, 100), record("a", 10, 1), record("b", 10, 99), record("z", 10, 0)];
         let names =
-            |ordered: Vec<Record>| ordered.into_iter().map(|record| record.target).collect::<Vec<_>>();
+            |ordered: Vec<ServerRecord>| ordered.into_iter().map(|record| record.target).collect::<Vec<_>>();
         assert_eq!(names(in_order(records(), |_| 0)), ["z", "a", "b", "c"]);
         assert_eq!(names(in_order(records(), |below| below - 1)), ["b", "a", "z", "c"]);
         assert_eq!(names(in_order(vec![], |_| 0)), [""; 0]);
@@ -284,7 +288,7 @@ mod tests {
     proptest! {
         #[test]
         fn octets_of_any_kind_are_read_to_an_end(octets in prop::collection::vec(any::<u8>(), 0..600)) {
-            let _ = answer(&octets, 7, NAME, Kind::Srv);
+            let _ = answer(&octets, 7, NAME, RecordKind::Srv);
             // With a header that fits, so that the rest is read.
             let mut whole = reply(vec![srv(NAME, "a.example", 1, 1)], |_| {});
             whole.extend(&octets);
@@ -292,12 +296,12 @@ mod tests {
                 let at = 12 + at * 7 % (whole.len() - 12);
                 whole[at] = *octet;
             }
-            let _ = answer(&whole, 7, NAME, Kind::Srv);
+            let _ = answer(&whole, 7, NAME, RecordKind::Srv);
         }
 
         #[test]
         fn no_record_is_lost_by_ordering(weights in prop::collection::vec((0_u16..3, any::<u16>()), 0..12), seed in any::<u32>()) {
-            let records: Vec<Record> = weights.iter().map(|(priority, weight)| record("x", *priority, *weight)).collect();
+            let records: Vec<ServerRecord> = weights.iter().map(|(priority, weight)| record("x", *priority, *weight)).collect();
             let ordered = in_order(records.clone(), |below| seed % below.max(1));
             prop_assert_eq!(ordered.len(), records.len());
             prop_assert!(ordered.is_sorted_by_key(|record| record.priority));

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Nothing that is found here is believed: a caller connects, and only TLS with the right name shows that a server is the
-//! one that is named.  What DNS alone names outside of the mail domain is marked [`Candidate::foreign`]: whoever can forge an
+//! one that is named.  What DNS alone names outside of the mail domain is marked [`ServerCandidate::foreign`]: whoever can forge an
 //! answer could name a server of their own, with a certificate that is right for it, so the user has to confirm it.
 //! Neither the address nor the user's name is sent to anybody.
 //!
@@ -25,16 +25,16 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-pub use address::Address;
-pub use providers::{Provider, Wants, of_domain};
+pub use address::MailAddress;
+pub use providers::{MailProvider, Wants, of_domain};
 
 use crate::account::{self, Route, Tls};
 use crate::connection::Connectors;
-use crate::http::{self, Url, Way};
+use crate::http::{self, HttpWay, Url};
 use crate::problem::Problem as _;
 use crate::signals::Stop;
 use autoconfig::Offered;
-use dns::{Kind, Record};
+use dns::{RecordKind, ServerRecord};
 
 /// How long the domain's own web server is waited for.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -47,7 +47,7 @@ const GUESSES: [&str; 3] = ["pop", "pop3", "mail"];
 
 /// A server that may hold the mail of an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidate {
+pub struct ServerCandidate {
     /// An A-label without final dot.
     pub host: String,
     /// TCP port.
@@ -57,18 +57,18 @@ pub struct Candidate {
     /// The user's name there.
     pub user: String,
     /// Where it comes from.
-    pub source: Source,
+    pub source: CandidateSource,
     /// Whether nothing but DNS names it, outside of the mail domain: then the user has to confirm it.
     pub foreign: bool,
     /// The provider whose server it is, where that is known.
-    pub provider: Option<&'static Provider>,
+    pub provider: Option<&'static MailProvider>,
     /// Whether it takes tokens only.
     pub oauth_only: bool,
 }
 
 /// Where a candidate comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum CandidateSource {
     /// The table of providers, by the address's domain.
     Provider,
     /// A record of DNS (RFC 6186).
@@ -83,11 +83,11 @@ pub enum Source {
 
 /// What was found out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct Discovered {
     /// In the order to try them.
-    pub candidates: Vec<Candidate>,
+    pub candidates: Vec<ServerCandidate>,
     /// The provider that takes the domain's mail, and has no POP3.
-    pub without_pop: Option<&'static Provider>,
+    pub without_pop: Option<&'static MailProvider>,
     /// Whether the domain's records say that it offers no POP3 (RFC 6186 §3.4).
     pub denied: bool,
     /// What was asked in vain, and why; for people.
@@ -96,15 +96,15 @@ pub struct Found {
 
 /// The candidate of a provider from the table; `None` where it has no POP3.
 #[must_use]
-pub fn at_provider(provider: &'static Provider, address: &Address) -> Option<Candidate> {
+pub fn at_provider(provider: &'static MailProvider, address: &MailAddress) -> Option<ServerCandidate> {
     let (host, port, tls) = provider.server.clone()?;
     let user = if provider.local_user { address.local() } else { address.whole() };
-    Some(Candidate {
+    Some(ServerCandidate {
         host,
         port,
         tls,
         user: user.to_owned(),
-        source: Source::Provider,
+        source: CandidateSource::Provider,
         foreign: false,
         provider: Some(provider),
         oauth_only: provider.wants == Wants::OAuth,
@@ -115,29 +115,29 @@ pub fn at_provider(provider: &'static Provider, address: &Address) -> Option<Can
 /// looked up here.  `ca_file` holds authorities that are trusted besides the system's.
 #[must_use]
 pub fn ask(
-    address: &Address,
+    address: &MailAddress,
     route: &account::Way,
     ca_file: Option<&Path>,
     connectors: &Connectors,
     stop: &Stop,
-) -> Found {
+) -> Discovered {
     let domain = address.domain();
     let look_up = |name: &str, kind| match route.route {
         Route::Direct => resolver::look_up(name, kind, stop),
         _ => Vec::new(),
     };
-    let srv = |service: &str| look_up(&format!("{service}._tcp.{domain}"), Kind::Srv);
+    let srv = |service: &str| look_up(&format!("{service}._tcp.{domain}"), RecordKind::Srv);
     let urls = [
         format!("https://autoconfig.{domain}/mail/config-v1.1.xml"),
         format!("https://{domain}/.well-known/autoconfig/mail/config-v1.1.xml"),
     ];
-    let way = Way { route, ca_file, limit: LIMIT, ..Way::direct(connectors, stop) };
+    let way = HttpWay { route, ca_file, limit: LIMIT, ..HttpWay::direct(connectors, stop) };
     thread::scope(|scope| {
         let implicit = scope.spawn(|| srv("_pop3s"));
         let clear = scope.spawn(|| srv("_pop3"));
-        let exchangers = scope.spawn(|| look_up(domain, Kind::Mx));
+        let exchangers = scope.spawn(|| look_up(domain, RecordKind::Mx));
         let pages = urls.map(|url| scope.spawn(move || (settings(&way, &url, address), url)));
-        let mut found = Found::default();
+        let mut found = Discovered::default();
         // A thread that panicked has found nothing.
         add_records(&mut found, implicit.join().unwrap_or_default(), Tls::Implicit, address);
         add_records(&mut found, clear.join().unwrap_or_default(), Tls::StartTls, address);
@@ -155,25 +155,25 @@ pub fn ask(
 
 /// The usual names, TLS from the start before `STLS`.
 #[must_use]
-pub fn guesses(address: &Address) -> Vec<Candidate> {
+pub fn guesses(address: &MailAddress) -> Vec<ServerCandidate> {
     let ways = [(995, Tls::Implicit), (110, Tls::StartTls)];
     let each = ways.iter().flat_map(|way| GUESSES.iter().map(|name| (*name, *way)));
-    each.map(|(name, (port, tls))| Candidate { port, tls, ..named(name, address) }).collect()
+    each.map(|(name, (port, tls))| ServerCandidate { port, tls, ..named(name, address) }).collect()
 }
 
 /// The likeliest of them.
 #[must_use]
-pub fn guess(address: &Address) -> Candidate {
+pub fn guess(address: &MailAddress) -> ServerCandidate {
     named("pop", address)
 }
 
-fn named(name: &str, address: &Address) -> Candidate {
-    Candidate {
+fn named(name: &str, address: &MailAddress) -> ServerCandidate {
+    ServerCandidate {
         host: format!("{name}.{}", address.domain()),
         port: 995,
         tls: Tls::Implicit,
         user: address.whole().to_owned(),
-        source: Source::Guess,
+        source: CandidateSource::Guess,
         foreign: false,
         provider: None,
         oauth_only: false,
@@ -181,7 +181,7 @@ fn named(name: &str, address: &Address) -> Candidate {
 }
 
 /// The settings that the domain publishes.
-fn settings(way: &Way<'_>, url: &str, address: &Address) -> Result<Offered, String> {
+fn settings(way: &HttpWay<'_>, url: &str, address: &MailAddress) -> Result<Offered, String> {
     let parsed = Url::parse(url).map_err(|e| format!("{url}: {e}"))?;
     let answer = http::get(way, &parsed, "text/xml").map_err(|e| {
         // Of a refused certificate the rest is about mail servers.
@@ -195,14 +195,14 @@ fn settings(way: &Way<'_>, url: &str, address: &Address) -> Result<Offered, Stri
         .ok_or_else(|| format!("{url}: it names no POP3 server with TLS"))
 }
 
-fn of_settings(offered: Offered, url: String) -> Candidate {
+fn of_settings(offered: Offered, url: String) -> ServerCandidate {
     let Offered { host, port, tls, user, oauth_only } = offered;
     // The web server has shown that it speaks for the domain: what it names isn't foreign.
-    let source = Source::Autoconfig(url);
-    Candidate { host, port, tls, user, source, foreign: false, provider: None, oauth_only }
+    let source = CandidateSource::Autoconfig(url);
+    ServerCandidate { host, port, tls, user, source, foreign: false, provider: None, oauth_only }
 }
 
-fn add_records(found: &mut Found, records: Vec<Record>, tls: Tls, address: &Address) {
+fn add_records(found: &mut Discovered, records: Vec<ServerRecord>, tls: Tls, address: &MailAddress) {
     for record in records.into_iter().take(MOST) {
         if record.target.is_empty() {
             found.denied = true;
@@ -212,27 +212,27 @@ fn add_records(found: &mut Found, records: Vec<Record>, tls: Tls, address: &Addr
         if record.port == 0 {
             continue;
         }
-        found.candidates.push(Candidate {
+        found.candidates.push(ServerCandidate {
             foreign: !is_within(&host, address.domain()),
             host,
             port: record.port,
             tls,
             user: address.whole().to_owned(),
-            source: Source::Srv,
+            source: CandidateSource::Srv,
             provider: None,
             oauth_only: false,
         });
     }
 }
 
-fn add_exchangers(found: &mut Found, records: &[Record], address: &Address) {
+fn add_exchangers(found: &mut Discovered, records: &[ServerRecord], address: &MailAddress) {
     let known = records.iter().find_map(|record| Some((providers::of_exchanger(&record.target)?, record)));
     let Some((provider, record)) = known else { return };
     match at_provider(provider, address) {
-        Some(candidate) => found.candidates.push(Candidate {
+        Some(candidate) => found.candidates.push(ServerCandidate {
             // Only the table's own domains have users without the domain.
             user: address.whole().to_owned(),
-            source: Source::Exchanger(crate::text::printable(record.target.as_bytes())),
+            source: CandidateSource::Exchanger(crate::text::printable(record.target.as_bytes())),
             foreign: true,
             ..candidate
         }),
@@ -242,17 +242,17 @@ fn add_exchangers(found: &mut Found, records: &[Record], address: &Address) {
 
 /// For fuzzers: any octets as an answer of DNS, as a page of settings, and as an address.  None may panic, or take long.
 pub fn fuzz_discovery(octets: &[u8]) {
-    for kind in [Kind::Srv, Kind::Mx] {
+    for kind in [RecordKind::Srv, RecordKind::Mx] {
         let id = u16::from_be_bytes(octets.first_chunk().copied().unwrap_or_default());
         let _ = dns::answer(octets, id, "_pop3s._tcp.example.com", kind);
     }
     let text = String::from_utf8_lossy(octets);
     let _ = dns::name_servers(&text);
-    if let Ok(address) = Address::parse(&text) {
+    if let Ok(address) = MailAddress::parse(&text) {
         let _ = guesses(&address);
         let _ = autoconfig::read(octets, &address);
     }
-    if let Ok(address) = Address::parse("anna@example.com") {
+    if let Ok(address) = MailAddress::parse("anna@example.com") {
         let _ = autoconfig::read(octets, &address);
     }
 }
@@ -265,21 +265,22 @@ fn is_within(host: &str, domain: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{
-        Address, Found, Source, Tls, Wants, add_exchangers, add_records, at_provider, guesses, of_domain,
+        CandidateSource, Discovered, MailAddress, Tls, Wants, add_exchangers, add_records, at_provider,
+        guesses, of_domain,
     };
-    use crate::discovery::dns::Record;
+    use crate::discovery::dns::ServerRecord;
 
-    fn address() -> Address {
-        Address::parse("anna@example.com").unwrap()
+    fn address() -> MailAddress {
+        MailAddress::parse("anna@example.com").unwrap()
     }
 
-    fn record(target: &str, port: u16) -> Record {
-        Record { priority: 0, weight: 0, port, target: target.to_owned() }
+    fn record(target: &str, port: u16) -> ServerRecord {
+        ServerRecord { priority: 0, weight: 0, port, target: target.to_owned() }
     }
 
     /// What is found, in a form that is easily compared.
-    fn shown(found: &Found) -> Vec<String> {
-        let one = |candidate: &super::Candidate| {
+    fn shown(found: &Discovered) -> Vec<String> {
+        let one = |candidate: &super::ServerCandidate| {
             let foreign = if candidate.foreign { " foreign" } else { "" };
             format!("{}:{} {:?} {}{foreign}", candidate.host, candidate.port, candidate.tls, candidate.user)
         };
@@ -288,7 +289,7 @@ mod tests {
 
     #[test]
     fn records_that_lead_out_of_the_domain_are_foreign() {
-        let mut found = Found::default();
+        let mut found = Discovered::default();
         let records = [
             "pop.example.com",
             "example.com",
@@ -318,7 +319,7 @@ mod tests {
     /// RFC 6186 §3.4.
     #[test]
     fn a_record_can_say_that_there_is_no_pop3() {
-        let mut found = Found::default();
+        let mut found = Discovered::default();
         add_records(&mut found, vec![record("", 0)], Tls::Implicit, &address());
         add_records(
             &mut found,
@@ -332,15 +333,15 @@ mod tests {
 
     #[test]
     fn a_domain_whose_mail_a_known_provider_takes_has_its_mailboxes_there() {
-        let mut found = Found::default();
+        let mut found = Discovered::default();
         add_exchangers(
             &mut found,
             &[record("mx.example.com", 0), record("aspmx.l.google.com", 0)],
             &address(),
         );
         assert_eq!(shown(&found), ["pop.gmail.com:995 Implicit anna@example.com foreign"]);
-        assert_eq!(found.candidates[0].source, Source::Exchanger("aspmx.l.google.com".to_owned()));
-        let mut found = Found::default();
+        assert_eq!(found.candidates[0].source, CandidateSource::Exchanger("aspmx.l.google.com".to_owned()));
+        let mut found = Discovered::default();
         add_exchangers(&mut found, &[record("mail.protonmail.ch", 0)], &address());
         assert!(found.candidates.is_empty() && found.without_pop.is_some());
     }
@@ -348,7 +349,7 @@ mod tests {
     #[test]
     fn a_provider_of_the_table() {
         let at = |text: &str| {
-            let address = Address::parse(text).unwrap();
+            let address = MailAddress::parse(text).unwrap();
             at_provider(of_domain(address.domain()).unwrap(), &address)
         };
         let gmail = at("anna@gmail.com").unwrap();
@@ -361,7 +362,7 @@ mod tests {
 
     #[test]
     fn the_usual_names_with_tls_from_the_start_first() {
-        let found = Found { candidates: guesses(&address()), ..Found::default() };
+        let found = Discovered { candidates: guesses(&address()), ..Discovered::default() };
         assert_eq!(
             shown(&found),
             [

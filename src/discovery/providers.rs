@@ -12,7 +12,7 @@ use crate::config;
 
 /// A provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Provider {
+pub struct MailProvider {
     /// What an account there is called, where the user doesn't say.
     pub name: String,
     /// Its name for people.
@@ -48,32 +48,32 @@ pub enum Wants {
     NoPop,
 }
 
-static TABLE: LazyLock<Vec<Provider>> =
+static TABLE: LazyLock<Vec<MailProvider>> =
     LazyLock::new(|| read(include_str!("providers.toml")).unwrap_or_default());
 
 /// The provider of a domain's addresses.
 #[must_use]
-pub fn of_domain(domain: &str) -> Option<&'static Provider> {
+pub fn of_domain(domain: &str) -> Option<&'static MailProvider> {
     TABLE.iter().find(|provider| provider.domains.iter().any(|own| own == domain))
 }
 
 /// The provider whose server takes a domain's mail; the longest name that fits counts.
-pub(super) fn of_exchanger(host: &str) -> Option<&'static Provider> {
+pub(super) fn of_exchanger(host: &str) -> Option<&'static MailProvider> {
     let fits = |suffix: &&String| {
         host.strip_suffix(suffix.as_str()).is_some_and(|before| before.is_empty() || before.ends_with('.'))
     };
-    let longest = |provider: &&Provider| provider.mx.iter().filter(fits).map(String::len).max();
+    let longest = |provider: &&MailProvider| provider.mx.iter().filter(fits).map(String::len).max();
     TABLE.iter().filter(|provider| longest(provider).is_some()).max_by_key(longest)
 }
 
 /// The table; `None` where it isn't as it should be, which a test would show.
-fn read(text: &str) -> Option<Vec<Provider>> {
+fn read(text: &str) -> Option<Vec<MailProvider>> {
     let document = DeTable::parse(text).ok()?;
     let DeValue::Array(entries) = document.get_ref().get("provider")?.get_ref() else { return None };
     entries.iter().map(|entry| provider(entry.get_ref())).collect()
 }
 
-fn provider(entry: &DeValue<'_>) -> Option<Provider> {
+fn provider(entry: &DeValue<'_>) -> Option<MailProvider> {
     let DeValue::Table(entry) = entry else { return None };
     let known =
         ["name", "title", "domains", "mx", "host", "port", "tls", "user", "wants", "poll", "oauth", "notes"];
@@ -117,7 +117,7 @@ fn provider(entry: &DeValue<'_>) -> Option<Provider> {
         "no-pop" => Wants::NoPop,
         _ => return None,
     };
-    Some(Provider {
+    Some(MailProvider {
         name: text("name")?,
         title: text("title")?,
         domains: list("domains")?,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 
-use super::dns::{self, Answer, Kind, Record};
+use super::dns::{self, DnsAnswer, RecordKind, ServerRecord};
 use crate::clock;
 use crate::signals::Stop;
 
@@ -31,7 +31,7 @@ const ROUNDS: u32 = 2;
 const MOST_FOREIGN: u32 = 32;
 
 /// The records of `name`, in the order to try them; none where there are none, or no server answers in time.
-pub(super) fn look_up(name: &str, kind: Kind, stop: &Stop) -> Vec<Record> {
+pub(super) fn look_up(name: &str, kind: RecordKind, stop: &Stop) -> Vec<ServerRecord> {
     let until = after(LIMIT);
     for _ in 0..ROUNDS {
         for server in name_servers() {
@@ -40,8 +40,8 @@ pub(super) fn look_up(name: &str, kind: Kind, stop: &Stop) -> Vec<Record> {
                 return Vec::new();
             }
             match ask(server, name, kind, until.min(after(PATIENCE)), stop) {
-                Ok(Answer::Records(records)) => return dns::in_order(records, random),
-                Ok(Answer::Truncated | Answer::Refused | Answer::Foreign) | Err(_) => {}
+                Ok(DnsAnswer::Records(records)) => return dns::in_order(records, random),
+                Ok(DnsAnswer::Truncated | DnsAnswer::Refused | DnsAnswer::Foreign) | Err(_) => {}
             }
         }
     }
@@ -61,9 +61,15 @@ fn random(below: u32) -> u32 {
     u32::from_be_bytes(octets).checked_rem(below).unwrap_or(0)
 }
 
-fn ask(server: SocketAddr, name: &str, kind: Kind, until: Instant, stop: &Stop) -> io::Result<Answer> {
+fn ask(
+    server: SocketAddr,
+    name: &str,
+    kind: RecordKind,
+    until: Instant,
+    stop: &Stop,
+) -> io::Result<DnsAnswer> {
     let id = u16::from_be_bytes(clock::random::<2>()?);
-    let Some(question) = dns::question(id, name, kind) else { return Ok(Answer::Records(Vec::new())) };
+    let Some(question) = dns::question(id, name, kind) else { return Ok(DnsAnswer::Records(Vec::new())) };
     let any: IpAddr =
         if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     // The system chooses a port by chance; datagrams of other servers don't come in.
@@ -80,22 +86,22 @@ fn ask(server: SocketAddr, name: &str, kind: Kind, until: Instant, stop: &Stop) 
             Err(e) => return Err(e),
         };
         match dns::answer(buffer.get(..octets).unwrap_or_default(), id, name, kind) {
-            Answer::Foreign => {}
-            Answer::Truncated => return by_tcp(server, &question, (id, name, kind), until, stop),
+            DnsAnswer::Foreign => {}
+            DnsAnswer::Truncated => return by_tcp(server, &question, (id, name, kind), until, stop),
             answer => return Ok(answer),
         }
     }
-    Ok(Answer::Foreign)
+    Ok(DnsAnswer::Foreign)
 }
 
 /// The same over TCP, where a message follows its length (RFC 7766 §8).
 fn by_tcp(
     server: SocketAddr,
     question: &[u8],
-    (id, name, kind): (u16, &str, Kind),
+    (id, name, kind): (u16, &str, RecordKind),
     until: Instant,
     stop: &Stop,
-) -> io::Result<Answer> {
+) -> io::Result<DnsAnswer> {
     let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
     let mut stream = TcpStream::connect_timeout(&server, left)?;
     stream.set_nonblocking(true)?;

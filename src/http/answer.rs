@@ -1,4 +1,4 @@
-//! The answer to one request (RFC 9112): octets in, an [`Answer`] out; no socket, no clock.
+//! The answer to one request (RFC 9112): octets in, an [`HttpAnswer`] out; no socket, no clock.
 //!
 //! Answers are short here (a token, a page of settings), so one is kept whole, and every part of it has a bound.  Octets
 //! are wiped when they have been read: the body may be a token.
@@ -21,13 +21,13 @@ const MOST_FIELDS: usize = 100;
 /// What a head begins with.
 const START: &[u8] = b"HTTP/";
 
-const NOT_HTTP: Fault = Fault::Malformed("it does not speak HTTP");
+const NOT_HTTP: AnswerFault = AnswerFault::Malformed("it does not speak HTTP");
 
 /// Octets of the line that begins a chunk.
 const LONGEST_CHUNK_LINE: usize = 1024;
 
 /// What a server answered.
-pub struct Answer {
+pub struct HttpAnswer {
     /// The status code.
     pub status: u16,
     /// The words behind it, as they came.
@@ -37,7 +37,7 @@ pub struct Answer {
     pub body: Secret,
 }
 
-impl Answer {
+impl HttpAnswer {
     /// Whether the status is one of success (2xx).
     #[must_use]
     pub fn is_success(&self) -> bool {
@@ -62,7 +62,7 @@ impl Answer {
     }
 }
 
-impl fmt::Debug for Answer {
+impl fmt::Debug for HttpAnswer {
     /// Without fields and body: either may hold a token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Answer").field("status", &self.status).finish_non_exhaustive()
@@ -71,7 +71,7 @@ impl fmt::Debug for Answer {
 
 /// Why octets are no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum AnswerFault {
     /// No head of HTTP/1.0 or 1.1, fields that contradict each other, a coding that wasn't asked for, a broken chunk.
     #[error("{0}")]
     Malformed(&'static str),
@@ -84,10 +84,10 @@ pub enum Fault {
 }
 
 /// Reads one answer.
-pub(super) struct Reader {
+pub(super) struct AnswerReader {
     /// What has come and isn't understood yet.
     raw: Zeroizing<Vec<u8>>,
-    stage: Stage,
+    stage: AnswerStage,
     /// Octets of heads so far.
     heads: usize,
     status: u16,
@@ -98,7 +98,7 @@ pub(super) struct Reader {
 
 /// What is awaited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum AnswerStage {
     Head,
     /// So much more of a body whose length is known.
     Length(usize),
@@ -112,11 +112,11 @@ enum Stage {
     Done,
 }
 
-impl Reader {
+impl AnswerReader {
     pub(super) fn new() -> Self {
         Self {
             raw: Zeroizing::new(Vec::with_capacity(LARGEST_HEAD)),
-            stage: Stage::Head,
+            stage: AnswerStage::Head,
             heads: 0,
             status: 0,
             reason: String::new(),
@@ -130,51 +130,51 @@ impl Reader {
     /// connection.
     ///
     /// # Errors
-    /// [`Fault::Malformed`] and [`Fault::TooLarge`]; the reader is then of no further use.
-    pub(super) fn feed(&mut self, octets: &[u8]) -> Result<bool, Fault> {
+    /// [`AnswerFault::Malformed`] and [`AnswerFault::TooLarge`]; the reader is then of no further use.
+    pub(super) fn feed(&mut self, octets: &[u8]) -> Result<bool, AnswerFault> {
         let mut rest = octets;
         // Each step takes at least one octet.
-        while !rest.is_empty() && self.stage != Stage::Done {
+        while !rest.is_empty() && self.stage != AnswerStage::Done {
             rest = match self.stage {
-                Stage::Head => self.head(rest)?,
-                Stage::Length(left) => {
+                AnswerStage::Head => self.head(rest)?,
+                AnswerStage::Length(left) => {
                     let (body, after) = split(rest, left);
                     self.take(body)?;
                     self.stage = after_length(left.saturating_sub(body.len()));
                     after
                 }
-                Stage::ToTheEnd => {
+                AnswerStage::ToTheEnd => {
                     self.take(rest)?;
                     &[]
                 }
-                Stage::ChunkLine => self.chunk_line(rest)?,
-                Stage::Chunk(left) => {
+                AnswerStage::ChunkLine => self.chunk_line(rest)?,
+                AnswerStage::Chunk(left) => {
                     let (body, after) = split(rest, left);
                     self.take(body)?;
                     let left = left.saturating_sub(body.len());
-                    self.stage = if left == 0 { Stage::ChunkEnd } else { Stage::Chunk(left) };
+                    self.stage = if left == 0 { AnswerStage::ChunkEnd } else { AnswerStage::Chunk(left) };
                     after
                 }
-                Stage::ChunkEnd => self.chunk_end(rest)?,
-                Stage::Done => rest,
+                AnswerStage::ChunkEnd => self.chunk_end(rest)?,
+                AnswerStage::Done => rest,
             };
         }
-        Ok(self.stage == Stage::Done)
+        Ok(self.stage == AnswerStage::Done)
     }
 
     /// The stream has ended.
     ///
     /// # Errors
-    /// [`Fault::Cut`] where the answer isn't whole.
-    pub(super) fn end(self) -> Result<Answer, Fault> {
+    /// [`AnswerFault::Cut`] where the answer isn't whole.
+    pub(super) fn end(self) -> Result<HttpAnswer, AnswerFault> {
         match self.stage {
-            Stage::ToTheEnd | Stage::Done => Ok(Answer {
+            AnswerStage::ToTheEnd | AnswerStage::Done => Ok(HttpAnswer {
                 status: self.status,
                 reason: self.reason,
                 fields: self.fields,
                 body: Secret::new(self.body.as_slice()),
             }),
-            _ => Err(Fault::Cut),
+            _ => Err(AnswerFault::Cut),
         }
     }
 
@@ -183,9 +183,9 @@ impl Reader {
         self.heads > 0 || !self.raw.is_empty()
     }
 
-    fn take(&mut self, octets: &[u8]) -> Result<(), Fault> {
+    fn take(&mut self, octets: &[u8]) -> Result<(), AnswerFault> {
         if octets.len() > LARGEST_BODY.saturating_sub(self.body.len()) {
-            return Err(Fault::TooLarge);
+            return Err(AnswerFault::TooLarge);
         }
         self.body.extend_from_slice(octets);
         Ok(())
@@ -193,7 +193,7 @@ impl Reader {
 
     /// Moves octets to those that aren't understood yet, to the end of a line that ends a head if there is one; gives what
     /// follows.
-    fn head<'a>(&mut self, octets: &'a [u8]) -> Result<&'a [u8], Fault> {
+    fn head<'a>(&mut self, octets: &'a [u8]) -> Result<&'a [u8], AnswerFault> {
         for (at, &octet) in octets.iter().enumerate() {
             self.raw.push(octet);
             // What is no HTTP at all is seen at once, and not only at its time-out.
@@ -201,7 +201,7 @@ impl Reader {
                 return Err(NOT_HTTP);
             }
             if self.heads.saturating_add(self.raw.len()) > LARGEST_HEAD {
-                return Err(Fault::TooLarge);
+                return Err(AnswerFault::TooLarge);
             }
             if octet == b'\n' && (self.raw.ends_with(b"\n\r\n") || self.raw.ends_with(b"\n\n")) {
                 self.whole_head()?;
@@ -211,12 +211,12 @@ impl Reader {
         Ok(&[])
     }
 
-    fn whole_head(&mut self) -> Result<(), Fault> {
+    fn whole_head(&mut self) -> Result<(), AnswerFault> {
         let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
         let mut parsed = httparse::Response::new(&mut fields);
         match parsed.parse(&self.raw) {
             Ok(httparse::Status::Complete(_)) => {}
-            Err(httparse::Error::TooManyHeaders) => return Err(Fault::TooLarge),
+            Err(httparse::Error::TooManyHeaders) => return Err(AnswerFault::TooLarge),
             Ok(httparse::Status::Partial) | Err(_) => {
                 return Err(NOT_HTTP);
             }
@@ -230,7 +230,11 @@ impl Reader {
         self.raw.clear();
         if (100..200).contains(&status) {
             // An interim answer: the answer follows.  Nothing asks for another protocol (101).
-            return if status == 101 { Err(Fault::Malformed("it changed the protocol")) } else { Ok(()) };
+            return if status == 101 {
+                Err(AnswerFault::Malformed("it changed the protocol"))
+            } else {
+                Ok(())
+            };
         }
         self.stage = framing(status, &fields)?;
         (self.status, self.fields) = (status, fields);
@@ -238,56 +242,56 @@ impl Reader {
     }
 
     /// A line of its own, to its end; `None` while it isn't whole.
-    fn line<'a>(&mut self, octets: &'a [u8]) -> Result<(bool, &'a [u8]), Fault> {
+    fn line<'a>(&mut self, octets: &'a [u8]) -> Result<(bool, &'a [u8]), AnswerFault> {
         let end = octets.iter().position(|octet| *octet == b'\n').map(|at| at.saturating_add(1));
         let (line, after) = split(octets, end.unwrap_or(octets.len()));
         if line.len() > LONGEST_CHUNK_LINE.saturating_sub(self.raw.len()) {
-            return Err(Fault::Malformed("it sent a broken chunk"));
+            return Err(AnswerFault::Malformed("it sent a broken chunk"));
         }
         self.raw.extend_from_slice(line);
         Ok((end.is_some(), after))
     }
 
-    fn chunk_line<'a>(&mut self, octets: &'a [u8]) -> Result<&'a [u8], Fault> {
-        const BROKEN: Fault = Fault::Malformed("it sent a broken chunk");
+    fn chunk_line<'a>(&mut self, octets: &'a [u8]) -> Result<&'a [u8], AnswerFault> {
+        const BROKEN: AnswerFault = AnswerFault::Malformed("it sent a broken chunk");
         let (whole, after) = self.line(octets)?;
         if whole {
             let size = match httparse::parse_chunk_size(&self.raw) {
                 Ok(httparse::Status::Complete((_, size))) => size,
                 Ok(httparse::Status::Partial) | Err(_) => return Err(BROKEN),
             };
-            let size = usize::try_from(size).map_err(|_| Fault::TooLarge)?;
+            let size = usize::try_from(size).map_err(|_| AnswerFault::TooLarge)?;
             if size > LARGEST_BODY.saturating_sub(self.body.len()) {
-                return Err(Fault::TooLarge);
+                return Err(AnswerFault::TooLarge);
             }
             self.raw.clear();
             // The fields that may follow the last chunk are nobody's business.
-            self.stage = if size == 0 { Stage::Done } else { Stage::Chunk(size) };
+            self.stage = if size == 0 { AnswerStage::Done } else { AnswerStage::Chunk(size) };
         }
         Ok(after)
     }
 
-    fn chunk_end<'a>(&mut self, octets: &'a [u8]) -> Result<&'a [u8], Fault> {
+    fn chunk_end<'a>(&mut self, octets: &'a [u8]) -> Result<&'a [u8], AnswerFault> {
         let (whole, after) = self.line(octets)?;
         if !b"\r\n".starts_with(&self.raw) {
-            return Err(Fault::Malformed("it sent a broken chunk"));
+            return Err(AnswerFault::Malformed("it sent a broken chunk"));
         }
         if whole {
             self.raw.clear();
-            self.stage = Stage::ChunkLine;
+            self.stage = AnswerStage::ChunkLine;
         }
         Ok(after)
     }
 }
 
 /// How the body's end is known (RFC 9112 §6.3).
-fn framing(status: u16, fields: &[(String, String)]) -> Result<Stage, Fault> {
+fn framing(status: u16, fields: &[(String, String)]) -> Result<AnswerStage, AnswerFault> {
     let coded = |value: &str| !value.trim().eq_ignore_ascii_case("identity");
     if field(fields, "content-encoding").any(coded) {
-        return Err(Fault::Malformed("it compressed its answer, which was not asked for"));
+        return Err(AnswerFault::Malformed("it compressed its answer, which was not asked for"));
     }
     if matches!(status, 204 | 304) {
-        return Ok(Stage::Done);
+        return Ok(AnswerStage::Done);
     }
     let mut lengths = field(fields, "content-length").flat_map(|value| value.split(',')).map(str::trim);
     let mut codings = field(fields, "transfer-encoding").filter(|value| coded(value));
@@ -296,25 +300,25 @@ fn framing(status: u16, fields: &[(String, String)]) -> Result<Stage, Fault> {
             || codings.next().is_some()
             || lengths.next().is_some()
         {
-            return Err(Fault::Malformed("it gave no clear length of its answer"));
+            return Err(AnswerFault::Malformed("it gave no clear length of its answer"));
         }
-        return Ok(Stage::ChunkLine);
+        return Ok(AnswerStage::ChunkLine);
     }
-    let Some(length) = lengths.next() else { return Ok(Stage::ToTheEnd) };
+    let Some(length) = lengths.next() else { return Ok(AnswerStage::ToTheEnd) };
     if length.is_empty()
         || !length.bytes().all(|b| b.is_ascii_digit())
         || lengths.any(|other| other != length)
     {
-        return Err(Fault::Malformed("it gave no clear length of its answer"));
+        return Err(AnswerFault::Malformed("it gave no clear length of its answer"));
     }
     match length.parse() {
         Ok(length) if length <= LARGEST_BODY => Ok(after_length(length)),
-        _ => Err(Fault::TooLarge),
+        _ => Err(AnswerFault::TooLarge),
     }
 }
 
-fn after_length(left: usize) -> Stage {
-    if left == 0 { Stage::Done } else { Stage::Length(left) }
+fn after_length(left: usize) -> AnswerStage {
+    if left == 0 { AnswerStage::Done } else { AnswerStage::Length(left) }
 }
 
 fn field<'a>(fields: &'a [(String, String)], name: &str) -> impl Iterator<Item = &'a str> {
@@ -330,8 +334,8 @@ fn split(octets: &[u8], most: usize) -> (&[u8], &[u8]) {
 /// For fuzzing: whatever comes, in whatever pieces, the answer is the same and within its bounds.
 #[doc(hidden)]
 pub fn fuzz_answer(octets: &[u8]) {
-    let read = |size: usize| -> Result<(u16, Vec<u8>), Fault> {
-        let mut reader = Reader::new();
+    let read = |size: usize| -> Result<(u16, Vec<u8>), AnswerFault> {
+        let mut reader = AnswerReader::new();
         for piece in octets.chunks(size) {
             if reader.feed(piece)? {
                 break;
@@ -349,10 +353,10 @@ pub fn fuzz_answer(octets: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Fault, LARGEST_BODY, Reader, fuzz_answer};
+    use super::{AnswerFault, AnswerReader, HttpAnswer, LARGEST_BODY, fuzz_answer};
 
-    fn read(octets: &[u8], size: usize) -> Result<Answer, Fault> {
-        let mut reader = Reader::new();
+    fn read(octets: &[u8], size: usize) -> Result<HttpAnswer, AnswerFault> {
+        let mut reader = AnswerReader::new();
         for piece in octets.chunks(size) {
             if reader.feed(piece)? {
                 break;
@@ -409,7 +413,7 @@ mod tests {
             for end in 0..whole.len() {
                 assert_eq!(
                     read(&whole.as_bytes()[..end], 1).map(drop),
-                    Err(Fault::Cut),
+                    Err(AnswerFault::Cut),
                     "{whole:?} cut at {end}"
                 );
             }
@@ -420,23 +424,23 @@ mod tests {
     #[test]
     fn what_is_no_answer_is_refused() {
         let not_http = super::NOT_HTTP;
-        let length = Fault::Malformed("it gave no clear length of its answer");
-        let chunk = Fault::Malformed("it sent a broken chunk");
+        let length = AnswerFault::Malformed("it gave no clear length of its answer");
+        let chunk = AnswerFault::Malformed("it sent a broken chunk");
         let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(101));
         let long = format!("HTTP/1.1 200 OK\r\nX: {}", "y".repeat(17_000));
         let hints = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1000);
-        let cases: [(&str, Fault); 22] = [
+        let cases: [(&str, AnswerFault); 22] = [
             ("+OK POP3 ready\r\n", not_http),
             ("<html>", not_http),
             ("HTTP/2 200\r\n\r\n", not_http),
             ("\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", not_http),
             ("HTTP/1.1 abc\r\n\r\n", not_http),
             ("HTTP/1.1 200 OK\r\nno field\r\n\r\n", not_http),
-            (&many, Fault::TooLarge),
-            (&long, Fault::TooLarge),
-            (&hints, Fault::TooLarge),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 65537\r\n\r\n", Fault::TooLarge),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n", Fault::TooLarge),
+            (&many, AnswerFault::TooLarge),
+            (&long, AnswerFault::TooLarge),
+            (&hints, AnswerFault::TooLarge),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 65537\r\n\r\n", AnswerFault::TooLarge),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n", AnswerFault::TooLarge),
             ("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", length),
             ("HTTP/1.1 200 OK\r\nContent-Length: \r\n\r\n", length),
             ("HTTP/1.1 200 OK\r\nContent-Length: 2, 3\r\n\r\n", length),
@@ -444,13 +448,16 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", length),
             (
                 "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n",
-                Fault::Malformed("it compressed its answer, which was not asked for"),
+                AnswerFault::Malformed("it compressed its answer, which was not asked for"),
             ),
-            ("HTTP/1.1 101 Switching Protocols\r\n\r\n", Fault::Malformed("it changed the protocol")),
+            ("HTTP/1.1 101 Switching Protocols\r\n\r\n", AnswerFault::Malformed("it changed the protocol")),
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", chunk),
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n", chunk),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10001\r\n", Fault::TooLarge),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n", Fault::TooLarge),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10001\r\n", AnswerFault::TooLarge),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
+                AnswerFault::TooLarge,
+            ),
         ];
         for (octets, fault) in cases {
             for size in [1, 2, 3, octets.len()] {
@@ -479,7 +486,7 @@ mod tests {
                 let read = read(format!("{head}{body}{tail}").as_bytes(), 1000);
                 assert_eq!(
                     read.map(|answer| answer.body.expose().len()),
-                    if fits { Ok(length) } else { Err(Fault::TooLarge) }
+                    if fits { Ok(length) } else { Err(AnswerFault::TooLarge) }
                 );
             }
         }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::answer::Fault;
+use super::answer::AnswerFault;
 use crate::connection;
 use crate::exit::ExitCode;
 use crate::problem::Problem;
@@ -46,7 +46,7 @@ pub enum Error {
         /// The server.
         server: String,
         /// What is wrong with it.
-        fault: Fault,
+        fault: AnswerFault,
     },
     /// The answer is elsewhere: typically a captive portal, or an address that has moved.
     #[error("{server} points to another address (status {status}){}", to.as_ref().map(|to| format!(": {to}")).unwrap_or_default())]
@@ -86,7 +86,7 @@ impl Problem for Error {
             Self::Connection(connection::Error::NotTls { .. }) | Self::Redirect { .. } => PORTAL,
             Self::Connection(e) => return e.hint(),
             Self::Clear { .. } => "use an address that begins with https://",
-            Self::Fault { fault: Fault::Malformed(_), .. } => {
+            Self::Fault { fault: AnswerFault::Malformed(_), .. } => {
                 "check the address; a proxy or a captive portal on the way may answer in its place"
             }
             Self::TimedOut { .. } | Self::Stopped { .. } | Self::Closed { .. } | Self::Fault { .. } => {
@@ -103,7 +103,7 @@ impl Problem for Error {
             Self::TimedOut { .. }
             | Self::Stopped { .. }
             | Self::Closed { .. }
-            | Self::Fault { fault: Fault::Cut, .. } => ExitCode::Later,
+            | Self::Fault { fault: AnswerFault::Cut, .. } => ExitCode::Later,
             Self::Fault { .. } | Self::Redirect { .. } => ExitCode::Protocol,
             Self::Clear { .. } => ExitCode::Configuration,
         }

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-pub use answer::{Answer, Fault, LARGEST_BODY, fuzz_answer};
+pub use answer::{AnswerFault, HttpAnswer, LARGEST_BODY, fuzz_answer};
 pub use error::{Error, PORTAL};
 pub use url::{NotAUrl, Url};
 
@@ -30,7 +30,7 @@ use crate::secret::Secret;
 use crate::signals::Stop;
 use crate::text::printable;
 use crate::types::Channel;
-use answer::Reader;
+use answer::AnswerReader;
 
 /// How long a question takes at most, from the look-up of the name to the last octet of the answer.
 pub const TIME_LIMIT: Duration = Duration::from_secs(30);
@@ -40,7 +40,7 @@ const BUFFER: usize = 16 * 1024;
 
 /// How a server is reached, and what ends the wait for it.
 #[derive(Debug, Clone, Copy)]
-pub struct Way<'a> {
+pub struct HttpWay<'a> {
     /// The way to the account's mail server, of which a proxy and source addresses hold here too.
     pub route: &'a account::Way,
     /// Certificate authorities (PEM) besides the system's.
@@ -50,25 +50,25 @@ pub struct Way<'a> {
     /// Raised by a signal.
     pub stop: &'a Stop,
     /// What a signal ends.
-    pub signal: Ends,
+    pub signal: SignalEnds,
     /// How long it may take in all: [`TIME_LIMIT`].
     pub limit: Duration,
 }
 
 /// What a signal ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ends {
+pub enum SignalEnds {
     /// The question, at any time.
     Always,
     /// The question as long as it isn't sent: the answer to one that changes something at the server must be read.
     BeforeItIsSent,
 }
 
-impl<'a> Way<'a> {
+impl<'a> HttpWay<'a> {
     /// Straight to the server, with the system's authorities.
     #[must_use]
     pub fn direct(connectors: &'a Connectors, stop: &'a Stop) -> Self {
-        let (route, signal, limit) = (&DIRECT, Ends::Always, TIME_LIMIT);
+        let (route, signal, limit) = (&DIRECT, SignalEnds::Always, TIME_LIMIT);
         Self { route, ca_file: None, connectors, stop, signal, limit }
     }
 }
@@ -77,7 +77,7 @@ impl<'a> Way<'a> {
 ///
 /// # Errors
 /// [`Error`]; an answer of any status but a redirect is none.
-pub fn get(way: &Way<'_>, url: &Url, accept: &str) -> Result<Answer, Error> {
+pub fn get(way: &HttpWay<'_>, url: &Url, accept: &str) -> Result<HttpAnswer, Error> {
     ask(way, url, &head("GET", url, accept, None), b"")
 }
 
@@ -85,7 +85,7 @@ pub fn get(way: &Way<'_>, url: &Url, accept: &str) -> Result<Answer, Error> {
 ///
 /// # Errors
 /// As [`get`].
-pub fn post_form(way: &Way<'_>, url: &Url, parameters: &[(&str, &[u8])]) -> Result<Answer, Error> {
+pub fn post_form(way: &HttpWay<'_>, url: &Url, parameters: &[(&str, &[u8])]) -> Result<HttpAnswer, Error> {
     post(way, url, "application/x-www-form-urlencoded", &form::encode(parameters))
 }
 
@@ -93,11 +93,11 @@ pub fn post_form(way: &Way<'_>, url: &Url, parameters: &[(&str, &[u8])]) -> Resu
 ///
 /// # Errors
 /// As [`get`].
-pub fn post_json(way: &Way<'_>, url: &Url, json: &Secret) -> Result<Answer, Error> {
+pub fn post_json(way: &HttpWay<'_>, url: &Url, json: &Secret) -> Result<HttpAnswer, Error> {
     post(way, url, "application/json", json)
 }
 
-fn post(way: &Way<'_>, url: &Url, media_type: &str, body: &Secret) -> Result<Answer, Error> {
+fn post(way: &HttpWay<'_>, url: &Url, media_type: &str, body: &Secret) -> Result<HttpAnswer, Error> {
     let body = body.expose();
     ask(way, url, &head("POST", url, "application/json", Some((media_type, body.len()))), body)
 }
@@ -115,7 +115,7 @@ fn head(method: &str, url: &Url, accept: &str, body: Option<(&str, usize)>) -> S
     head + "\r\n"
 }
 
-fn ask(way: &Way<'_>, url: &Url, head: &str, body: &[u8]) -> Result<Answer, Error> {
+fn ask(way: &HttpWay<'_>, url: &Url, head: &str, body: &[u8]) -> Result<HttpAnswer, Error> {
     let begun = Instant::now();
     let until = begun.checked_add(way.limit).unwrap_or(begun);
     let trust = Trust { ca_file: way.ca_file.map(Path::to_owned), ..Trust::default() };
@@ -140,7 +140,7 @@ fn ask(way: &Way<'_>, url: &Url, head: &str, body: &[u8]) -> Result<Answer, Erro
     if connection.channel() == Channel::Clear {
         return Err(Error::Clear { server });
     }
-    let mut question = Question { connection, until, way };
+    let mut question = HttpExchange { connection, until, way };
     let mut request = Zeroizing::new(Vec::with_capacity(head.len().saturating_add(body.len())));
     request.extend_from_slice(head.as_bytes());
     request.extend_from_slice(body);
@@ -158,13 +158,13 @@ fn ask(way: &Way<'_>, url: &Url, head: &str, body: &[u8]) -> Result<Answer, Erro
 }
 
 /// A connection on which one question is asked.
-struct Question<'a> {
+struct HttpExchange<'a> {
     connection: Connection,
     until: Instant,
-    way: &'a Way<'a>,
+    way: &'a HttpWay<'a>,
 }
 
-impl Question<'_> {
+impl HttpExchange<'_> {
     fn send(&mut self, request: &[u8]) -> Result<(), Error> {
         let mut rest = request;
         while !rest.is_empty() {
@@ -176,8 +176,8 @@ impl Question<'_> {
         Ok(())
     }
 
-    fn answer(&mut self) -> Result<Answer, Error> {
-        let mut reader = Reader::new();
+    fn answer(&mut self) -> Result<HttpAnswer, Error> {
+        let mut reader = AnswerReader::new();
         let mut buffer = Zeroizing::new(vec![0; BUFFER]);
         let server = self.connection.server().to_owned();
         let failed = |fault| Error::Fault { server: server.clone(), fault };
@@ -198,7 +198,7 @@ impl Question<'_> {
 
     /// Waits for the connection; `unsent` while nothing of the question is sent.
     fn wait(&mut self, write: bool, unsent: bool) -> Result<(), Error> {
-        let heed_stop = unsent || self.way.signal == Ends::Always;
+        let heed_stop = unsent || self.way.signal == SignalEnds::Always;
         if Instant::now() >= self.until {
             return Err(self.late());
         }

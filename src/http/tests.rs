@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use native_tls::{Identity, TlsAcceptor};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
-use super::{Ends, Error, Fault, Url, Way, get, post_form};
+use super::{AnswerFault, Error, HttpWay, SignalEnds, Url, get, post_form};
 use crate::account::{ConnectCommand, Endpoint, Proxy, ProxyAddress, ProxyKind, ProxyLogin, Route};
 use crate::connection::{self, Connectors};
 use crate::problem::Problem as _;
@@ -39,9 +39,9 @@ fn converse(mut stream: impl Read + Write, answer: &[u8], body: usize) -> String
     String::from_utf8(request).unwrap()
 }
 
-fn asked<T>(question: impl FnOnce(&Way<'_>) -> T) -> T {
+fn asked<T>(question: impl FnOnce(&HttpWay<'_>) -> T) -> T {
     let (connectors, stop) = (Connectors::new(), Stop::new().unwrap());
-    question(&Way::direct(&connectors, &stop))
+    question(&HttpWay::direct(&connectors, &stop))
 }
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
@@ -117,7 +117,8 @@ fn silent() -> (Url, mpsc::Receiver<()>, mpsc::Sender<()>, JoinHandle<()>) {
 fn an_answer_has_its_time() {
     let (url, _heard, go, server) = silent();
     let begun = Instant::now();
-    let error = asked(|way| get(&Way { limit: Duration::from_secs(1), ..*way }, &url, "*/*")).unwrap_err();
+    let error =
+        asked(|way| get(&HttpWay { limit: Duration::from_secs(1), ..*way }, &url, "*/*")).unwrap_err();
     assert!(matches!(error, Error::TimedOut { .. }) && begun.elapsed() >= Duration::from_secs(1), "{error}");
     assert!(error.to_string().ends_with("did not answer within 1 s"));
     drop(go);
@@ -126,7 +127,7 @@ fn an_answer_has_its_time() {
 
 #[test]
 fn a_signal_ends_the_wait_but_for_a_request_whose_answer_is_needed() {
-    for signal in [Ends::Always, Ends::BeforeItIsSent] {
+    for signal in [SignalEnds::Always, SignalEnds::BeforeItIsSent] {
         let (url, heard, go, server) = silent();
         let (connectors, stop) = (Connectors::new(), Stop::new().unwrap());
         let raising = stop.clone();
@@ -135,13 +136,13 @@ fn a_signal_ends_the_wait_but_for_a_request_whose_answer_is_needed() {
             raising.raise();
             go
         });
-        let way = Way { signal, ..Way::direct(&connectors, &stop) };
+        let way = HttpWay { signal, ..HttpWay::direct(&connectors, &stop) };
         match signal {
-            Ends::Always => {
+            SignalEnds::Always => {
                 assert!(matches!(get(&way, &url, "*/*"), Err(Error::Stopped { .. })));
                 drop(user.join().unwrap());
             }
-            Ends::BeforeItIsSent => {
+            SignalEnds::BeforeItIsSent => {
                 let go = thread::spawn(move || user.join().unwrap().send(()).unwrap());
                 assert_eq!(get(&way, &url, "*/*").unwrap().status, 200);
                 go.join().unwrap();
@@ -174,7 +175,7 @@ fn the_server_is_verified_by_chain_and_name() {
                 let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| converse(stream, OK, 0)));
             }
         });
-        let answer = asked(|way| get(&Way { ca_file, ..*way }, &url, "*/*"));
+        let answer = asked(|way| get(&HttpWay { ca_file, ..*way }, &url, "*/*"));
         drop(server);
         answer
     };
@@ -189,7 +190,7 @@ fn the_server_is_verified_by_chain_and_name() {
 
 #[test]
 fn the_shapes_that_errors_have() {
-    let fault = Error::Fault { server: "a.example:443".to_owned(), fault: Fault::TooLarge };
+    let fault = Error::Fault { server: "a.example:443".to_owned(), fault: AnswerFault::TooLarge };
     assert_eq!(fault.shown(), "a.example:443: its answer is larger than 64 KiB");
     let clear = Error::Clear { server: "127.0.0.1:80".to_owned() };
     assert_eq!(
@@ -210,7 +211,7 @@ fn of_the_way_to_the_mail_server_only_the_proxy_is_gone() {
     ] {
         let (url, server) = serve(OK, 0);
         let route = by(route);
-        asked(|way| get(&Way { route: &route, ..*way }, &url, "*/*")).unwrap();
+        asked(|way| get(&HttpWay { route: &route, ..*way }, &url, "*/*")).unwrap();
         server.join().unwrap();
     }
     // A proxy does, and is asked for the name; nothing follows in clear text.
@@ -220,7 +221,7 @@ fn of_the_way_to_the_mail_server_only_the_proxy_is_gone() {
         let address = ProxyAddress::Tcp(Endpoint { host: at.host().to_owned(), port: at.port() });
         let route = by(Route::Proxy(Proxy { kind: ProxyKind::Http, address, login }));
         let url = Url::parse("http://127.0.0.1:2/token").unwrap();
-        let error = asked(|way| get(&Way { route: &route, ..*way }, &url, "*/*")).unwrap_err();
+        let error = asked(|way| get(&HttpWay { route: &route, ..*way }, &url, "*/*")).unwrap_err();
         let request = proxy.join().unwrap();
         assert!(
             request.starts_with("CONNECT 127.0.0.1:2 HTTP/1.1\r\n")

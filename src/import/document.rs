@@ -5,9 +5,9 @@ use std::path::Path;
 
 use toml_edit::{Array, InlineTable, Value};
 
-use super::foreign::{Password, Protection, Stays, Target};
+use super::foreign::{ForeignTarget, Password, Protection, Stays};
 use super::{Foreign, Remark, names};
-use crate::account::{Switch, Tls, Word};
+use crate::account::{SettingWord, Switch, Tls};
 use crate::config::Addition;
 use crate::text;
 
@@ -162,12 +162,12 @@ pub fn remark_text(remark: &Remark, home: Option<&Path>) -> String {
     format!("{}: {}", text::in_home(&place, home.as_deref()), text::printable(remark.what.as_bytes()))
 }
 
-fn target(target: &Target) -> InlineTable {
+fn target(target: &ForeignTarget) -> InlineTable {
     let (kind, value) = match target {
-        Target::Maildir(path) => ("maildir", Value::from(path)),
-        Target::Mbox(path) => ("mbox", Value::from(path)),
-        Target::Shell(line) => ("pipe", Value::from(line)),
-        Target::Argv(words) => ("pipe", Value::Array(words.iter().map(String::as_str).collect())),
+        ForeignTarget::Maildir(path) => ("maildir", Value::from(path)),
+        ForeignTarget::Mbox(path) => ("mbox", Value::from(path)),
+        ForeignTarget::Shell(line) => ("pipe", Value::from(line)),
+        ForeignTarget::Argv(words) => ("pipe", Value::Array(words.iter().map(String::as_str).collect())),
     };
     let mut table = InlineTable::new();
     table.insert(kind, value);
@@ -185,7 +185,7 @@ fn set_text(addition: &mut Addition, key: &str, value: Option<&str>) {
     }
 }
 
-fn set_word<T: Word + PartialEq>(addition: &mut Addition, key: &str, value: T) {
+fn set_word<T: SettingWord + PartialEq>(addition: &mut Addition, key: &str, value: T) {
     if let Some((word, _)) = T::WORDS.iter().find(|(_, known)| *known == value) {
         addition.set(key, *word);
     }

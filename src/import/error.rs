@@ -11,14 +11,14 @@ use crate::text;
 
 /// A line of a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct SourceLine {
     /// The file.
     pub file: PathBuf,
     /// The line, from 1; 0 for the file as a whole.
     pub line: usize,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SourceLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&text::path(&self.file))?;
         if self.line > 0 { write!(f, ":{}", self.line) } else { Ok(()) }
@@ -32,7 +32,7 @@ pub enum Error {
     #[error("{place}: {what}")]
     Syntax {
         /// Where.
-        place: Place,
+        place: SourceLine,
         /// What is wrong; nothing of the file but words that are known.
         what: String,
     },

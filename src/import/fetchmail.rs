@@ -7,14 +7,17 @@ mod words;
 
 use std::collections::BTreeMap;
 
-use super::foreign::{Lines, Password, Protection, Stays, Target};
-use super::{Error, Foreign, Place, Program, Reading, Remark, Source, State, Surroundings, shell};
+use super::foreign::{ForeignTarget, Password, Protection, StateLines, Stays};
+use super::{
+    Error, Foreign, ForeignFile, ForeignProgram, ForeignSource, ForeignSurroundings, Remark, SourceLine,
+    StateFile, shell,
+};
 use crate::account::Auth;
-use words::{Word, Words};
+use words::{FetchmailWord, FetchmailWords};
 
 /// What follows an option's name.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Shape {
+enum OptionShape {
     /// Nothing; `no` in front of it turns it off.
     Flag,
     /// One word.
@@ -32,74 +35,74 @@ enum Shape {
 }
 
 /// Every option: its name (of several, the one that is used below), whether it belongs to the server, and what follows.
-const OPTIONS: &[(&[&str], bool, Shape)] = &[
-    (&["aka"], true, Shape::List),
-    (&["via"], true, Shape::Text),
-    (&["localdomains", "local"], true, Shape::List),
-    (&["proto", "protocol"], true, Shape::Text),
-    (&["principal"], true, Shape::Text),
-    (&["esmtpname"], true, Shape::Text),
-    (&["esmtppassword"], true, Shape::Text),
-    (&["uidl"], true, Shape::Flag),
-    (&["checkalias"], true, Shape::Flag),
-    (&["service", "port"], true, Shape::Service),
-    (&["interval"], true, Shape::Number),
-    (&["auth", "authenticate", "preauth", "preauthenticate"], true, Shape::Text),
-    (&["timeout"], true, Shape::Number),
-    (&["idletimeout"], true, Shape::Number),
-    (&["envelope"], true, Shape::Envelope),
-    (&["qvirtual"], true, Shape::Text),
-    (&["interface"], true, Shape::Text),
-    (&["monitor"], true, Shape::Text),
-    (&["plugin"], true, Shape::Text),
-    (&["plugout"], true, Shape::Text),
-    (&["dns"], true, Shape::Flag),
-    (&["tracepolls"], true, Shape::Flag),
-    (&["bad-header"], true, Shape::Text),
-    (&["password", "pass"], false, Shape::Text),
-    (&["passwordfile"], false, Shape::Text),
-    (&["passwordfd"], false, Shape::Number),
-    (&["folder", "folders"], false, Shape::List),
-    (&["smtphost", "smtp"], false, Shape::List),
-    (&["fetchdomains"], false, Shape::List),
-    (&["smtpaddress"], false, Shape::Text),
-    (&["smtpname"], false, Shape::Text),
-    (&["antispam"], false, Shape::Numbers),
-    (&["mda"], false, Shape::Text),
-    (&["bsmtp"], false, Shape::Text),
-    (&["lmtp"], false, Shape::Flag),
-    (&["preconnect", "pre"], false, Shape::Text),
-    (&["postconnect", "post"], false, Shape::Text),
-    (&["keep"], false, Shape::Flag),
-    (&["flush"], false, Shape::Flag),
-    (&["limitflush"], false, Shape::Flag),
-    (&["fetchall"], false, Shape::Flag),
-    (&["rewrite"], false, Shape::Flag),
-    (&["forcecr"], false, Shape::Flag),
-    (&["stripcr"], false, Shape::Flag),
-    (&["pass8bits", "pass8"], false, Shape::Flag),
-    (&["dropstatus"], false, Shape::Flag),
-    (&["dropdelivered"], false, Shape::Flag),
-    (&["mimedecode", "mimedec"], false, Shape::Flag),
-    (&["idle"], false, Shape::Flag),
-    (&["forceidle"], false, Shape::Flag),
-    (&["ssl"], false, Shape::Flag),
-    (&["sslkey"], false, Shape::Text),
-    (&["sslcert"], false, Shape::Text),
-    (&["sslproto"], false, Shape::Text),
-    (&["sslcertck"], false, Shape::Flag),
-    (&["sslcertfile"], false, Shape::Text),
-    (&["sslcertpath"], false, Shape::Text),
-    (&["sslcommonname"], false, Shape::Text),
-    (&["sslfingerprint"], false, Shape::Text),
-    (&["limit"], false, Shape::Number),
-    (&["warnings"], false, Shape::Number),
-    (&["fetchlimit"], false, Shape::Number),
-    (&["fetchsizelimit"], false, Shape::Number),
-    (&["fastuidl"], false, Shape::Number),
-    (&["batchlimit"], false, Shape::Number),
-    (&["expunge"], false, Shape::Number),
-    (&["properties"], false, Shape::Text),
+const OPTIONS: &[(&[&str], bool, OptionShape)] = &[
+    (&["aka"], true, OptionShape::List),
+    (&["via"], true, OptionShape::Text),
+    (&["localdomains", "local"], true, OptionShape::List),
+    (&["proto", "protocol"], true, OptionShape::Text),
+    (&["principal"], true, OptionShape::Text),
+    (&["esmtpname"], true, OptionShape::Text),
+    (&["esmtppassword"], true, OptionShape::Text),
+    (&["uidl"], true, OptionShape::Flag),
+    (&["checkalias"], true, OptionShape::Flag),
+    (&["service", "port"], true, OptionShape::Service),
+    (&["interval"], true, OptionShape::Number),
+    (&["auth", "authenticate", "preauth", "preauthenticate"], true, OptionShape::Text),
+    (&["timeout"], true, OptionShape::Number),
+    (&["idletimeout"], true, OptionShape::Number),
+    (&["envelope"], true, OptionShape::Envelope),
+    (&["qvirtual"], true, OptionShape::Text),
+    (&["interface"], true, OptionShape::Text),
+    (&["monitor"], true, OptionShape::Text),
+    (&["plugin"], true, OptionShape::Text),
+    (&["plugout"], true, OptionShape::Text),
+    (&["dns"], true, OptionShape::Flag),
+    (&["tracepolls"], true, OptionShape::Flag),
+    (&["bad-header"], true, OptionShape::Text),
+    (&["password", "pass"], false, OptionShape::Text),
+    (&["passwordfile"], false, OptionShape::Text),
+    (&["passwordfd"], false, OptionShape::Number),
+    (&["folder", "folders"], false, OptionShape::List),
+    (&["smtphost", "smtp"], false, OptionShape::List),
+    (&["fetchdomains"], false, OptionShape::List),
+    (&["smtpaddress"], false, OptionShape::Text),
+    (&["smtpname"], false, OptionShape::Text),
+    (&["antispam"], false, OptionShape::Numbers),
+    (&["mda"], false, OptionShape::Text),
+    (&["bsmtp"], false, OptionShape::Text),
+    (&["lmtp"], false, OptionShape::Flag),
+    (&["preconnect", "pre"], false, OptionShape::Text),
+    (&["postconnect", "post"], false, OptionShape::Text),
+    (&["keep"], false, OptionShape::Flag),
+    (&["flush"], false, OptionShape::Flag),
+    (&["limitflush"], false, OptionShape::Flag),
+    (&["fetchall"], false, OptionShape::Flag),
+    (&["rewrite"], false, OptionShape::Flag),
+    (&["forcecr"], false, OptionShape::Flag),
+    (&["stripcr"], false, OptionShape::Flag),
+    (&["pass8bits", "pass8"], false, OptionShape::Flag),
+    (&["dropstatus"], false, OptionShape::Flag),
+    (&["dropdelivered"], false, OptionShape::Flag),
+    (&["mimedecode", "mimedec"], false, OptionShape::Flag),
+    (&["idle"], false, OptionShape::Flag),
+    (&["forceidle"], false, OptionShape::Flag),
+    (&["ssl"], false, OptionShape::Flag),
+    (&["sslkey"], false, OptionShape::Text),
+    (&["sslcert"], false, OptionShape::Text),
+    (&["sslproto"], false, OptionShape::Text),
+    (&["sslcertck"], false, OptionShape::Flag),
+    (&["sslcertfile"], false, OptionShape::Text),
+    (&["sslcertpath"], false, OptionShape::Text),
+    (&["sslcommonname"], false, OptionShape::Text),
+    (&["sslfingerprint"], false, OptionShape::Text),
+    (&["limit"], false, OptionShape::Number),
+    (&["warnings"], false, OptionShape::Number),
+    (&["fetchlimit"], false, OptionShape::Number),
+    (&["fetchsizelimit"], false, OptionShape::Number),
+    (&["fastuidl"], false, OptionShape::Number),
+    (&["batchlimit"], false, OptionShape::Number),
+    (&["expunge"], false, OptionShape::Number),
+    (&["properties"], false, OptionShape::Text),
 ];
 
 /// Options that change what becomes of mail, and that popfetch has not; a flag only counts where it is on.
@@ -149,51 +152,55 @@ enum Given {
 }
 
 /// Options by their names, each with its line.
-type Options = BTreeMap<&'static str, (Given, usize)>;
+type FetchmailOptions = BTreeMap<&'static str, (Given, usize)>;
 
 /// A user of an entry.
 #[derive(Clone, Default)]
-struct User {
+struct FetchmailUser {
     line: usize,
     remote: Option<String>,
     /// Local names; a mapping counts as two.
     local: Vec<String>,
-    options: Options,
+    options: FetchmailOptions,
 }
 
 /// `poll`, `skip` or `defaults`.
 #[derive(Default)]
-struct Entry {
+struct PollEntry {
     line: usize,
     /// Empty for `defaults`.
     name: String,
     skip: bool,
-    server: Options,
-    users: Vec<User>,
+    server: FetchmailOptions,
+    users: Vec<FetchmailUser>,
 }
 
 /// Reads a fetchmailrc.
 ///
 /// # Errors
 /// [`Error::Syntax`].
-pub(super) fn read(source: Source<'_>, around: Surroundings<'_>) -> Result<Reading, Error> {
+pub(super) fn read(source: ForeignSource<'_>, around: ForeignSurroundings<'_>) -> Result<ForeignFile, Error> {
     let text = source.text();
-    let mut parser =
-        Parser { words: Words::of(&text), source, entries: Vec::new(), globals: BTreeMap::new() };
+    let mut parser = FetchmailParser {
+        words: FetchmailWords::of(&text),
+        source,
+        entries: Vec::new(),
+        globals: BTreeMap::new(),
+    };
     parser.file()?;
-    let Parser { entries, globals, .. } = parser;
-    let mut reading = Reading { accounts: Vec::new(), remarks: of_globals(&globals, source) };
+    let FetchmailParser { entries, globals, .. } = parser;
+    let mut reading = ForeignFile { accounts: Vec::new(), remarks: of_globals(&globals, source) };
     let idfile = match globals.get("idfile") {
         Some((Given::Text(path), _)) => Some(around.file(path, folder(source))),
         _ => None,
     };
-    let mut defaults: Option<&Entry> = None;
+    let mut defaults: Option<&PollEntry> = None;
     for entry in &entries {
         if entry.name.is_empty() {
             defaults = Some(entry);
             continue;
         }
-        let nobody = [User { line: entry.line, ..User::default() }];
+        let nobody = [FetchmailUser { line: entry.line, ..FetchmailUser::default() }];
         let users = if entry.users.is_empty() { nobody.as_slice() } else { &entry.users };
         for user in users {
             let account = Merged::of(entry, user, defaults);
@@ -203,11 +210,11 @@ pub(super) fn read(source: Source<'_>, around: Surroundings<'_>) -> Result<Readi
     Ok(reading)
 }
 
-fn folder<'a>(source: Source<'a>) -> &'a std::path::Path {
+fn folder<'a>(source: ForeignSource<'a>) -> &'a std::path::Path {
     source.path.parent().unwrap_or(source.path)
 }
 
-fn of_globals(globals: &Options, source: Source<'_>) -> Vec<Remark> {
+fn of_globals(globals: &FetchmailOptions, source: ForeignSource<'_>) -> Vec<Remark> {
     let texts = [
         (
             "daemon",
@@ -226,14 +233,14 @@ fn of_globals(globals: &Options, source: Source<'_>) -> Vec<Remark> {
     texts.into_iter().filter_map(found).collect()
 }
 
-struct Parser<'a> {
-    words: Words<'a>,
-    source: Source<'a>,
-    entries: Vec<Entry>,
-    globals: Options,
+struct FetchmailParser<'a> {
+    words: FetchmailWords<'a>,
+    source: ForeignSource<'a>,
+    entries: Vec<PollEntry>,
+    globals: FetchmailOptions,
 }
 
-impl Parser<'_> {
+impl FetchmailParser<'_> {
     fn wrong(&self, what: impl Into<String>) -> Error {
         Error::Syntax { place: self.source.place(self.words.line), what: what.into() }
     }
@@ -241,7 +248,7 @@ impl Parser<'_> {
     fn file(&mut self) -> Result<(), Error> {
         while let Some(word) = self.words.next().map_err(|what| self.wrong(what))? {
             let line = self.words.line;
-            let Word::Bare(word) = word else {
+            let FetchmailWord::Bare(word) = word else {
                 return Err(self.wrong("a text stands where an option is expected"));
             };
             match word.as_str() {
@@ -251,9 +258,9 @@ impl Parser<'_> {
                     if name.is_empty() {
                         return Err(self.wrong("poll needs a name"));
                     }
-                    self.entries.push(Entry { line, name, skip: word == "skip", ..Entry::default() });
+                    self.entries.push(PollEntry { line, name, skip: word == "skip", ..PollEntry::default() });
                 }
-                "defaults" => self.entries.push(Entry { line, ..Entry::default() }),
+                "defaults" => self.entries.push(PollEntry { line, ..PollEntry::default() }),
                 _ if self.entries.is_empty() => {
                     return Err(self.wrong("poll, skip, defaults or set is expected"));
                 }
@@ -268,7 +275,9 @@ impl Parser<'_> {
     /// `set NAME`, perhaps with a value; the names are few.
     fn global(&mut self) -> Result<(), Error> {
         let line = self.words.line;
-        let Some(Word::Bare(mut name)) = self.word()? else { return Err(self.wrong("set needs a name")) };
+        let Some(FetchmailWord::Bare(mut name)) = self.word()? else {
+            return Err(self.wrong("set needs a name"));
+        };
         let on = name != "no";
         if let Some(rest) = name.strip_prefix("no").filter(|rest| flags_of_set(rest).is_some()) {
             name = rest.to_owned();
@@ -276,7 +285,9 @@ impl Parser<'_> {
             return Ok(());
         }
         if !on {
-            let Some(Word::Bare(next)) = self.word()? else { return Err(self.wrong("set no needs a name")) };
+            let Some(FetchmailWord::Bare(next)) = self.word()? else {
+                return Err(self.wrong("set no needs a name"));
+            };
             name = next;
         }
         if let Some(name) = flags_of_set(&name) {
@@ -291,8 +302,13 @@ impl Parser<'_> {
             self.word()?;
         }
         let given = match (name, self.word()?) {
-            ("daemon", Some(Word::Number(number, _))) => Given::Number(number),
-            (_, Some(Word::Bare(text) | Word::Quoted(text) | Word::Number(_, text))) => Given::Text(text),
+            ("daemon", Some(FetchmailWord::Number(number, _))) => Given::Number(number),
+            (
+                _,
+                Some(
+                    FetchmailWord::Bare(text) | FetchmailWord::Quoted(text) | FetchmailWord::Number(_, text),
+                ),
+            ) => Given::Text(text),
             (_, None) => return Err(self.wrong(format!("set {name} needs a value"))),
         };
         self.globals.insert(name, (given, line));
@@ -302,7 +318,7 @@ impl Parser<'_> {
     /// `user NAME`, `user NAME there`, or `user NAMES here`.
     fn user(&mut self, line: usize) -> Result<(), Error> {
         let names = self.mapping()?;
-        let mut user = User { line, ..User::default() };
+        let mut user = FetchmailUser { line, ..FetchmailUser::default() };
         if self.words.peek_is("here") {
             self.word()?;
             user.local = names;
@@ -353,10 +369,10 @@ impl Parser<'_> {
         }
     }
 
-    fn last_user(&mut self, line: usize) -> Option<&mut User> {
+    fn last_user(&mut self, line: usize) -> Option<&mut FetchmailUser> {
         let entry = self.entries.last_mut()?;
         if entry.users.is_empty() {
-            entry.users.push(User { line, ..User::default() });
+            entry.users.push(FetchmailUser { line, ..FetchmailUser::default() });
         }
         entry.users.last_mut()
     }
@@ -368,7 +384,7 @@ impl Parser<'_> {
             word = match (word.as_str(), glued) {
                 (_, Some(rest)) => rest,
                 ("no", None) => match self.word()? {
-                    Some(Word::Bare(next)) => next,
+                    Some(FetchmailWord::Bare(next)) => next,
                     _ => return Err(self.wrong("no needs an option")),
                 },
                 _ => return Err(self.wrong("this is not an option of fetchmail")),
@@ -389,33 +405,33 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn value(&mut self, name: &str, shape: Shape) -> Result<Given, Error> {
+    fn value(&mut self, name: &str, shape: OptionShape) -> Result<Given, Error> {
         Ok(match shape {
-            Shape::Flag => Given::Flag(true),
-            Shape::Text => Given::Text(self.text(name)?),
-            Shape::Service => match self.word()? {
-                Some(Word::Number(number, _)) => Given::Number(number),
-                Some(Word::Bare(text) | Word::Quoted(text)) => Given::Text(text),
+            OptionShape::Flag => Given::Flag(true),
+            OptionShape::Text => Given::Text(self.text(name)?),
+            OptionShape::Service => match self.word()? {
+                Some(FetchmailWord::Number(number, _)) => Given::Number(number),
+                Some(FetchmailWord::Bare(text) | FetchmailWord::Quoted(text)) => Given::Text(text),
                 None => return Err(self.wrong(format!("{name} needs a value"))),
             },
-            Shape::Number => match self.word()? {
-                Some(Word::Number(number, _)) => Given::Number(number),
+            OptionShape::Number => match self.word()? {
+                Some(FetchmailWord::Number(number, _)) => Given::Number(number),
                 _ => return Err(self.wrong(format!("{name} needs a number"))),
             },
-            Shape::List => {
+            OptionShape::List => {
                 let mut list = vec![self.text(name)?];
                 while self.words.peek_is_text(is_known) {
                     list.push(self.text(name)?);
                 }
                 Given::List(list)
             }
-            Shape::Numbers => {
+            OptionShape::Numbers => {
                 while self.words.peek_is_number() {
                     self.word()?;
                 }
                 Given::List(Vec::new())
             }
-            Shape::Envelope => {
+            OptionShape::Envelope => {
                 if self.words.peek_is_number() {
                     self.word()?;
                 }
@@ -424,13 +440,15 @@ impl Parser<'_> {
         })
     }
 
-    fn word(&mut self) -> Result<Option<Word>, Error> {
+    fn word(&mut self) -> Result<Option<FetchmailWord>, Error> {
         self.words.next().map_err(|what| self.wrong(what))
     }
 
     fn text(&mut self, name: &str) -> Result<String, Error> {
         match self.word()? {
-            Some(Word::Bare(text) | Word::Quoted(text) | Word::Number(_, text)) => Ok(text),
+            Some(
+                FetchmailWord::Bare(text) | FetchmailWord::Quoted(text) | FetchmailWord::Number(_, text),
+            ) => Ok(text),
             None => Err(self.wrong(format!("{name} needs a value"))),
         }
     }
@@ -441,7 +459,7 @@ fn flags_of_set(name: &str) -> Option<&'static str> {
     names.into_iter().find(|known| *known == name)
 }
 
-fn known(word: &str) -> Option<(&'static str, bool, Shape)> {
+fn known(word: &str) -> Option<(&'static str, bool, OptionShape)> {
     let (names, of_server, shape) = OPTIONS.iter().find(|(names, ..)| names.contains(&word))?;
     Some((names.first()?, *of_server, *shape))
 }
@@ -457,13 +475,13 @@ fn is_known(word: &str) -> bool {
 
 /// An entry and one of its users over the defaults.
 struct Merged<'a> {
-    entry: &'a Entry,
-    user: User,
-    server: Options,
+    entry: &'a PollEntry,
+    user: FetchmailUser,
+    server: FetchmailOptions,
 }
 
 impl<'a> Merged<'a> {
-    fn of(entry: &'a Entry, user: &User, defaults: Option<&Entry>) -> Self {
+    fn of(entry: &'a PollEntry, user: &FetchmailUser, defaults: Option<&PollEntry>) -> Self {
         let (mut server, mut user) = (entry.server.clone(), user.clone());
         if let Some(defaults) = defaults {
             for (name, given) in &defaults.server {
@@ -510,11 +528,11 @@ impl<'a> Merged<'a> {
 
     fn foreign(
         &self,
-        source: Source<'_>,
-        around: Surroundings<'_>,
+        source: ForeignSource<'_>,
+        around: ForeignSurroundings<'_>,
         idfile: Option<&std::path::Path>,
     ) -> Foreign {
-        let mut account = Foreign::new(Program::Fetchmail, source.place(self.user.line));
+        let mut account = Foreign::new(ForeignProgram::Fetchmail, source.place(self.user.line));
         let via = self.text("via");
         // Only then is the entry's name one of the user's choice.
         account.name = via.map(|_| self.entry.name.clone()).unwrap_or_default();
@@ -544,10 +562,10 @@ impl<'a> Merged<'a> {
         if let Some(user) = &account.user {
             let hosts =
                 [Some(self.entry.name.as_str()), via].into_iter().flatten().map(str::to_owned).collect();
-            let lines = Lines::Fetchmail { user: user.clone(), hosts };
+            let lines = StateLines::Fetchmail { user: user.clone(), hosts };
             let usual = super::places::fetchids(around, source.path);
             let paths = idfile.map_or(usual, |path| vec![path.to_owned()]);
-            account.state = paths.into_iter().map(|path| State { path, lines: lines.clone() }).collect();
+            account.state = paths.into_iter().map(|path| StateFile { path, lines: lines.clone() }).collect();
         }
         account.check();
         account
@@ -567,7 +585,7 @@ impl<'a> Merged<'a> {
         }
     }
 
-    fn connection(&self, account: &mut Foreign, source: Source<'_>, around: Surroundings<'_>) {
+    fn connection(&self, account: &mut Foreign, source: ForeignSource<'_>, around: ForeignSurroundings<'_>) {
         let line = self.line("service");
         match self.given("service") {
             Some((Given::Number(port), _)) => {
@@ -595,7 +613,7 @@ impl<'a> Merged<'a> {
         }
     }
 
-    fn login(&self, account: &mut Foreign, source: Source<'_>) {
+    fn login(&self, account: &mut Foreign, source: ForeignSource<'_>) {
         let line = self.line("auth");
         match self.text("auth").map(str::to_ascii_lowercase).as_deref() {
             None | Some("any" | "password") => {}
@@ -615,7 +633,7 @@ impl<'a> Merged<'a> {
         }
     }
 
-    fn delivery(&self, account: &mut Foreign, around: Surroundings<'_>) {
+    fn delivery(&self, account: &mut Foreign, around: ForeignSurroundings<'_>) {
         let local = self.user.local.first().map(String::as_str);
         let local = local.or(account.user.as_deref()).unwrap_or_default().to_owned();
         if let Some(line) = self.text("mda") {
@@ -628,7 +646,7 @@ impl<'a> Merged<'a> {
             if !unknown.is_empty() {
                 account.remark(self.line("mda"), "mda: a % that popfetch does not replace");
             }
-            account.deliver.push(Target::Shell(line));
+            account.deliver.push(ForeignTarget::Shell(line));
             return;
         }
         for (name, what) in [("bsmtp", "a file for BSMTP"), ("lmtp", "LMTP")] {
@@ -648,32 +666,32 @@ impl<'a> Merged<'a> {
             "mail went to the mail server of this machine by SMTP: here /usr/sbin/sendmail hands it on";
         account.remark(self.user.line, what);
         let words = ["/usr/sbin/sendmail", "-i", "-f", "{sender}", "--", &local];
-        account.deliver.push(Target::Argv(words.map(str::to_owned).to_vec()));
+        account.deliver.push(ForeignTarget::Argv(words.map(str::to_owned).to_vec()));
     }
 }
 
-impl Words<'_> {
+impl FetchmailWords<'_> {
     /// Whether the next word is this one.
     fn peek_is(&self, word: &str) -> bool {
-        matches!(self.peek(), Some(Word::Bare(next)) if next == word)
+        matches!(self.peek(), Some(FetchmailWord::Bare(next)) if next == word)
     }
 
     /// Whether the next word is a number.
     fn peek_is_number(&self) -> bool {
-        matches!(self.peek(), Some(Word::Number(..)))
+        matches!(self.peek(), Some(FetchmailWord::Number(..)))
     }
 
     /// Whether the next word is a text, and not what `ends` a list.
     fn peek_is_text(&self, ends: impl Fn(&str) -> bool) -> bool {
         match self.peek() {
-            Some(Word::Quoted(_)) => true,
-            Some(Word::Bare(word)) => word != "=" && !ends(&word),
-            Some(Word::Number(..)) | None => false,
+            Some(FetchmailWord::Quoted(_)) => true,
+            Some(FetchmailWord::Bare(word)) => word != "=" && !ends(&word),
+            Some(FetchmailWord::Number(..)) | None => false,
         }
     }
 }
 
-impl Place {
+impl SourceLine {
     /// The file as a whole.
     pub(super) fn whole(file: &std::path::Path) -> Self {
         Self { file: file.to_owned(), line: 0 }

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use super::Program;
-use super::error::Place;
+use super::ForeignProgram;
+use super::error::SourceLine;
 use crate::account::{Auth, Switch};
 use crate::secret::Secret;
 
 /// What a configuration file holds.
 #[derive(Debug)]
-pub struct Reading {
+pub struct ForeignFile {
     /// The accounts, in the order of the file; also those that popfetch cannot have.
     pub accounts: Vec<Foreign>,
     /// What is about no account.
@@ -20,7 +20,7 @@ pub struct Reading {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remark {
     /// Where it stands.
-    pub place: Place,
+    pub place: SourceLine,
     /// What it is; one line, without any text of the file that may be a secret.
     pub what: String,
 }
@@ -29,9 +29,9 @@ pub struct Remark {
 #[derive(Debug, Clone)]
 pub struct Foreign {
     /// Whose it is.
-    pub program: Program,
+    pub program: ForeignProgram,
     /// Where it begins.
-    pub place: Place,
+    pub place: SourceLine,
     /// What it is called there; empty where the program gives no names.
     pub name: String,
     /// The server, as it is written.
@@ -57,7 +57,7 @@ pub struct Foreign {
     /// What stays on the server.
     pub stays: Stays,
     /// Where mail goes; empty where popfetch cannot deliver there.
-    pub deliver: Vec<Target>,
+    pub deliver: Vec<ForeignTarget>,
     /// Larger messages stay on the server.
     pub max_message_size: Option<u64>,
     /// Messages of one run at most.
@@ -79,7 +79,7 @@ pub struct Foreign {
     /// Whether it is an account of another protocol, of which popfetch has no settings.
     pub is_other_protocol: bool,
     /// Where the program remembers what it has retrieved: the first of these that exists counts.
-    pub state: Vec<State>,
+    pub state: Vec<StateFile>,
     /// Whether what it remembers was delivered, so that a policy may delete it; else it was only seen.
     pub delivered: bool,
 }
@@ -101,7 +101,7 @@ pub enum Protection {
 #[derive(Debug, Clone)]
 pub enum Password {
     /// In the configuration.
-    Text(Secret, Place),
+    Text(Secret, SourceLine),
     /// A line for the shell prints it.
     Shell(String),
     /// A program prints it.
@@ -132,7 +132,7 @@ pub enum Stays {
 
 /// Where messages go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
+pub enum ForeignTarget {
     /// A Maildir, as a setting of popfetch.
     Maildir(String),
     /// An mbox.
@@ -145,16 +145,16 @@ pub enum Target {
 
 /// A file in which a program remembers what it has retrieved.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct State {
+pub struct StateFile {
     /// Where it is.
     pub path: PathBuf,
     /// Whose lines count.
-    pub lines: Lines,
+    pub lines: StateLines,
 }
 
 /// Which lines of a state file are about the account.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Lines {
+pub enum StateLines {
     /// fetchmail's: those of this user at one of these hosts, in any case.
     Fetchmail {
         /// The user at the server.
@@ -177,7 +177,7 @@ pub enum Lines {
 
 impl Foreign {
     /// An account of which nothing is known but where it stands.
-    pub(super) fn new(program: Program, place: Place) -> Self {
+    pub(super) fn new(program: ForeignProgram, place: SourceLine) -> Self {
         Self {
             program,
             place,
@@ -211,7 +211,7 @@ impl Foreign {
 
     /// Notes what is lost at this line of the account's file.
     pub(super) fn remark(&mut self, line: usize, what: impl Into<String>) {
-        let place = Place { file: self.place.file.clone(), line };
+        let place = SourceLine { file: self.place.file.clone(), line };
         self.remarks.push(Remark { place, what: what.into() });
     }
 
@@ -227,8 +227,8 @@ impl Foreign {
     }
 
     /// Takes a password over, unless no login could carry it.
-    pub(super) fn take_password(&mut self, text: &str, place: Place) {
-        if text.contains('\u{fffd}') || crate::account::one_line(text.as_bytes()).is_err() {
+    pub(super) fn take_password(&mut self, text: &str, place: SourceLine) {
+        if text.contains('\u{fffd}') || crate::account::check_one_line(text.as_bytes()).is_err() {
             self.remarks.push(Remark {
                 place,
                 what: "the password is not UTF-8, or holds a line end: set it by hand".to_owned(),

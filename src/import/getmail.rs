@@ -4,8 +4,11 @@ mod ini;
 
 use std::path::Path;
 
-use super::foreign::{Lines, Password, Protection, Stays, Target};
-use super::{Error, Foreign, Place, Program, Reading, Remark, Source, State, Surroundings, places, python};
+use super::foreign::{ForeignTarget, Password, Protection, StateLines, Stays};
+use super::{
+    Error, Foreign, ForeignFile, ForeignProgram, ForeignSource, ForeignSurroundings, Remark, SourceLine,
+    StateFile, places, python,
+};
 use crate::account::Auth;
 use ini::{Ini, Section};
 
@@ -34,19 +37,19 @@ const NO_RETRIEVER_COUNTERPART: &[(&str, &str)] = &[
 ///
 /// # Errors
 /// [`Error::Syntax`].
-pub(super) fn read(source: Source<'_>, around: Surroundings<'_>) -> Result<Reading, Error> {
+pub(super) fn read(source: ForeignSource<'_>, around: ForeignSurroundings<'_>) -> Result<ForeignFile, Error> {
     let text = source.text();
     let ini = Ini::parse(&text).map_err(|(line, what)| Error::Syntax { place: source.place(line), what })?;
-    let missing = |what: &str| Error::Syntax { place: Place::whole(source.path), what: what.to_owned() };
+    let missing = |what: &str| Error::Syntax { place: SourceLine::whole(source.path), what: what.to_owned() };
     let retriever = ini.section("retriever").ok_or_else(|| missing("there is no section [retriever]"))?;
     let (kind, line) = retriever.get("type").ok_or_else(|| missing("[retriever] has no type"))?;
-    let mut account = Foreign::new(Program::Getmail, source.place(line));
+    let mut account = Foreign::new(ForeignProgram::Getmail, source.place(line));
     let name = source.path.file_name().unwrap_or_default().to_string_lossy();
     // The usual name says nothing; others were chosen.
     let name = name.trim_start_matches('.');
     account.name = name.strip_prefix("getmailrc").unwrap_or(name).trim_matches(['-', '.', '_']).to_owned();
     account.name = account.name.strip_suffix(".rc").unwrap_or(&account.name).to_owned();
-    let reader = Reader { ini: &ini, source, around };
+    let reader = GetmailReader { ini: &ini, source, around };
     reader.retriever(&mut account, retriever, kind);
     reader.options(&mut account)?;
     if let Some(destination) = ini.section("destination") {
@@ -65,7 +68,7 @@ pub(super) fn read(source: Source<'_>, around: Surroundings<'_>) -> Result<Readi
     let remarks = std::mem::take(&mut account.remarks);
     account.remarks = unique(remarks);
     account.check();
-    Ok(Reading { accounts: vec![account], remarks: Vec::new() })
+    Ok(ForeignFile { accounts: vec![account], remarks: Vec::new() })
 }
 
 fn unique(remarks: Vec<Remark>) -> Vec<Remark> {
@@ -78,13 +81,13 @@ fn unique(remarks: Vec<Remark>) -> Vec<Remark> {
     kept
 }
 
-struct Reader<'a> {
+struct GetmailReader<'a> {
     ini: &'a Ini,
-    source: Source<'a>,
-    around: Surroundings<'a>,
+    source: ForeignSource<'a>,
+    around: ForeignSurroundings<'a>,
 }
 
-impl Reader<'_> {
+impl GetmailReader<'_> {
     fn retriever(&self, account: &mut Foreign, section: &Section, kind: &str) {
         let (is_ssl, broken) = (kind.contains("POP3SSL"), kind.starts_with("BrokenUIDL"));
         match kind {
@@ -131,8 +134,10 @@ impl Reader<'_> {
             let port = account.port.unwrap_or(if is_ssl { 995 } else { 110 });
             let name = places::oldmail(&account.server, port, &user);
             let folders = places::getmail_folders(self.around, self.source.path);
-            let state =
-                |folder: &std::path::PathBuf| State { path: folder.join(&name), lines: Lines::Getmail };
+            let state = |folder: &std::path::PathBuf| StateFile {
+                path: folder.join(&name),
+                lines: StateLines::Getmail,
+            };
             account.state = folders.iter().map(state).collect();
         }
     }
@@ -193,7 +198,12 @@ impl Reader<'_> {
     }
 
     /// The destinations that a section describes; `None`, with a remark, where popfetch has none like it.
-    fn destination(&self, account: &mut Foreign, section: &Section, nested: bool) -> Option<Vec<Target>> {
+    fn destination(
+        &self,
+        account: &mut Foreign,
+        section: &Section,
+        nested: bool,
+    ) -> Option<Vec<ForeignTarget>> {
         let (kind, line) = section.get("type").unwrap_or(("", section.line));
         let text = |name: &str| section.get(name).map(|(text, _)| text).filter(|text| !text.is_empty());
         if text("user").is_some() || text("group").is_some() {
@@ -203,8 +213,8 @@ impl Reader<'_> {
             );
         }
         match kind {
-            "Maildir" => Some(vec![Target::Maildir(self.path(text("path")?.trim_end_matches('/')))]),
-            "Mboxrd" => Some(vec![Target::Mbox(self.path(text("path")?))]),
+            "Maildir" => Some(vec![ForeignTarget::Maildir(self.path(text("path")?.trim_end_matches('/')))]),
+            "Mboxrd" => Some(vec![ForeignTarget::Mbox(self.path(text("path")?))]),
             "MDA_external" => self.program(account, section).map(|target| vec![target]),
             "MultiDestination" if nested => {
                 let (tuple, line) = section.get("destinations")?;
@@ -229,7 +239,7 @@ impl Reader<'_> {
     }
 
     /// A destination by its name in a list: a section in brackets, a Maildir with a slash at its end, or an mbox.
-    fn named(&self, account: &mut Foreign, name: &str, line: usize) -> Option<Vec<Target>> {
+    fn named(&self, account: &mut Foreign, name: &str, line: usize) -> Option<Vec<ForeignTarget>> {
         if let Some(section) = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
             let section = self.ini.section(section);
             if section.is_none() {
@@ -238,13 +248,13 @@ impl Reader<'_> {
             return self.destination(account, section?, false);
         }
         let target = match name.strip_suffix('/') {
-            Some(maildir) => Target::Maildir(self.path(maildir)),
-            None => Target::Mbox(self.path(name)),
+            Some(maildir) => ForeignTarget::Maildir(self.path(maildir)),
+            None => ForeignTarget::Mbox(self.path(name)),
         };
         Some(vec![target])
     }
 
-    fn program(&self, account: &mut Foreign, section: &Section) -> Option<Target> {
+    fn program(&self, account: &mut Foreign, section: &Section) -> Option<ForeignTarget> {
         let (path, line) = section.get("path")?;
         let mut argv = vec![expanded(path, self.around)];
         let tuple = section.get("arguments").map_or(("()", line), |given| given);
@@ -266,7 +276,7 @@ impl Reader<'_> {
                 "unixfrom: popfetch puts no From_ line before a message; procmail and maildrop need none",
             );
         }
-        Some(Target::Argv(argv))
+        Some(ForeignTarget::Argv(argv))
     }
 
     fn path(&self, path: &str) -> String {
@@ -280,7 +290,7 @@ fn is_sha256(digest: &str) -> bool {
 }
 
 /// `~`, `$NAME` and `${NAME}` replaced as os.path does it: what isn't set stays as it is.
-fn expanded(text: &str, around: Surroundings<'_>) -> String {
+fn expanded(text: &str, around: ForeignSurroundings<'_>) -> String {
     let (mut out, mut rest) = (String::new(), text);
     while let Some((before, after)) = rest.split_once('$') {
         out.push_str(before);

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::Program;
+use super::ForeignProgram;
 use crate::types::{Time, UniqueId, UniqueIdBuf};
 
 /// What a comparison has shown.
@@ -24,7 +24,11 @@ pub struct Matched {
 
 /// Compares what `program` has seen with a listing.
 #[must_use]
-pub fn compare(program: Program, seen: &[(UniqueIdBuf, Option<Time>)], listing: &[UniqueIdBuf]) -> Matched {
+pub fn compare(
+    program: ForeignProgram,
+    seen: &[(UniqueIdBuf, Option<Time>)],
+    listing: &[UniqueIdBuf],
+) -> Matched {
     let mut by_key: HashMap<Cow<'_, [u8]>, (usize, usize)> = HashMap::new();
     for (index, unique_id) in listing.iter().enumerate() {
         let (_, times) = by_key.entry(remembered(program, unique_id)).or_insert((index, 0));
@@ -45,15 +49,15 @@ pub fn compare(program: Program, seen: &[(UniqueIdBuf, Option<Time>)], listing: 
 }
 
 /// A unique-id as the program writes it into its state file.
-fn remembered(program: Program, unique_id: &UniqueIdBuf) -> Cow<'_, [u8]> {
+fn remembered(program: ForeignProgram, unique_id: &UniqueIdBuf) -> Cow<'_, [u8]> {
     let octets = unique_id.borrow().as_bytes();
     match program {
         // Its file has a meaning for slashes.
-        Program::Getmail if octets.contains(&b'/') => {
+        ForeignProgram::Getmail if octets.contains(&b'/') => {
             Cow::Owned(octets.iter().map(|octet| if *octet == b'/' { b'-' } else { *octet }).collect())
         }
         // It reads up to the first blank.
-        Program::Fetchmail => {
+        ForeignProgram::Fetchmail => {
             Cow::Borrowed(octets.split(|o| matches!(o, b' ' | b'\t')).next().unwrap_or(octets))
         }
         _ => Cow::Borrowed(octets),
@@ -64,11 +68,11 @@ fn remembered(program: Program, unique_id: &UniqueIdBuf) -> Cow<'_, [u8]> {
 /// be a slash.
 #[must_use]
 pub fn either_way(
-    program: Program,
+    program: ForeignProgram,
     seen: &[(UniqueIdBuf, Option<Time>)],
 ) -> Vec<(UniqueIdBuf, Option<Time>)> {
     let mut all = seen.to_vec();
-    if program == Program::Getmail {
+    if program == ForeignProgram::Getmail {
         for (unique_id, time) in seen {
             let octets = unique_id.borrow().as_bytes();
             let slashes: Vec<u8> =
@@ -95,7 +99,7 @@ pub fn are_numbers(seen: &[(UniqueIdBuf, Option<Time>)]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Matched, compare};
-    use crate::import::Program;
+    use crate::import::ForeignProgram;
     use crate::types::{Time, UniqueId, UniqueIdBuf};
 
     fn ids(names: &[&str]) -> Vec<UniqueIdBuf> {
@@ -109,19 +113,19 @@ mod tests {
     #[test]
     fn a_line_of_getmail_may_stand_for_a_slash_or_a_hyphen() {
         let listing = ids(&["a/b", "c-d", "e/f", "e-f", "new"]);
-        let matched = compare(Program::Getmail, &seen(&["a-b", "c-d", "e-f", "gone"]), &listing);
+        let matched = compare(ForeignProgram::Getmail, &seen(&["a-b", "c-d", "e-f", "gone"]), &listing);
         let expected =
             Matched { listed: seen(&["a/b", "c-d"]), unlisted: seen(&["gone"]), new: 3, ambiguous: 2 };
         assert_eq!(matched, expected);
         // Other programs write what they read.
-        let matched = compare(Program::Mpop, &seen(&["a-b", "c-d"]), &listing);
+        let matched = compare(ForeignProgram::Mpop, &seen(&["a-b", "c-d"]), &listing);
         assert_eq!((matched.listed, matched.new), (seen(&["c-d"]), 4));
     }
 
     #[test]
     fn fetchmail_knows_a_unique_id_up_to_its_first_blank() {
         let listing = ids(&["a b", "c d", "c e", "f"]);
-        let matched = compare(Program::Fetchmail, &seen(&["a", "c", "f"]), &listing);
+        let matched = compare(ForeignProgram::Fetchmail, &seen(&["a", "c", "f"]), &listing);
         assert_eq!((matched.listed, matched.ambiguous), (seen(&["a b", "f"]), 2));
     }
 }

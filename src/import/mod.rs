@@ -33,8 +33,8 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-pub use error::{Error, Place};
-pub use foreign::{Foreign, Password, Protection, Reading, Remark, State, Stays, Target};
+pub use error::{Error, SourceLine};
+pub use foreign::{Foreign, ForeignFile, ForeignTarget, Password, Protection, Remark, StateFile, Stays};
 
 use crate::secret::Secret;
 
@@ -43,7 +43,7 @@ pub const LARGEST_CONFIGURATION: u64 = 1024 * 1024;
 
 /// A program whose files are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Program {
+pub enum ForeignProgram {
     /// fetchmail(1): `~/.fetchmailrc`, `~/.fetchids`.
     Fetchmail,
     /// getmail(1), getmail6: `~/.config/getmail` or `~/.getmail`.
@@ -54,7 +54,7 @@ pub enum Program {
     Fdm,
 }
 
-impl Program {
+impl ForeignProgram {
     /// All of them, in the order in which they are looked for.
     pub const ALL: [Self; 4] = [Self::Fetchmail, Self::Getmail, Self::Mpop, Self::Fdm];
 
@@ -78,14 +78,14 @@ impl Program {
 
 /// Where the other program runs: what its files mean depends on it.
 #[derive(Debug, Clone, Copy)]
-pub struct Surroundings<'a> {
+pub struct ForeignSurroundings<'a> {
     /// `$HOME`.
     pub home: &'a Path,
     /// The environment, for `$NAME` in paths.
     pub variables: &'a BTreeMap<OsString, OsString>,
 }
 
-impl Surroundings<'_> {
+impl ForeignSurroundings<'_> {
     /// The value of a variable that is set, not empty, and text.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<&str> {
@@ -121,21 +121,21 @@ impl Surroundings<'_> {
 
 /// A configuration file of another program.
 #[derive(Debug, Clone, Copy)]
-pub struct Source<'a> {
+pub struct ForeignSource<'a> {
     /// Where it stands.
     pub path: &'a Path,
     /// What it holds; a password may be among it.
     pub octets: &'a [u8],
 }
 
-impl Source<'_> {
+impl ForeignSource<'_> {
     /// Its text.  What is not UTF-8 becomes U+FFFD, which no setting is taken over with.
     fn text(&self) -> String {
         String::from_utf8_lossy(self.octets).into_owned()
     }
 
-    fn place(&self, line: usize) -> Place {
-        Place { file: self.path.to_owned(), line }
+    fn place(&self, line: usize) -> SourceLine {
+        SourceLine { file: self.path.to_owned(), line }
     }
 }
 
@@ -148,16 +148,16 @@ pub type Include<'a> = dyn FnMut(&Path) -> Result<Secret, crate::access::Error> 
 /// [`Error::Syntax`] for what the program itself would refuse; [`Error::File`] for a file that is included and cannot be
 /// read.
 pub fn read(
-    program: Program,
-    source: Source<'_>,
-    around: Surroundings<'_>,
+    program: ForeignProgram,
+    source: ForeignSource<'_>,
+    around: ForeignSurroundings<'_>,
     include: &mut Include<'_>,
-) -> Result<Reading, Error> {
+) -> Result<ForeignFile, Error> {
     match program {
-        Program::Fetchmail => fetchmail::read(source, around),
-        Program::Getmail => getmail::read(source, around),
-        Program::Mpop => mpop::read(source, around),
-        Program::Fdm => fdm::read(source, around, include),
+        ForeignProgram::Fetchmail => fetchmail::read(source, around),
+        ForeignProgram::Getmail => getmail::read(source, around),
+        ForeignProgram::Mpop => mpop::read(source, around),
+        ForeignProgram::Fdm => fdm::read(source, around, include),
     }
 }
 
@@ -165,11 +165,11 @@ pub fn read(
 #[doc(hidden)]
 pub fn fuzz_import(octets: &[u8]) {
     let variables = BTreeMap::new();
-    let around = Surroundings { home: Path::new("/home/me"), variables: &variables };
-    let source = Source { path: Path::new("rc"), octets };
+    let around = ForeignSurroundings { home: Path::new("/home/me"), variables: &variables };
+    let source = ForeignSource { path: Path::new("rc"), octets };
     // A file that includes itself must end as well.
     let mut include = |_: &Path| Ok(Secret::new(octets));
-    for program in Program::ALL {
+    for program in ForeignProgram::ALL {
         match read(program, source, around, &mut include) {
             Ok(reading) => {
                 for account in &reading.accounts {

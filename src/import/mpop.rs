@@ -3,8 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use super::foreign::{Lines, Password, Protection, Stays, Target};
-use super::{Error, Foreign, Program, Reading, Remark, Source, State, Surroundings, places, shell};
+use super::foreign::{ForeignTarget, Password, Protection, StateLines, Stays};
+use super::{
+    Error, Foreign, ForeignFile, ForeignProgram, ForeignSource, ForeignSurroundings, Remark, StateFile,
+    places, shell,
+};
 use crate::account::{Auth, Switch};
 
 /// Commands that take an argument, or none.
@@ -68,7 +71,7 @@ type Commands = BTreeMap<&'static str, (String, usize)>;
 ///
 /// # Errors
 /// [`Error::Syntax`].
-pub(super) fn read(source: Source<'_>, around: Surroundings<'_>) -> Result<Reading, Error> {
+pub(super) fn read(source: ForeignSource<'_>, around: ForeignSurroundings<'_>) -> Result<ForeignFile, Error> {
     let text = source.text();
     let mut remarks = Vec::new();
     let (mut defaults, mut accounts) = (Commands::new(), Vec::<(String, usize, Commands)>::new());
@@ -119,19 +122,19 @@ pub(super) fn read(source: Source<'_>, around: Surroundings<'_>) -> Result<Readi
         }
     }
     let accounts = accounts.iter().map(|(name, line, commands)| {
-        let reader = Reader { commands, source, around };
+        let reader = MpopReader { commands, source, around };
         reader.foreign(name, *line)
     });
-    Ok(Reading { accounts: accounts.collect(), remarks })
+    Ok(ForeignFile { accounts: accounts.collect(), remarks })
 }
 
-struct Reader<'a> {
+struct MpopReader<'a> {
     commands: &'a Commands,
-    source: Source<'a>,
-    around: Surroundings<'a>,
+    source: ForeignSource<'a>,
+    around: ForeignSurroundings<'a>,
 }
 
-impl Reader<'_> {
+impl MpopReader<'_> {
     fn text(&self, name: &str) -> Option<&str> {
         self.commands.get(name).map(|(text, _)| text.as_str()).filter(|text| !text.is_empty())
     }
@@ -160,7 +163,7 @@ impl Reader<'_> {
     }
 
     fn foreign(&self, name: &str, line: usize) -> Foreign {
-        let mut account = Foreign::new(Program::Mpop, self.source.place(line));
+        let mut account = Foreign::new(ForeignProgram::Mpop, self.source.place(line));
         name.clone_into(&mut account.name);
         account.server = self.text("host").unwrap_or_default().to_owned();
         account.user = self.text("user").map(str::to_owned);
@@ -187,8 +190,8 @@ impl Reader<'_> {
         if let Some(user) = account.user.clone() {
             let file = self.text("uidls_file").unwrap_or(places::UIDLS_FILE);
             let file = file.replace("%U", &user).replace("%H", &account.server);
-            let lines = Lines::Mpop { user, host: account.server.clone() };
-            account.state = vec![State { path: self.around.file(&file, self.around.home), lines }];
+            let lines = StateLines::Mpop { user, host: account.server.clone() };
+            account.state = vec![StateFile { path: self.around.file(&file, self.around.home), lines }];
         }
         account.check();
         account
@@ -268,12 +271,12 @@ impl Reader<'_> {
             argument.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(argument);
         let path = || self.around.setting(unquoted, self.around.home);
         match method {
-            "maildir" if !unquoted.is_empty() => account.deliver.push(Target::Maildir(path())),
-            "mbox" if !unquoted.is_empty() => account.deliver.push(Target::Mbox(path())),
+            "maildir" if !unquoted.is_empty() => account.deliver.push(ForeignTarget::Maildir(path())),
+            "mbox" if !unquoted.is_empty() => account.deliver.push(ForeignTarget::Mbox(path())),
             "mda" if !unquoted.is_empty() => {
                 let sender = |letter| (letter == 'F').then(|| "\"$SENDER\"".to_owned());
                 let (line, _) = shell::rewritten(unquoted, sender);
-                account.deliver.push(Target::Shell(line));
+                account.deliver.push(ForeignTarget::Shell(line));
             }
             _ => account.remark(line, "delivery: popfetch delivers to a Maildir, an mbox or a program"),
         }

@@ -2,32 +2,32 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Program, Surroundings};
+use super::{ForeignProgram, ForeignSurroundings};
 
 /// mpop's state file where it names none.
 pub(super) const UIDLS_FILE: &str = "~/.mpop_uidls/%U_at_%H";
 
 /// Where a program's configuration is looked for: the first of these that exists counts.  getmail's are folders.
 #[must_use]
-pub fn usual(program: Program, around: Surroundings<'_>) -> Vec<PathBuf> {
+pub fn usual(program: ForeignProgram, around: ForeignSurroundings<'_>) -> Vec<PathBuf> {
     let home = |name: &str| around.home.join(name);
     let fetchmail = match around.variable("FETCHMAILHOME") {
         Some(folder) => Path::new(folder).join("fetchmailrc"),
         None => home(".fetchmailrc"),
     };
     match program {
-        Program::Fetchmail => vec![fetchmail, PathBuf::from("/etc/fetchmailrc")],
-        Program::Getmail => getmail_homes(around),
-        Program::Mpop => vec![home(".mpoprc"), config_home(around).join("mpop/config")],
-        Program::Fdm => vec![home(".fdm.conf"), PathBuf::from("/etc/fdm.conf")],
+        ForeignProgram::Fetchmail => vec![fetchmail, PathBuf::from("/etc/fetchmailrc")],
+        ForeignProgram::Getmail => getmail_homes(around),
+        ForeignProgram::Mpop => vec![home(".mpoprc"), config_home(around).join("mpop/config")],
+        ForeignProgram::Fdm => vec![home(".fdm.conf"), PathBuf::from("/etc/fdm.conf")],
     }
 }
 
 /// The program that a file of this name belongs to, if the name shows it.
 #[must_use]
-pub fn program_of(path: &Path) -> Option<Program> {
+pub fn program_of(path: &Path) -> Option<ForeignProgram> {
     let text = path.to_string_lossy();
-    Program::ALL.into_iter().find(|program| text.contains(program.name()))
+    ForeignProgram::ALL.into_iter().find(|program| text.contains(program.name()))
 }
 
 /// Whether a file in getmail's folder is a configuration, where there is no `getmailrc`.
@@ -38,7 +38,7 @@ pub fn is_getmailrc(name: &str) -> bool {
 
 /// A file that holds the number of fetchmail's process while it runs in the background.
 #[must_use]
-pub fn pid_file(around: Surroundings<'_>) -> PathBuf {
+pub fn pid_file(around: ForeignSurroundings<'_>) -> PathBuf {
     around
         .variable("FETCHMAILHOME")
         .map_or_else(|| around.home.to_owned(), PathBuf::from)
@@ -46,7 +46,7 @@ pub fn pid_file(around: Surroundings<'_>) -> PathBuf {
 }
 
 /// fetchmail's state files, where its configuration names none.  Debian's service has one of its own.
-pub(super) fn fetchids(around: Surroundings<'_>, rc: &Path) -> Vec<PathBuf> {
+pub(super) fn fetchids(around: ForeignSurroundings<'_>, rc: &Path) -> Vec<PathBuf> {
     if rc.starts_with("/etc") {
         let kept = Path::new("/var/lib/fetchmail");
         return vec![
@@ -73,7 +73,7 @@ pub(super) fn oldmail(server: &str, port: u16, user: &str) -> String {
 }
 
 /// Where getmail's state files may be: beside the configuration first.
-pub(super) fn getmail_folders(around: Surroundings<'_>, rc: &Path) -> Vec<PathBuf> {
+pub(super) fn getmail_folders(around: ForeignSurroundings<'_>, rc: &Path) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = rc.parent().map(Path::to_owned).into_iter().collect();
     for folder in getmail_homes(around) {
         if !folders.contains(&folder) {
@@ -83,12 +83,12 @@ pub(super) fn getmail_folders(around: Surroundings<'_>, rc: &Path) -> Vec<PathBu
     folders
 }
 
-fn getmail_homes(around: Surroundings<'_>) -> Vec<PathBuf> {
+fn getmail_homes(around: ForeignSurroundings<'_>) -> Vec<PathBuf> {
     let named = around.variable("GETMAILDIR").map(PathBuf::from);
     named.into_iter().chain([config_home(around).join("getmail"), around.home.join(".getmail")]).collect()
 }
 
-fn config_home(around: Surroundings<'_>) -> PathBuf {
+fn config_home(around: ForeignSurroundings<'_>) -> PathBuf {
     around.variable("XDG_CONFIG_HOME").map_or_else(|| around.home.join(".config"), PathBuf::from)
 }
 

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::foreign::Lines;
-use super::{Error, Place, State};
+use super::foreign::StateLines;
+use super::{Error, SourceLine, StateFile};
 use crate::types::{Time, UniqueId, UniqueIdBuf};
 
 /// Octets of a state file at most: some millions of messages.
@@ -12,7 +12,7 @@ pub const LARGEST_STATE: u64 = 256 * 1024 * 1024;
 
 /// What a state file holds of an account.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Seen {
+pub struct RetrievedMail {
     /// Each unique-id once, in the order of the file, and when its message was retrieved, if the program knows.
     pub messages: Vec<(UniqueIdBuf, Option<Time>)>,
     /// Lines that the program itself passes over.
@@ -23,12 +23,12 @@ pub struct Seen {
 ///
 /// # Errors
 /// [`Error::Syntax`] where the program itself would refuse the file.
-pub fn read(state: &State, octets: &[u8]) -> Result<Seen, Error> {
+pub fn read(state: &StateFile, octets: &[u8]) -> Result<RetrievedMail, Error> {
     match &state.lines {
-        Lines::Fetchmail { user, hosts } => Ok(fetchmail(octets, user, hosts)),
-        Lines::Getmail => Ok(getmail(octets)),
-        Lines::Mpop { user, host } => mpop(octets, user, host, &state.path),
-        Lines::Fdm => fdm(octets, &state.path),
+        StateLines::Fetchmail { user, hosts } => Ok(fetchmail(octets, user, hosts)),
+        StateLines::Getmail => Ok(getmail(octets)),
+        StateLines::Mpop { user, host } => mpop(octets, user, host, &state.path),
+        StateLines::Fdm => fdm(octets, &state.path),
     }
 }
 
@@ -36,7 +36,7 @@ pub fn read(state: &State, octets: &[u8]) -> Result<Seen, Error> {
 #[derive(Default)]
 struct Gathered<'a> {
     at: HashMap<&'a [u8], usize>,
-    seen: Seen,
+    seen: RetrievedMail,
 }
 
 impl<'a> Gathered<'a> {
@@ -69,7 +69,7 @@ fn is_blank(octet: &u8) -> bool {
 }
 
 /// `USER@HOST UID`.  The user may hold blanks before its first `@`, the unique-id may hold an `@`.
-fn fetchmail(octets: &[u8], user: &str, hosts: &[String]) -> Seen {
+fn fetchmail(octets: &[u8], user: &str, hosts: &[String]) -> RetrievedMail {
     let mut gathered = Gathered::default();
     for line in lines(octets) {
         let Some((theirs, host, unique_id)) = fetchmail_line(line) else {
@@ -99,7 +99,7 @@ fn fetchmail_line(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 }
 
 /// `UID NUL SECONDS`.
-fn getmail(octets: &[u8]) -> Seen {
+fn getmail(octets: &[u8]) -> RetrievedMail {
     let mut gathered = Gathered::default();
     for line in lines(octets) {
         let line = line.trim_ascii();
@@ -119,9 +119,9 @@ fn seconds(digits: &[u8]) -> Option<Time> {
 }
 
 /// Comments, then for each mailbox ` COUNT HOST USER` and that many lines `UID SECONDS`; up to mpop 1.4.22 without the time.
-fn mpop(octets: &[u8], user: &str, host: &str, path: &Path) -> Result<Seen, Error> {
+fn mpop(octets: &[u8], user: &str, host: &str, path: &Path) -> Result<RetrievedMail, Error> {
     let wrong = |line: usize, what: &str| Error::Syntax {
-        place: Place { file: path.to_owned(), line },
+        place: SourceLine { file: path.to_owned(), line },
         what: what.to_owned(),
     };
     let mut rest = lines(octets).enumerate().map(|(index, line)| (index.saturating_add(1), line)).peekable();
@@ -163,7 +163,7 @@ fn mpop_heading(line: &[u8]) -> Option<(usize, &[u8], &[u8])> {
 }
 
 /// `LENGTH UID`, where only the length shows where the unique-id ends.
-fn fdm(octets: &[u8], path: &Path) -> Result<Seen, Error> {
+fn fdm(octets: &[u8], path: &Path) -> Result<RetrievedMail, Error> {
     let mut gathered = Gathered::default();
     let (mut rest, mut line) = (octets.trim_ascii_start(), 1_usize);
     while !rest.is_empty() {
@@ -174,7 +174,7 @@ fn fdm(octets: &[u8], path: &Path) -> Result<Seen, Error> {
             after.trim_ascii_start().split_at_checked(length)
         };
         let Some((unique_id, after)) = entry() else {
-            let place = Place { file: path.to_owned(), line };
+            let place = SourceLine { file: path.to_owned(), line };
             return Err(Error::Syntax { place, what: "a length and a unique-id are expected".to_owned() });
         };
         gathered.add(unique_id, None);

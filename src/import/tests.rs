@@ -4,65 +4,68 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::foreign::Lines;
-use super::seen::{self, Seen};
+use super::foreign::StateLines;
+use super::seen::{self, RetrievedMail};
 use super::{
-    Error, Foreign, Password, Program, Protection, Reading, Source, State, Stays, Surroundings, Target,
-    document, fuzz_import, read,
+    Error, Foreign, ForeignFile, ForeignProgram, ForeignSource, ForeignSurroundings, ForeignTarget, Password,
+    Protection, StateFile, Stays, document, fuzz_import, read,
 };
 use crate::access;
 use crate::account::{Auth, Tls};
 use crate::secret::Secret;
 use crate::types::Time;
 
-const FIXTURES: [(Program, &str, &[u8]); 4] = [
-    (Program::Fetchmail, ".fetchmailrc", include_bytes!("../../tests/fixtures/import/fetchmailrc")),
-    (Program::Getmail, ".getmail/getmailrc", include_bytes!("../../tests/fixtures/import/getmailrc")),
-    (Program::Mpop, ".mpoprc", include_bytes!("../../tests/fixtures/import/mpoprc")),
-    (Program::Fdm, ".fdm.conf", include_bytes!("../../tests/fixtures/import/fdm.conf")),
+const FIXTURES: [(ForeignProgram, &str, &[u8]); 4] = [
+    (ForeignProgram::Fetchmail, ".fetchmailrc", include_bytes!("../../tests/fixtures/import/fetchmailrc")),
+    (ForeignProgram::Getmail, ".getmail/getmailrc", include_bytes!("../../tests/fixtures/import/getmailrc")),
+    (ForeignProgram::Mpop, ".mpoprc", include_bytes!("../../tests/fixtures/import/mpoprc")),
+    (ForeignProgram::Fdm, ".fdm.conf", include_bytes!("../../tests/fixtures/import/fdm.conf")),
 ];
 
 /// Reads a text as the program's file `/home/me/rc`, whose includes hold `included`.
-fn parse_with(program: Program, octets: &[u8], included: &str) -> Result<Reading, Error> {
+fn parse_with(program: ForeignProgram, octets: &[u8], included: &str) -> Result<ForeignFile, Error> {
     let variables: BTreeMap<OsString, OsString> =
         [("USER", "me"), ("MAILS", "/srv/mail")].map(|(name, value)| (name.into(), value.into())).into();
-    let around = Surroundings { home: Path::new("/home/me"), variables: &variables };
+    let around = ForeignSurroundings { home: Path::new("/home/me"), variables: &variables };
     let mut include = |path: &Path| match path.file_name().is_some_and(|name| name == "absent") {
         true => Err(access::read(path, "included file", 10).unwrap_err()),
         false => Ok(Secret::new(included)),
     };
-    read(program, Source { path: Path::new("/home/me/rc"), octets }, around, &mut include)
+    read(program, ForeignSource { path: Path::new("/home/me/rc"), octets }, around, &mut include)
 }
 
 #[track_caller]
-fn parse(program: Program, text: &str) -> Reading {
+fn parse(program: ForeignProgram, text: &str) -> ForeignFile {
     parse_with(program, text.as_bytes(), "").unwrap_or_else(|e| panic!("{e}"))
 }
 
 #[track_caller]
-fn one(program: Program, text: &str) -> Foreign {
+fn one(program: ForeignProgram, text: &str) -> Foreign {
     let mut reading = parse(program, text);
     assert_eq!(reading.accounts.len(), 1, "{reading:?}");
     reading.accounts.remove(0)
 }
 
 fn fetchmail(options: &str) -> Foreign {
-    one(Program::Fetchmail, &format!("poll pop.example.com proto pop3 user u pass p mda x {options}"))
+    one(ForeignProgram::Fetchmail, &format!("poll pop.example.com proto pop3 user u pass p mda x {options}"))
 }
 
 fn getmail(kind: &str, retriever: &str, destination: &str, rest: &str) -> Foreign {
     let text = format!(
         "[retriever]\ntype={kind}\nserver=pop.example.com\nusername=u\n{retriever}\n[destination]\n{destination}\n{rest}\n"
     );
-    one(Program::Getmail, &text)
+    one(ForeignProgram::Getmail, &text)
 }
 
 fn mpop(lines: &str) -> Foreign {
-    one(Program::Mpop, &format!("account a\nhost pop.example.com\nuser u\ndelivery maildir ~/M\n{lines}\n"))
+    one(
+        ForeignProgram::Mpop,
+        &format!("account a\nhost pop.example.com\nuser u\ndelivery maildir ~/M\n{lines}\n"),
+    )
 }
 
 fn fdm(account: &str, rest: &str) -> Foreign {
-    one(Program::Fdm, &format!("account \"a\" {account}\n{rest}\n"))
+    one(ForeignProgram::Fdm, &format!("account \"a\" {account}\n{rest}\n"))
 }
 
 fn password(account: &Foreign) -> Option<Vec<u8>> {
@@ -111,31 +114,47 @@ fn nothing_that_a_file_holds_is_a_panic_or_a_secret_in_an_error() {
 fn a_mistake_is_named_with_its_line() {
     let cases = [
         (
-            Program::Fetchmail,
+            ForeignProgram::Fetchmail,
             "poll a\nuser b\npasword c\n",
             "/home/me/rc:3: after the user an option is expected",
         ),
-        (Program::Fetchmail, "poll a user b pass \"c\n", "/home/me/rc:1: a quote has no end"),
-        (Program::Fetchmail, "\nkeep\n", "/home/me/rc:2: poll, skip, defaults or set is expected"),
-        (Program::Getmail, "x = 1\n", "/home/me/rc:1: a section such as [retriever] is expected first"),
-        (Program::Getmail, "[options]\nread_all = maybe\n", "/home/me/rc: there is no section [retriever]"),
+        (ForeignProgram::Fetchmail, "poll a user b pass \"c\n", "/home/me/rc:1: a quote has no end"),
+        (ForeignProgram::Fetchmail, "\nkeep\n", "/home/me/rc:2: poll, skip, defaults or set is expected"),
         (
-            Program::Getmail,
+            ForeignProgram::Getmail,
+            "x = 1\n",
+            "/home/me/rc:1: a section such as [retriever] is expected first",
+        ),
+        (
+            ForeignProgram::Getmail,
+            "[options]\nread_all = maybe\n",
+            "/home/me/rc: there is no section [retriever]",
+        ),
+        (
+            ForeignProgram::Getmail,
             "[retriever]\ntype = SimplePOP3Retriever\n[options]\ndelete = perhaps\n[destination]\n",
             "/home/me/rc:4: delete is true or false",
         ),
-        (Program::Mpop, "account a\nhots b\n", "/home/me/rc:2: this is not a command of mpop"),
-        (Program::Mpop, "host b\n", "/home/me/rc:1: account or defaults is expected first"),
-        (Program::Mpop, "account a : b\n", "/home/me/rc:1: it inherits from an account that is not there"),
-        (Program::Fdm, "\naccount \"a\" pop4 server \"b\"\n", "/home/me/rc:2: this is not a kind of account"),
-        (Program::Fdm, "match all { action \"x\" maildir \"y\"\n", "/home/me/rc:2: a } is missing"),
-        (Program::Fdm, "include \"absent\"", "cannot read included file"),
+        (ForeignProgram::Mpop, "account a\nhots b\n", "/home/me/rc:2: this is not a command of mpop"),
+        (ForeignProgram::Mpop, "host b\n", "/home/me/rc:1: account or defaults is expected first"),
+        (
+            ForeignProgram::Mpop,
+            "account a : b\n",
+            "/home/me/rc:1: it inherits from an account that is not there",
+        ),
+        (
+            ForeignProgram::Fdm,
+            "\naccount \"a\" pop4 server \"b\"\n",
+            "/home/me/rc:2: this is not a kind of account",
+        ),
+        (ForeignProgram::Fdm, "match all { action \"x\" maildir \"y\"\n", "/home/me/rc:2: a } is missing"),
+        (ForeignProgram::Fdm, "include \"absent\"", "cannot read included file"),
     ];
     for (program, text, expected) in cases {
         let error = parse_with(program, text.as_bytes(), "").unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");
     }
-    let endless = parse_with(Program::Fdm, b"include \"x\"", "include \"x\"").unwrap_err().to_string();
+    let endless = parse_with(ForeignProgram::Fdm, b"include \"x\"", "include \"x\"").unwrap_err().to_string();
     assert!(endless.contains("too many files"), "{endless}");
 }
 
@@ -159,17 +178,19 @@ fn fetchmail_options_stand_in_any_order_and_flags_may_be_glued_to_no() {
     assert_eq!(account.ca_file.as_deref(), Some("~/certs/ca.pem"));
     assert!(account.delivered);
     // A name that is a keyword, and a password that is a number.
-    let account = one(Program::Fetchmail, "poll h.example protocol POP3 username keep password 007 mda x");
+    let account =
+        one(ForeignProgram::Fetchmail, "poll h.example protocol POP3 username keep password 007 mda x");
     assert_eq!((account.user.as_deref(), password(&account)), (Some("keep"), Some(b"007".to_vec())));
     // Local and remote names the other way round; without any user the one that runs it.
-    let account = one(Program::Fetchmail, "poll h.example user you here is me2 there pass x mda 'd %T'");
+    let account =
+        one(ForeignProgram::Fetchmail, "poll h.example user you here is me2 there pass x mda 'd %T'");
     assert_eq!(
         (account.user.as_deref(), &account.deliver[0]),
-        (Some("me2"), &Target::Shell("d you".to_owned()))
+        (Some("me2"), &ForeignTarget::Shell("d you".to_owned()))
     );
-    assert_eq!(one(Program::Fetchmail, "poll h.example mda x").user.as_deref(), Some("me"));
+    assert_eq!(one(ForeignProgram::Fetchmail, "poll h.example mda x").user.as_deref(), Some("me"));
     assert_eq!(
-        one(Program::Fetchmail, "defaults user d pass e mda x\npoll h.example").user.as_deref(),
+        one(ForeignProgram::Fetchmail, "defaults user d pass e mda x\npoll h.example").user.as_deref(),
         Some("d")
     );
 }
@@ -183,30 +204,35 @@ fn what_fetchmail_logs_in_with_is_what_popfetch_logs_in_with() {
         ("auth any", None),
     ] {
         let text = format!("poll pop.example.com {options} user u pass p mda x");
-        assert_eq!(one(Program::Fetchmail, &text).auth, auth, "{options}");
+        assert_eq!(one(ForeignProgram::Fetchmail, &text).auth, auth, "{options}");
     }
-    assert_eq!(one(Program::Fetchmail, "poll h.e proto apop user u pass p mda x").auth, Some(Auth::Apop));
+    assert_eq!(
+        one(ForeignProgram::Fetchmail, "poll h.e proto apop user u pass p mda x").auth,
+        Some(Auth::Apop)
+    );
     for proto in ["imap", "etrn", "kpop", "sdps"] {
-        let account = one(Program::Fetchmail, &format!("poll h.e proto {proto} user u pass p mda x"));
+        let account = one(ForeignProgram::Fetchmail, &format!("poll h.e proto {proto} user u pass p mda x"));
         assert!(account.is_other_protocol, "{proto}");
     }
     assert!(said(&fetchmail("")).is_empty());
     assert!(
-        said(&one(Program::Fetchmail, "poll h.e user u mda x")).contains("there is no password in the file")
+        said(&one(ForeignProgram::Fetchmail, "poll h.e user u mda x"))
+            .contains("there is no password in the file")
     );
     // On this machine nobody listens; elsewhere STLS is required.
     assert_eq!(document::tls(&fetchmail("")), Tls::StartTls);
-    let local = one(Program::Fetchmail, "poll localhost proto pop3 user u pass p mda x");
+    let local = one(ForeignProgram::Fetchmail, "poll localhost proto pop3 user u pass p mda x");
     assert_eq!(document::tls(&local), Tls::None);
 }
 
 #[test]
 fn where_fetchmail_delivers_popfetch_delivers_or_says_that_it_cannot() {
-    let deliver =
-        |options: &str| one(Program::Fetchmail, &format!("poll h.e proto pop3 user u pass p {options}"));
+    let deliver = |options: &str| {
+        one(ForeignProgram::Fetchmail, &format!("poll h.e proto pop3 user u pass p {options}"))
+    };
     let account = deliver("to 'a b' here");
     let words = ["/usr/sbin/sendmail", "-i", "-f", "{sender}", "--", "a b"].map(str::to_owned).to_vec();
-    assert_eq!(account.deliver, [Target::Argv(words)]);
+    assert_eq!(account.deliver, [ForeignTarget::Argv(words)]);
     assert!(said(&account).contains("by SMTP"));
     for options in ["smtphost mx.example", "lmtp", "bsmtp /tmp/x"] {
         let account = deliver(options);
@@ -221,11 +247,14 @@ fn where_fetchmail_delivers_popfetch_delivers_or_says_that_it_cannot() {
 fn getmail_destinations_are_taken_over_one_by_one() {
     const SSL: &str = "SimplePOP3SSLRetriever";
     let maildir = "type=Maildir\npath=$MAILS/in/";
-    assert_eq!(getmail(SSL, "", maildir, "").deliver, [Target::Maildir("/srv/mail/in".to_owned())]);
-    assert_eq!(getmail(SSL, "", "type=Mboxrd\npath=~/x$y", "").deliver, [Target::Mbox("~/x$$y".to_owned())]);
+    assert_eq!(getmail(SSL, "", maildir, "").deliver, [ForeignTarget::Maildir("/srv/mail/in".to_owned())]);
+    assert_eq!(
+        getmail(SSL, "", "type=Mboxrd\npath=~/x$y", "").deliver,
+        [ForeignTarget::Mbox("~/x$$y".to_owned())]
+    );
     let mda = "type=MDA_external\npath=/bin/d\narguments=('-f', '%(recipient)')";
     let argv = ["/bin/d", "-f", "{recipient}"].map(str::to_owned).to_vec();
-    assert_eq!(getmail(SSL, "", mda, "").deliver, [Target::Argv(argv)]);
+    assert_eq!(getmail(SSL, "", mda, "").deliver, [ForeignTarget::Argv(argv)]);
     for (destination, why) in [
         ("type=MDA_external\npath=/bin/d\narguments=('%(domain)',)", "arguments: popfetch replaces"),
         ("type=MDA_external\npath=/bin/d\narguments=('a' + 'b',)", "arguments: set deliver by hand"),
@@ -241,7 +270,7 @@ fn getmail_destinations_are_taken_over_one_by_one() {
         );
     }
     let guesser = getmail(SSL, "", "type=MultiGuesser\ndefault=[d]\nlocals=()", &format!("[d]\n{maildir}"));
-    assert_eq!(guesser.deliver, [Target::Maildir("/srv/mail/in".to_owned())]);
+    assert_eq!(guesser.deliver, [ForeignTarget::Maildir("/srv/mail/in".to_owned())]);
     assert!(said(&guesser).contains("all mail goes to the default"));
 }
 
@@ -280,7 +309,7 @@ fn getmail_passwords_are_found_where_getmail_finds_them() {
     assert!(matches!(named, Password::Netrc(Some(file)) if file == "~/n"));
     assert!(matches!(of("", "").password, Password::Unknown));
     let latin = b"[retriever]\ntype=SimplePOP3Retriever\nserver=h\nusername=u\npassword=\xe9\n[destination]\ntype=Maildir\npath=/m/\n";
-    let account = parse_with(Program::Getmail, latin, "").unwrap().accounts.remove(0);
+    let account = parse_with(ForeignProgram::Getmail, latin, "").unwrap().accounts.remove(0);
     assert!(password(&account).is_none() && said(&account).contains("the password is not UTF-8"));
 }
 
@@ -313,15 +342,15 @@ fn mpop_settings_have_their_counterparts() {
     );
     assert_eq!(password(&account), Some(b"a \"b\" #c".to_vec()));
     assert_eq!(account.state[0].path, Path::new("/home/me/u/u@pop.example.com"));
-    let reading = parse(Program::Mpop, "account a\neval echo password x\n");
+    let reading = parse(ForeignProgram::Mpop, "account a\neval echo password x\n");
     assert!(reading.remarks[0].what.starts_with("eval: the command is not run"));
 }
 
 #[test]
 fn fdm_rules_lead_to_the_place_that_all_mail_reaches() {
     const POP: &str = "pop3s server \"pop.example.com\" user \"u\" pass \"p\"";
-    let maildir = |path: &str| Target::Maildir(path.to_owned());
-    let cases: [(&str, &[Target], bool); 8] = [
+    let maildir = |path: &str| ForeignTarget::Maildir(path.to_owned());
+    let cases: [(&str, &[ForeignTarget], bool); 8] = [
         ("action \"x\" maildir \"%h/in\" match all action \"x\"", &[maildir("~/in")], false),
         ("match all action maildir \"~/%[account]\"", &[maildir("~/a")], false),
         (
@@ -331,7 +360,7 @@ fn fdm_rules_lead_to_the_place_that_all_mail_reaches() {
         ),
         (
             "action \"x\" { tag \"t\" value \"v\" maildir \"m\" mbox \"n\" } match all actions { \"x\" }",
-            &[maildir("~/m"), Target::Mbox("~/n".to_owned())],
+            &[maildir("~/m"), ForeignTarget::Mbox("~/n".to_owned())],
             false,
         ),
         (
@@ -341,7 +370,7 @@ fn fdm_rules_lead_to_the_place_that_all_mail_reaches() {
         ),
         (
             "match all action maildir \"m\" continue match all action pipe \"p\"",
-            &[maildir("~/m"), Target::Shell("p".to_owned())],
+            &[maildir("~/m"), ForeignTarget::Shell("p".to_owned())],
             false,
         ),
         (
@@ -371,7 +400,7 @@ fn what_fdm_only_saw_is_not_taken_for_delivered() {
     ] {
         let account = fdm(&account, rules);
         assert_eq!(account.delivered, delivered, "{rules}");
-        assert_eq!(account.state, [State { path: "/home/me/c".into(), lines: Lines::Fdm }]);
+        assert_eq!(account.state, [StateFile { path: "/home/me/c".into(), lines: StateLines::Fdm }]);
     }
     assert_eq!(
         fdm("pop3s server \"h\" user \"u\" pass \"p\"", all).state,
@@ -390,25 +419,25 @@ fn fdm_runs_commands_for_texts_and_nobody_else_does() {
     let account = fdm("pop3s server \"h\" user \"u\" pass \"a\" + $(b)", all);
     assert!(matches!(account.password, Password::Unknown) && said(&account).contains("set password-command"));
     let account = one(
-        Program::Fdm,
+        ForeignProgram::Fdm,
         &format!("$p = $(b)\naccount 'a' pop3s server 'h' user 'u' pass \"x${{p}}\"\n{all}"),
     );
     assert!(matches!(account.password, Password::Unknown));
     assert!(matches!(fdm("pop3s server \"h\"", all).password, Password::Netrc(None)));
 }
 
-fn of(lines: Lines, octets: &[u8]) -> Result<Seen, Error> {
-    seen::read(&State { path: "/s".into(), lines }, octets)
+fn of(lines: StateLines, octets: &[u8]) -> Result<RetrievedMail, Error> {
+    seen::read(&StateFile { path: "/s".into(), lines }, octets)
 }
 
-fn names(seen: &Seen) -> Vec<(String, Option<i64>)> {
+fn names(seen: &RetrievedMail) -> Vec<(String, Option<i64>)> {
     let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
     seen.messages.iter().map(|(id, time)| (text(id.borrow().as_bytes()), time.map(|time| time.0))).collect()
 }
 
 #[test]
 fn fetchmail_lines_belong_to_a_user_at_a_host() {
-    let lines = Lines::Fetchmail {
+    let lines = StateLines::Fetchmail {
         user: "Me@x".to_owned(),
         hosts: vec!["label".to_owned(), "Pop.example".to_owned()],
     };
@@ -416,14 +445,15 @@ fn fetchmail_lines_belong_to_a_user_at_a_host() {
     let seen = of(lines, text).unwrap();
     assert_eq!(names(&seen), [("a@b".to_owned(), None), ("d".to_owned(), None)]);
     assert_eq!(seen.passed_over, 2);
-    let blank = Lines::Fetchmail { user: "a b".to_owned(), hosts: vec!["h".to_owned()] };
+    let blank = StateLines::Fetchmail { user: "a b".to_owned(), hosts: vec!["h".to_owned()] };
     assert_eq!(names(&of(blank, b"a b@h id\n").unwrap()), [("id".to_owned(), None)]);
 }
 
 #[test]
 fn getmail_lines_have_a_time_behind_nul() {
-    let seen = of(Lines::Getmail, b"a\x001700000000\nb c\x005\nno time\na\x001600000000\nx\x00-1\nlast\x007")
-        .unwrap();
+    let seen =
+        of(StateLines::Getmail, b"a\x001700000000\nb c\x005\nno time\na\x001600000000\nx\x00-1\nlast\x007")
+            .unwrap();
     let expected = [("a", 1_700_000_000), ("b c", 5), ("last", 7)];
     assert_eq!(names(&seen), expected.map(|(name, time)| (name.to_owned(), Some(time))));
     assert_eq!(seen.passed_over, 2);
@@ -432,7 +462,8 @@ fn getmail_lines_have_a_time_behind_nul() {
 #[test]
 fn mpop_lines_stand_below_their_mailbox() {
     let of = |host: &str, octets: &[u8]| {
-        of(Lines::Mpop { user: "a b".to_owned(), host: host.to_owned() }, octets).map(|seen| names(&seen))
+        of(StateLines::Mpop { user: "a b".to_owned(), host: host.to_owned() }, octets)
+            .map(|seen| names(&seen))
     };
     let text = b"# mpop\n 2 h1 a b\n#x 1700000000\nc d 1700000001\n 1 h2 a b\nplain\n 1 h2 other\nnot this\n";
     let timed = [("#x", 1_700_000_000), ("c d", 1_700_000_001)];
@@ -449,12 +480,12 @@ fn mpop_lines_stand_below_their_mailbox() {
 #[test]
 fn fdm_lines_begin_with_a_length() {
     assert_eq!(
-        names(&of(Lines::Fdm, b"1 a\n3 b c\n").unwrap()),
+        names(&of(StateLines::Fdm, b"1 a\n3 b c\n").unwrap()),
         [("a".to_owned(), None), ("b c".to_owned(), None)]
     );
-    assert_eq!(of(Lines::Fdm, b"").unwrap(), Seen::default());
+    assert_eq!(of(StateLines::Fdm, b"").unwrap(), RetrievedMail::default());
     for broken in [&b"5 abc\n"[..], b"x", b"18446744073709551616 a"] {
-        let error = of(Lines::Fdm, broken).unwrap_err().to_string();
+        let error = of(StateLines::Fdm, broken).unwrap_err().to_string();
         assert!(error.starts_with("/s:1: "), "{error}");
     }
 }
@@ -463,7 +494,7 @@ fn fdm_lines_begin_with_a_length() {
 fn a_state_file_of_hundreds_of_thousands_of_messages_is_read() {
     let octets: Vec<u8> =
         (0..300_000).flat_map(|n| format!("uid-{n}\0{}\n", 1_700_000_000 + n).into_bytes()).collect();
-    let seen = of(Lines::Getmail, &octets).unwrap();
+    let seen = of(StateLines::Getmail, &octets).unwrap();
     assert_eq!(seen.messages.len(), 300_000);
     assert_eq!(seen.messages.last().unwrap().1, Some(Time(1_700_299_999)));
 }
@@ -473,7 +504,7 @@ fn every_account_gets_a_name_of_its_own() {
     let text = "poll pop.example.com proto pop3 user a pass p mda x user b pass p mda x\n\
                 poll pop3.list proto pop3 user c pass p mda x\npoll import via h.example proto pop3 user d pass p mda x\n\
                 poll 192.0.2.1 proto pop3 user 'e@f' pass p mda x\npoll 'x y' via h.example proto pop3 user g pass p mda x";
-    let reading = parse(Program::Fetchmail, text);
+    let reading = parse(ForeignProgram::Fetchmail, text);
     let names = document::choose_names(&reading.accounts, ["example".to_owned()]);
     assert_eq!(names, ["example-a", "example-b", "list-mail", "import-mail", "e", "x-y"]);
 }

@@ -22,7 +22,7 @@ use super::open::{Arrivals, Ledger};
 
 /// The lines of a batch, and the number of each message that they begin.
 #[derive(Default)]
-struct Draft<'s> {
+struct BatchLines<'s> {
     facts: Vec<Fact<'s>>,
     begun: Arrivals,
 }
@@ -32,7 +32,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub fn destination(
+    pub fn enter_destination(
         &mut self,
         name: &DestinationName,
         inode: Option<(u64, u64)>,
@@ -62,7 +62,7 @@ impl Ledger {
         }
         self.arrivals.retain(|_, (arrival, _)| arrival.strong_count() > 0);
         let written = match self.draft(&staged) {
-            Ok(Draft { facts, begun }) => self.commit(&facts).map(|()| begun),
+            Ok(BatchLines { facts, begun }) => self.commit(&facts).map(|()| begun),
             Err(e) => Err(NotNoted::Undone(e)),
         };
         match written {
@@ -85,7 +85,7 @@ impl Ledger {
         let copies =
             self.index.messages.intents_len().saturating_add(u64::try_from(staged).unwrap_or(u64::MAX));
         let outcomes = copies.saturating_mul(LONGEST_OUTCOME).saturating_add(2 * LONGEST_GROUP);
-        let header = journal.header(self.clock.max(self.index.time), self.clock).map(Fact::from);
+        let header = journal.due_group(self.clock.max(self.index.time), self.clock).map(Fact::from);
         let facts: Vec<&Fact<'_>> = header.iter().chain(facts).collect();
         let offsets = journal.commit(&facts, outcomes)?;
         for (fact, offset) in facts.into_iter().zip(offsets) {
@@ -98,11 +98,11 @@ impl Ledger {
     }
 
     /// The lines for a batch, and the messages that they begin.
-    fn draft<'s>(&self, staged: &'s [Staged]) -> Result<Draft<'s>, Error> {
+    fn draft<'s>(&self, staged: &'s [Staged]) -> Result<BatchLines<'s>, Error> {
         let time = self.now();
         let (mut next_message, mut next_intent) =
             (self.index.messages.next_message, self.index.messages.next_intent);
-        let mut draft = Draft::default();
+        let mut draft = BatchLines::default();
         let mut taken: HashSet<u32> = self.arrivals.values().map(|(_, number)| *number).collect();
         for piece in staged.iter().map(Staged::piece) {
             let arrival = &piece.message;
@@ -157,7 +157,7 @@ impl Ledger {
             number,
             time: self.now(),
             key: KeyField::from(&arrival.key),
-            listed: arrival.listed.map(|octets| octets.0),
+            listed_size: arrival.listed_size.map(|octets| octets.0),
             digests: DigestsField::Value(arrival.digests),
             replaces: begun.map(|(number, _)| number),
             set: arrival.set.iter().map(|destination| (*destination, has(destination))).collect(),

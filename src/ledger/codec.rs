@@ -19,21 +19,21 @@ use super::entry::EntryState;
 pub(super) const MAY_BE_PASSED_OVER: &[u8] = b"also-";
 
 /// A type that a line can hold.
-pub(super) trait Field<'a>: Sized {
+pub(super) trait LineField<'a>: Sized {
     /// What stands in the place of a value that is missing.
     const NONE: &'static [u8] = b"-";
 
     /// Takes it off the front; `None` for what no ledger of a known version holds.
-    fn read(fields: &mut Fields<'a>) -> Option<Self>;
+    fn read(fields: &mut LineFields<'a>) -> Option<Self>;
 
     /// Appends it, with a space before it.
     fn write(&self, out: &mut Vec<u8>);
 }
 
 /// The fields that are left of a line; `None` when the last one has been taken.
-pub(super) struct Fields<'a>(Option<&'a [u8]>);
+pub(super) struct LineFields<'a>(Option<&'a [u8]>);
 
-impl<'a> Fields<'a> {
+impl<'a> LineFields<'a> {
     pub(super) fn new(content: &'a [u8]) -> Self {
         Self(Some(content))
     }
@@ -95,9 +95,9 @@ fn put_word(out: &mut Vec<u8>, word: &[u8]) {
     out.extend_from_slice(word);
 }
 
-impl<'a, T: Field<'a>> Field<'a> for Option<T> {
+impl<'a, T: LineField<'a>> LineField<'a> for Option<T> {
     #[inline]
-    fn read(fields: &mut Fields<'a>) -> Option<Self> {
+    fn read(fields: &mut LineFields<'a>) -> Option<Self> {
         if fields.take(T::NONE) { Some(None) } else { T::read(fields).map(Some) }
     }
 
@@ -111,8 +111,8 @@ impl<'a, T: Field<'a>> Field<'a> for Option<T> {
 
 macro_rules! decimal_fields {
     ($($number:ty),*) => {$(
-        impl<'a> Field<'a> for $number {
-            fn read(fields: &mut Fields<'a>) -> Option<Self> {
+        impl<'a> LineField<'a> for $number {
+            fn read(fields: &mut LineFields<'a>) -> Option<Self> {
                 fields.decimal()?.try_into().ok()
             }
             fn write(&self, out: &mut Vec<u8>) {
@@ -123,8 +123,8 @@ macro_rules! decimal_fields {
 }
 decimal_fields!(u16, u32, u64);
 
-impl<'a> Field<'a> for Time {
-    fn read(fields: &mut Fields<'a>) -> Option<Self> {
+impl<'a> LineField<'a> for Time {
+    fn read(fields: &mut LineFields<'a>) -> Option<Self> {
         fields.decimal()?.try_into().ok().map(Self)
     }
 
@@ -135,10 +135,10 @@ impl<'a> Field<'a> for Time {
 }
 
 /// Device and inode.
-impl<'a> Field<'a> for (u64, u64) {
+impl<'a> LineField<'a> for (u64, u64) {
     const NONE: &'static [u8] = b"- -";
 
-    fn read(fields: &mut Fields<'a>) -> Option<Self> {
+    fn read(fields: &mut LineFields<'a>) -> Option<Self> {
         Some((fields.decimal()?, fields.decimal()?))
     }
 
@@ -147,8 +147,8 @@ impl<'a> Field<'a> for (u64, u64) {
     }
 }
 
-impl<'a> Field<'a> for DestinationId {
-    fn read(fields: &mut Fields<'a>) -> Option<Self> {
+impl<'a> LineField<'a> for DestinationId {
+    fn read(fields: &mut LineFields<'a>) -> Option<Self> {
         u16::read(fields).map(Self)
     }
 
@@ -157,8 +157,8 @@ impl<'a> Field<'a> for DestinationId {
     }
 }
 
-impl<'a> Field<'a> for Digest {
-    fn read(fields: &mut Fields<'a>) -> Option<Self> {
+impl<'a> LineField<'a> for Digest {
+    fn read(fields: &mut LineFields<'a>) -> Option<Self> {
         Self::parse(fields.next()?)
     }
 
@@ -167,8 +167,8 @@ impl<'a> Field<'a> for Digest {
     }
 }
 
-impl<'a> Field<'a> for &'a str {
-    fn read(fields: &mut Fields<'a>) -> Option<Self> {
+impl<'a> LineField<'a> for &'a str {
+    fn read(fields: &mut LineFields<'a>) -> Option<Self> {
         std::str::from_utf8(fields.next()?).ok()
     }
 
@@ -178,8 +178,8 @@ impl<'a> Field<'a> for &'a str {
 }
 
 /// Octets that a server or a user chose.
-impl<'a> Field<'a> for Cow<'a, [u8]> {
-    fn read(fields: &mut Fields<'a>) -> Option<Self> {
+impl<'a> LineField<'a> for Cow<'a, [u8]> {
+    fn read(fields: &mut LineFields<'a>) -> Option<Self> {
         unescape(fields.next()?)
     }
 
@@ -198,8 +198,8 @@ fn unescape(field: &[u8]) -> Option<Cow<'_, [u8]>> {
 
 macro_rules! word_fields {
     ($type:ty: $($value:ident $word:literal),* $(,)?) => {
-        impl<'a> Field<'a> for $type {
-            fn read(fields: &mut Fields<'a>) -> Option<Self> {
+        impl<'a> LineField<'a> for $type {
+            fn read(fields: &mut LineFields<'a>) -> Option<Self> {
                 $(if fields.take($word) {
                     return Some(Self::$value);
                 })*
@@ -235,8 +235,8 @@ word_fields!(Use: Used b"used", Unused b"-");
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Last<T>(pub(super) Option<T>);
 
-impl<'a, T: Field<'a>> Field<'a> for Last<T> {
-    fn read(fields: &mut Fields<'a>) -> Option<Self> {
+impl<'a, T: LineField<'a>> LineField<'a> for Last<T> {
+    fn read(fields: &mut LineFields<'a>) -> Option<Self> {
         if fields.is_over() { Some(Self(None)) } else { T::read(fields).map(|value| Self(Some(value))) }
     }
 
@@ -273,11 +273,11 @@ impl KeyField<'_> {
     }
 }
 
-impl<'a> Field<'a> for KeyField<'a> {
+impl<'a> LineField<'a> for KeyField<'a> {
     /// Every key that is known.
     const NONE: &'static [u8] = b"*";
 
-    fn read(fields: &mut Fields<'a>) -> Option<Self> {
+    fn read(fields: &mut LineFields<'a>) -> Option<Self> {
         // Nearly all are unique-ids with nothing escaped, and replay spends much of its time here.
         if let Some(rest) = fields.0?.strip_prefix(b"u:") {
             let end = memchr::memchr2(b' ', b'%', rest).unwrap_or(rest.len());
@@ -327,7 +327,7 @@ impl DigestsField<'_> {
         match self {
             Self::Value(digests) => Some(*digests),
             Self::Text(text) => {
-                let mut fields = Fields::new(text);
+                let mut fields = LineFields::new(text);
                 Some(Digests {
                     message: Digest::read(&mut fields)?,
                     header: Digest::read(&mut fields)?,
@@ -338,11 +338,11 @@ impl DigestsField<'_> {
     }
 }
 
-impl<'a> Field<'a> for DigestsField<'a> {
+impl<'a> LineField<'a> for DigestsField<'a> {
     const NONE: &'static [u8] = b"- - -";
 
     /// Looks at the form alone: two digests, and a third or `-`.
-    fn read(fields: &mut Fields<'a>) -> Option<Self> {
+    fn read(fields: &mut LineFields<'a>) -> Option<Self> {
         let rest = fields.0?;
         let two = 2 * (Digest::CHARACTERS + 1);
         // A digest may begin with `-` too.
@@ -366,8 +366,8 @@ impl<'a> Field<'a> for DigestsField<'a> {
 }
 
 /// A set of destinations, and whether each has the message: `0+,3`.
-impl<'a> Field<'a> for Vec<(DestinationId, bool)> {
-    fn read(fields: &mut Fields<'a>) -> Option<Self> {
+impl<'a> LineField<'a> for Vec<(DestinationId, bool)> {
+    fn read(fields: &mut LineFields<'a>) -> Option<Self> {
         let member = |member: &[u8]| {
             let (digits, has) = match member.split_last()? {
                 (b'+', digits) => (digits, true),
@@ -392,8 +392,8 @@ impl<'a> Field<'a> for Vec<(DestinationId, bool)> {
     }
 }
 
-impl<'a> Field<'a> for NotedPlace {
-    fn read(fields: &mut Fields<'a>) -> Option<Self> {
+impl<'a> LineField<'a> for NotedPlace {
+    fn read(fields: &mut LineFields<'a>) -> Option<Self> {
         Some(match fields.next()? {
             b"maildir" => Self::Maildir { name: file_name(fields)? },
             b"mbox" => Self::Mbox {
@@ -418,7 +418,7 @@ impl<'a> Field<'a> for NotedPlace {
 }
 
 /// One file in one directory: nothing that leads out of it.
-fn file_name(fields: &mut Fields<'_>) -> Option<String> {
+fn file_name(fields: &mut LineFields<'_>) -> Option<String> {
     let name = String::from_utf8(text::from_field(fields.next()?)?).ok()?;
     let leads_away = matches!(name.as_str(), "" | "." | "..") || name.contains(['/', '\0']);
     (!leads_away).then_some(name)
@@ -438,8 +438,8 @@ macro_rules! notes {
             $($(#[$value_doc])* pub(super) $value: $type,)*
         }
 
-        impl<'a> Field<'a> for $name {
-            fn read(fields: &mut Fields<'a>) -> Option<Self> {
+        impl<'a> LineField<'a> for $name {
+            fn read(fields: &mut LineFields<'a>) -> Option<Self> {
                 let mut notes = Self::default();
                 while !fields.is_over() {
                     let note = fields.next()?;
@@ -476,7 +476,7 @@ notes! {
         /// Open, and what is held of it was only printed, or marked as seen.
         only_seen b"weak",
         /// Recognised after the last complete listing.
-        unlisted b"unlisted",
+        since_listing b"unlisted",
         /// Reported as too large.
         too_large b"large",
         /// To be compared before it counts as known.
@@ -513,8 +513,8 @@ trait Note {
 }
 
 /// The whole of `value`, as a field.
-fn whole<'a, T: Field<'a>>(value: &'a [u8]) -> Option<T> {
-    let mut fields = Fields::new(value);
+fn whole<'a, T: LineField<'a>>(value: &'a [u8]) -> Option<T> {
+    let mut fields = LineFields::new(value);
     T::read(&mut fields).filter(|_| fields.is_over())
 }
 
@@ -571,12 +571,12 @@ impl Note for Vec<Digest> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Field as _, Fields, NotedPlace};
+    use super::{LineField as _, LineFields, NotedPlace};
 
     /// What a ledger names is removed and renamed: a planted one must not reach beyond its own directories.
     #[test]
     fn a_name_leads_nowhere() {
-        let place = |line: &str| NotedPlace::read(&mut Fields::new(line.as_bytes()));
+        let place = |line: &str| NotedPlace::read(&mut LineFields::new(line.as_bytes()));
         assert!(matches!(place("maildir 1.a.b"), Some(NotedPlace::Maildir { name }) if name == "1.a.b"));
         assert!(
             matches!(place("mbox 0 spool-1 64"), Some(NotedPlace::Mbox { spool, .. }) if spool == "spool-1")

@@ -12,15 +12,15 @@ use crate::proof::EntryId;
 use crate::types::{Time, UniqueIdBuf};
 
 use super::codec::{DigestsField, KeyField, Notes, Use};
-use super::entry::Extent;
+use super::entry::LedgerExtent;
 use super::error::Error;
 use super::files::{FILE, NEW_FILE};
 use super::index::{Index, OpenMessage};
 use super::journal::Journal;
 use super::lines::{
-    CopyStaged, End, Fact, FirstLine, FirstListingSeen, FurtherCopy, Group, KnownEntry, ListingTaken,
-    MessageBegun, MessageFailed, MessageIdentified, MessageImported, MessageTooLarge, NumberedDestination,
-    PLAIN_VERSION, RecognisedElsewhere, Rewritten, Title, VERSION,
+    CopyStaged, End, Fact, FirstLine, FirstListingSeen, FurtherDelivery, Group, KnownEntry, ListingTaken,
+    MatchedElsewhere, MessageBegun, MessageFailed, MessageIdentified, MessageImported, MessageTooLarge,
+    NumberedDestination, PLAIN_VERSION, Rewritten, Title, VERSION,
 };
 use crate::account::Mailbox;
 
@@ -29,7 +29,7 @@ const CHUNK: usize = 256 * 1024;
 
 /// Whose ledger it is, and when it is written.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Heading<'a> {
+pub(super) struct LedgerHeading<'a> {
     pub(super) id: &'a str,
     pub(super) mailbox: &'a Mailbox,
     /// How often it has been rewritten, with this time.
@@ -42,13 +42,13 @@ pub(super) struct Heading<'a> {
 ///
 /// # Errors
 /// [`Error::Disk`].
-pub(super) fn create(directory: &Path, heading: Heading<'_>) -> Result<Extent, Error> {
+pub(super) fn create(directory: &Path, heading: LedgerHeading<'_>) -> Result<LedgerExtent, Error> {
     replace(directory, heading, true, |out| out.begin(heading, PLAIN_VERSION, 0))
 }
 
 /// What a rewritten ledger is like.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shape<'a> {
+pub(super) struct LedgerShape<'a> {
     /// Leave out what has been absent for long enough.
     pub(super) forget: bool,
     /// Written at least in this version of the grammar.
@@ -62,7 +62,7 @@ pub(super) struct Shape<'a> {
     pub(super) imported: &'a [(UniqueIdBuf, Option<Time>)],
 }
 
-impl Shape<'_> {
+impl LedgerShape<'_> {
     /// As it stands, in this version of the grammar or the one that it needs.
     pub(super) fn plain(version: u64) -> Self {
         Self { forget: false, version, order: None, first_listing: None, imported: &[] }
@@ -76,11 +76,11 @@ impl Shape<'_> {
 /// known which of the two a power failure would leave; [`Error::Damaged`].
 pub(super) fn rewrite(
     directory: &Path,
-    heading: Heading<'_>,
+    heading: LedgerHeading<'_>,
     index: &Index,
     old: &Journal,
-    Shape { forget, version, order, first_listing, imported }: Shape<'_>,
-) -> Result<Extent, Error> {
+    LedgerShape { forget, version, order, first_listing, imported }: LedgerShape<'_>,
+) -> Result<LedgerExtent, Error> {
     let today = heading.time.day();
     let (before, recent) = in_order(index, order);
     replace(directory, heading, index.messages.intents_len() == 0, |out| {
@@ -96,7 +96,7 @@ pub(super) fn rewrite(
                 used: if is_used { Use::Used } else { Use::Unused },
             })?;
         }
-        // The time may run before the clock; which clock it was at each listing, nobody asks.
+        // The time may run before the clock; which clock it was at each listing is never asked.
         let listing = |time: &Time| ListingTaken { time: *time, clock: heading.clock };
         let listings = index.listings.len();
         for time in index.listings.iter().take(listings.saturating_sub(1)) {
@@ -162,15 +162,15 @@ pub(super) fn clean_up(directory: &Path) -> Result<(), Error> {
 /// Lets `fill` write a new file, and puts it in the ledger's place; at rest, if no delivery is open in it.
 fn replace(
     directory: &Path,
-    Heading { time, clock, generation, .. }: Heading<'_>,
+    LedgerHeading { time, clock, generation, .. }: LedgerHeading<'_>,
     rests: bool,
-    fill: impl FnOnce(&mut Writer<'_>) -> Result<(), Error>,
-) -> Result<Extent, Error> {
+    fill: impl FnOnce(&mut CompactionWriter<'_>) -> Result<(), Error>,
+) -> Result<LedgerExtent, Error> {
     let (new, path) = (directory.join(NEW_FILE), directory.join(FILE));
     // What a crash has left; nothing depends on it.
     durable::remove(&new)?;
     let file = durable::create_new(&new, 0o600)?;
-    let mut writer = Writer { file: &file, path: &new, buffer: Vec::new() };
+    let mut writer = CompactionWriter { file: &file, path: &new, buffer: Vec::new() };
     let written = fill(&mut writer)
         .and_then(|()| writer.put(Rewritten {}))
         .and_then(|()| writer.flush())
@@ -192,16 +192,16 @@ fn replace(
         Fact::from(End {}).write(&mut lines);
     }
     durable::write(&file, &path, &lines)?;
-    Ok(Extent { generation, octets })
+    Ok(LedgerExtent { generation, octets })
 }
 
-struct Writer<'a> {
+struct CompactionWriter<'a> {
     file: &'a File,
     path: &'a Path,
     buffer: Vec<u8>,
 }
 
-impl Writer<'_> {
+impl CompactionWriter<'_> {
     fn put<'f>(&mut self, fact: impl Into<Fact<'f>>) -> Result<(), Error> {
         fact.into().write(&mut self.buffer);
         self.flush_much()
@@ -215,8 +215,8 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn begin(&mut self, heading: Heading<'_>, version: u64, count: u64) -> Result<(), Error> {
-        let Heading { id, mailbox, generation, time, clock } = heading;
+    fn begin(&mut self, heading: LedgerHeading<'_>, version: u64, count: u64) -> Result<(), Error> {
+        let LedgerHeading { id, mailbox, generation, time, clock } = heading;
         let [user, host] = [&mailbox.user, &mailbox.host].map(|name| Cow::Borrowed(name.as_bytes()));
         let title = Title { version, id, user, host, port: mailbox.port, generation };
         self.put(FirstLine { title })?;
@@ -224,10 +224,10 @@ impl Writer<'_> {
     }
 
     fn entry(&mut self, index: &Index, old: &Journal, id: EntryId) -> Result<(), Error> {
-        let (state, listed) = (index.kept_state(id), index.entry(id).listed.map(|octets| octets.0));
+        let (state, listed_size) = (index.kept_state(id), index.entry(id).listed_size.map(|octets| octets.0));
         let notes = index.notes(id);
-        let copies = index.copies(id);
-        let (offset, delivered) = match copies.first() {
+        let deliveries = index.deliveries(id);
+        let (offset, delivered) = match deliveries.first() {
             Some((offset, time)) => (*offset, Some(*time)),
             None => (index.offset(id).unwrap_or(u64::MAX), None),
         };
@@ -237,13 +237,13 @@ impl Writer<'_> {
             let (key, digests) = key_and_digests(fact)?;
             // An entry that holds nothing may have its key from a line of a message that it no longer holds.
             let digests = digests.filter(|_| delivered.is_some());
-            Fact::from(KnownEntry { state, key, listed, delivered, digests, notes }).write(out);
+            Fact::from(KnownEntry { state, key, listed_size, delivered, digests, notes }).write(out);
             Some(())
         })?;
-        for &(offset, delivered) in copies.iter().skip(1) {
+        for &(offset, delivered) in deliveries.iter().skip(1) {
             old.look_up(offset, |fact| {
                 let (key, digests) = key_and_digests(fact)?;
-                Fact::from(FurtherCopy { key, delivered, digests: digests? }).write(out);
+                Fact::from(FurtherDelivery { key, delivered, digests: digests? }).write(out);
                 Some(())
             })?;
         }
@@ -260,7 +260,7 @@ impl Writer<'_> {
             number,
             time: message.time,
             key: KeyField::from(&message.key),
-            listed: message.listed,
+            listed_size: message.listed_size,
             digests: DigestsField::Value(message.digests),
             replaces: None,
             set: message.set.clone(),
@@ -285,8 +285,8 @@ impl Writer<'_> {
 pub(super) fn key_and_digests<'a>(fact: &Fact<'a>) -> Option<(KeyField<'a>, Option<DigestsField<'a>>)> {
     match fact {
         Fact::MessageBegun(MessageBegun { key, digests, .. })
-        | Fact::RecognisedElsewhere(RecognisedElsewhere { key, digests, .. })
-        | Fact::FurtherCopy(FurtherCopy { key, digests, .. }) => Some((key.clone(), Some(*digests))),
+        | Fact::MatchedElsewhere(MatchedElsewhere { key, digests, .. })
+        | Fact::FurtherDelivery(FurtherDelivery { key, digests, .. }) => Some((key.clone(), Some(*digests))),
         Fact::KnownEntry(KnownEntry { key, digests, .. }) => Some((key.clone(), *digests)),
         Fact::MessageIdentified(MessageIdentified { key, header, identity, .. }) => {
             let digests = Digests { message: Digest::UNKNOWN, header: *header, identity: *identity };

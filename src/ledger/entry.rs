@@ -10,13 +10,13 @@ pub struct Entry {
     /// How far it has come.
     pub state: EntryState,
     /// Its size as last listed, when `LIST` has been asked.
-    pub listed: Option<Octets>,
-    /// When it was delivered whole (to all of its set): the last of its copies.
+    pub listed_size: Option<Octets>,
+    /// When it was delivered whole (to all of its set): the last of its deliveries.
     pub delivered: Option<Time>,
     /// Rank by the time it was first known: greater is later.
     pub order: u32,
     /// How many messages of this unique-id have been delivered (or seen, or recorded); an open entry may have some.
-    pub copies: u16,
+    pub deliveries: u16,
     /// How often it has failed since it last succeeded.
     pub failures: u16,
     /// Not before then is a failed one tried again.
@@ -62,7 +62,7 @@ pub enum EntryState {
 
 /// One delivery of a message, read back from the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub struct KnownDelivery {
     /// Digests as received.
     pub digests: Digests,
     /// When.
@@ -88,7 +88,7 @@ pub struct Begun {
 
 /// How much of a ledger's file is known to have been on disk: a file that is shorter is damaged, not torn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Extent {
+pub struct LedgerExtent {
     /// How often the file had been rewritten.
     pub generation: u64,
     /// Its octets that were synced.

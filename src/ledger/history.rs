@@ -82,7 +82,7 @@ impl Past {
 
 /// A line of the file, as it is read.
 #[derive(Deserialize)]
-struct Line {
+struct HistoryLine {
     time: i64,
     id: Option<String>,
     octets: u64,
@@ -105,12 +105,12 @@ struct To {
 
 /// Writes lines.  There is one for each message that is delivered, so what many have in common is made once.
 #[derive(Default)]
-struct Writer<'a> {
+struct HistoryWriter<'a> {
     lines: Vec<u8>,
     destinations: Vec<(&'a DestinationName, Vec<u8>)>,
 }
 
-impl<'a> Writer<'a> {
+impl<'a> HistoryWriter<'a> {
     /// `{"time":1,"id":"uid","octets":288,"from":"…","subject":"…","to":[{"kind":"maildir","address":"/…","name":"1.a"}]}`.
     fn line(&mut self, past: &'a Past) -> serde_json::Result<()> {
         let id = past.unique_id.as_ref().map(|id| text::field(id.borrow().as_bytes()));
@@ -158,7 +158,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-impl Line {
+impl HistoryLine {
     /// `None` where something in it can't be.
     fn read(self) -> Option<Past> {
         let spot = |to: To| {
@@ -197,7 +197,7 @@ pub fn append(directory: &Path, deliveries: &[Past]) -> io::Result<()> {
     let path = directory.join(FILE);
     let mut file = durable::open_to_append(&path)?;
     let octets = file.metadata()?.len();
-    let mut writer = Writer::default();
+    let mut writer = HistoryWriter::default();
     let mut last = [b'\n'];
     if octets > 0 {
         durable::read_up_to(&file, &mut last, octets.saturating_sub(1))?;
@@ -252,7 +252,7 @@ fn end_of(mut file: &File) -> io::Result<Vec<u8>> {
 pub fn read(directory: &Path) -> Vec<Past> {
     let Ok(file) = durable::open_plain_file(&directory.join(FILE)) else { return Vec::new() };
     let text = end_of(&file).unwrap_or_default();
-    let past = |line: &[u8]| serde_json::from_slice::<Line>(line).ok()?.read();
+    let past = |line: &[u8]| serde_json::from_slice::<HistoryLine>(line).ok()?.read();
     let mut found: Vec<Past> =
         text.split(|octet| *octet == b'\n').rev().filter_map(past).take(KEPT).collect();
     found.reverse();

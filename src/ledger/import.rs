@@ -10,7 +10,7 @@ use crate::types::{Time, UniqueIdBuf};
 use crate::durable;
 
 use super::codec::KeyField;
-use super::compaction::Shape;
+use super::compaction::LedgerShape;
 use super::entry::EntryState;
 use super::error::Error;
 use super::lines::{MessageForgotten, MessageIdentified, MessageImported, VERSION};
@@ -18,7 +18,7 @@ use super::open::Ledger;
 
 /// What the user reports of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Word {
+pub enum UsersWord {
     /// It was delivered at that time: once the message is identified, a leave-on-server policy may delete it.
     Delivered(Time),
     /// It counts as retrieved: no policy ever deletes it.
@@ -34,13 +34,13 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written or synced.
-    pub fn import(&mut self, messages: &[(UniqueIdBuf, Word)]) -> Result<usize, Error> {
+    pub fn import(&mut self, messages: &[(UniqueIdBuf, UsersWord)]) -> Result<usize, Error> {
         self.use_newest_version()?;
         let (time, mut recorded) = (self.now(), 0);
         for (unique_id, word) in messages {
             let delivered = match word {
-                Word::Delivered(at) => Some((*at).min(time)),
-                Word::Seen => None,
+                UsersWord::Delivered(at) => Some((*at).min(time)),
+                UsersWord::Seen => None,
             };
             if self.may_import(unique_id, *word) {
                 let key = Key::UniqueId(unique_id.clone());
@@ -58,7 +58,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written: it is as it was, unless the last step failed, the sync of the directory.
-    pub fn import_whole(&mut self, messages: &[(UniqueIdBuf, Word)]) -> Result<usize, Error> {
+    pub fn import_whole(&mut self, messages: &[(UniqueIdBuf, UsersWord)]) -> Result<usize, Error> {
         // Only the owner of the lock may put a file in the ledger's place.
         if self.lock.is_none() {
             return Err(Error::ReadOnly);
@@ -69,13 +69,13 @@ impl Ledger {
         });
         let news: Vec<(UniqueIdBuf, Option<Time>)> = news
             .map(|(unique_id, word)| match word {
-                Word::Delivered(at) => (unique_id.clone(), Some((*at).min(now))),
-                Word::Seen => (unique_id.clone(), None),
+                UsersWord::Delivered(at) => (unique_id.clone(), Some((*at).min(now))),
+                UsersWord::Seen => (unique_id.clone(), None),
             })
             .collect();
         if !news.is_empty() {
             self.flush()?;
-            self.rewrite(Shape { imported: &news, ..Shape::plain(VERSION) })?;
+            self.rewrite(LedgerShape { imported: &news, ..LedgerShape::plain(VERSION) })?;
             self.reload(durable::open)?;
         }
         Ok(news.len())
@@ -99,17 +99,17 @@ impl Ledger {
             return Err(Error::Contradiction("a first listing is not the first"));
         }
         self.flush()?;
-        self.rewrite(Shape { first_listing: Some(listed), ..Shape::plain(VERSION) })?;
+        self.rewrite(LedgerShape { first_listing: Some(listed), ..LedgerShape::plain(VERSION) })?;
         self.reload(durable::open)
     }
 
     /// Whether [`Ledger::import`] would record this.
     #[must_use]
-    pub fn may_import(&self, unique_id: &UniqueIdBuf, word: Word) -> bool {
+    pub fn may_import(&self, unique_id: &UniqueIdBuf, word: UsersWord) -> bool {
         let Some(id) = self.find(unique_id.borrow()) else { return true };
         match self.index.kept_state(id) {
-            EntryState::Open => self.entry(id).copies == 0 && self.set(id).is_none(),
-            EntryState::Seen => word != Word::Seen,
+            EntryState::Open => self.entry(id).deliveries == 0 && self.set(id).is_none(),
+            EntryState::Seen => word != UsersWord::Seen,
             EntryState::Recorded | EntryState::Delivered | EntryState::Deleted => false,
         }
     }

@@ -22,7 +22,7 @@ use crate::types::{Octets, Time};
 use super::codec::{KeyField, Notes};
 use super::entry::{Entry, EntryState};
 use super::lines::{Contradiction, Fact, Leaves};
-use destinations::Destinations;
+use destinations::DestinationTable;
 use messages::Messages;
 use slots::{EntryRecord, Slots};
 
@@ -41,12 +41,12 @@ pub(super) struct Index {
     slots: Slots,
     /// Messages staged and not yet delivered to all of their set.
     pub(super) messages: Messages,
-    pub(super) destinations: Destinations,
+    pub(super) destinations: DestinationTable,
     /// Recognised since the last complete listing.
-    unlisted: Vec<EntryId>,
+    since_listing: Vec<EntryId>,
     /// Deleted, and not yet known to be gone.
     not_yet_gone: Vec<EntryId>,
-    /// Their deletions were accepted, and `QUIT` is not answered yet; of some only one copy, by the place of its line.
+    /// Their deletions were accepted, and `QUIT` is not answered yet; of some only one delivery, by the place of its line.
     deletion_unconfirmed: Vec<(EntryId, Option<u64>)>,
     /// The server has renumbered, and not all that it lists now has been compared with the candidates.
     pub(super) renumbering: bool,
@@ -90,8 +90,8 @@ impl Index {
         Self {
             slots: Slots::new(key),
             messages: Messages::default(),
-            destinations: Destinations::default(),
-            unlisted: Vec::new(),
+            destinations: DestinationTable::default(),
+            since_listing: Vec::new(),
             not_yet_gone: Vec::new(),
             deletion_unconfirmed: Vec::new(),
             renumbering: false,
@@ -123,7 +123,7 @@ impl Index {
             Fact::Rewritten(_) => {}
             Fact::End(_) => self.ended = offset,
             Fact::KnownEntry(fact) => self.add_entry(fact, offset)?,
-            Fact::FurtherCopy(fact) => self.add_further_copy(fact, offset)?,
+            Fact::FurtherDelivery(fact) => self.add_further_delivery(fact, offset)?,
             Fact::NumberedDestination(fact) => self.number_destination(fact)?,
             Fact::MessageBegun(fact) => self.begin_message(fact, offset)?,
             Fact::CopyStaged(fact) => self.stage_copy(fact)?,
@@ -133,8 +133,8 @@ impl Index {
             Fact::MessageGone(fact) => self.part_from_key(fact)?,
             Fact::MessageFailed(fact) => self.fail_message(fact, offset)?,
             Fact::MessageTooLarge(fact) => self.leave_too_large(fact, offset)?,
-            Fact::RecognisedElsewhere(fact) => self.recognise_elsewhere(fact, offset)?,
-            Fact::RecognisedHere(fact) => self.recognise_here(fact)?,
+            Fact::MatchedElsewhere(fact) => self.match_elsewhere(fact, offset)?,
+            Fact::MatchedHere(fact) => self.match_here(fact)?,
             Fact::OtherHeader(fact) => self.add_header(fact)?,
             Fact::SizeListed(fact) => self.learn_size(fact)?,
             Fact::Doubted(fact) => self.doubt(fact)?,
@@ -247,12 +247,12 @@ impl Index {
                 EntryState::Delivered if record.unidentified => EntryState::Seen,
                 state => state,
             },
-            listed: record.listed.map(Octets),
+            listed_size: record.listed_size.map(Octets),
             delivered: record.delivered,
             order: id.0,
-            copies: match details.copies.len() {
+            deliveries: match details.deliveries.len() {
                 0 => u16::from(record.delivered.is_some()),
-                copies => u16::try_from(copies).unwrap_or(u16::MAX),
+                deliveries => u16::try_from(deliveries).unwrap_or(u16::MAX),
             },
             failures: details.failures,
             retry_after: details.retry_after,
@@ -281,11 +281,11 @@ impl Index {
         self.slots.get(id).map(|record| record.offset)
     }
 
-    /// Where the lines with the digests of its copies are, and when each was delivered.
-    pub(super) fn copies(&self, id: EntryId) -> Vec<(u64, Time)> {
-        let copies = &self.slots.details(id).copies;
-        if !copies.is_empty() {
-            return copies.clone();
+    /// Where the lines with the digests of its deliveries are, and when each was delivered.
+    pub(super) fn deliveries(&self, id: EntryId) -> Vec<(u64, Time)> {
+        let deliveries = &self.slots.details(id).deliveries;
+        if !deliveries.is_empty() {
+            return deliveries.clone();
         }
         let only = self.slots.get(id).and_then(|record| Some((record.offset, record.delivered?)));
         only.into_iter().collect()
@@ -300,7 +300,7 @@ impl Index {
         Notes {
             gone: record.gone,
             only_seen: record.only_seen && record.delivered.is_some() && record.state == EntryState::Open,
-            unlisted: !record.present && !is_absent,
+            since_listing: !record.present && !is_absent,
             too_large: record.too_large,
             // Of what is absent it goes without saying.
             doubtful: record.doubtful && !is_absent,
@@ -371,7 +371,7 @@ impl Index {
         is_over && self.slots.details(id).messages.is_empty()
     }
 
-    /// The entry's messages that are on their way: those that nobody is about to get at the moment come first.
+    /// The entry's messages that are on their way: those that no destination is about to get come first.
     pub(super) fn open_messages(&self, id: EntryId) -> Vec<(u32, &OpenMessage)> {
         let numbers = &self.slots.details(id).messages;
         let mut open: Vec<_> =

@@ -11,7 +11,7 @@ use crate::durable::{self, Step};
 use crate::text;
 use crate::types::Time;
 
-use super::entry::Extent;
+use super::entry::LedgerExtent;
 use super::error::Error;
 use super::lines::{Fact, Group, checked};
 use super::source::{CHUNK, FileLines, NextLine, Window};
@@ -100,7 +100,7 @@ impl Journal {
     }
 
     /// The header that is due before the next line, if one is.
-    pub(super) fn header(&self, time: Time, clock: Time) -> Option<Group> {
+    pub(super) fn due_group(&self, time: Time, clock: Time) -> Option<Group> {
         self.synced.then(|| Group { number: self.group + 1, time, clock, count: 0 })
     }
 
@@ -169,8 +169,9 @@ impl Journal {
     }
 
     /// How much of the file this run has synced; `None` when nothing.
-    pub(super) fn extent(&self) -> Option<Extent> {
-        (self.synced_octets > 0).then_some(Extent { generation: self.generation, octets: self.synced_octets })
+    pub(super) fn extent(&self) -> Option<LedgerExtent> {
+        (self.synced_octets > 0)
+            .then_some(LedgerExtent { generation: self.generation, octets: self.synced_octets })
     }
 
     /// How often the file was rewritten.

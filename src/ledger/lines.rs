@@ -4,7 +4,7 @@
 //! A line is `WORD FIELD… CHECKSUM`, separated by single spaces and ended by LF; it holds one [`Fact`], whose fields stand
 //! in the order of the table, in the forms of [`super::codec`].  `-` stands for what is not known.  The checksum is the
 //! low half of XXH3-64 over everything before its space, in eight hex digits: it finds torn and rotten lines, at a tenth
-//! of the cost of reading them; it is no defence against a user, who may change these files anyway.
+//! of the cost of reading them; it does not defend against a user, who may change these files anyway.
 //!
 //! A line whose word begins with `also-` may be passed over by a reader that doesn't know it; any other unknown word is
 //! damage.
@@ -16,7 +16,7 @@ use crate::place::NotedPlace;
 use crate::proof::{DestinationId, DestinationKind};
 use crate::types::Time;
 
-use super::codec::{DigestsField, Field, Fields, KeyField, Last, Notes, Use};
+use super::codec::{DigestsField, KeyField, Last, LineField, LineFields, Notes, Use};
 use super::entry::EntryState;
 
 /// The first word of every ledger.
@@ -66,11 +66,11 @@ macro_rules! lines {
                 $($(#[$field_doc])* pub(super) $field: $type,)*
             }
 
-            impl<'a> Field<'a> for $name $(<$lifetime>)? {
+            impl<'a> LineField<'a> for $name $(<$lifetime>)? {
                 // Made where it is to stand: to move each line of a long ledger would cost a thirtieth of reading it.
                 #[inline(always)]
-                fn read(_fields: &mut Fields<'a>) -> Option<Self> {
-                    Some(Self { $($field: Field::read(_fields)?,)* })
+                fn read(_fields: &mut LineFields<'a>) -> Option<Self> {
+                    Some(Self { $($field: LineField::read(_fields)?,)* })
                 }
                 fn write(&self, out: &mut Vec<u8>) {
                     out.extend_from_slice($word);
@@ -88,9 +88,9 @@ macro_rules! lines {
         impl<'a> Fact<'a> {
             /// Reads what [`checked`] has let through; `None` for what no ledger of a known version holds.
             pub(super) fn parse(content: &'a [u8]) -> Option<Self> {
-                let mut fields = Fields::new(content);
+                let mut fields = LineFields::new(content);
                 let fact = match fields.next()? {
-                    $($word => Self::$name(Field::read(&mut fields)?),)*
+                    $($word => Self::$name(LineField::read(&mut fields)?),)*
                     _ => return None,
                 };
                 fields.is_over().then_some(fact)
@@ -130,13 +130,13 @@ lines! {
     b"known" AsItWas KnownEntry<'a> {
         state: EntryState,
         key: KeyField<'a>,
-        listed: Option<u64>,
+        listed_size: Option<u64>,
         delivered: Option<Time>,
         digests: Option<DigestsField<'a>>,
         notes: Notes,
     }
-    /// Another delivery of an entry.
-    b"copy" AsItWas FurtherCopy<'a> { key: KeyField<'a>, delivered: Time, digests: DigestsField<'a> }
+    /// Another delivery under an entry's key.  On disk it is a copy; elsewhere a copy is a message at one of its destinations.
+    b"copy" AsItWas FurtherDelivery<'a> { key: KeyField<'a>, delivered: Time, digests: DigestsField<'a> }
 
     // Deliveries.
 
@@ -153,7 +153,7 @@ lines! {
         number: u32,
         time: Time,
         key: KeyField<'a>,
-        listed: Option<u64>,
+        listed_size: Option<u64>,
         digests: DigestsField<'a>,
         /// The number of an open message that this one takes the place of.
         replaces: Option<u32>,
@@ -187,27 +187,27 @@ lines! {
     b"failed" AsItWas MessageFailed<'a> {
         time: Time,
         key: KeyField<'a>,
-        listed: Option<u64>,
+        listed_size: Option<u64>,
         retry_after: Option<Time>,
     }
     /// A message is left where it is for its size.
-    b"large" AsItWas MessageTooLarge<'a> { time: Time, key: KeyField<'a>, listed: Option<u64> }
+    b"large" AsItWas MessageTooLarge<'a> { time: Time, key: KeyField<'a>, listed_size: Option<u64> }
     /// A message that we have is known under another key.
-    b"recorded" Working RecognisedElsewhere<'a> {
+    b"recorded" Working MatchedElsewhere<'a> {
         time: Time,
         key: KeyField<'a>,
-        listed: Option<u64>,
+        listed_size: Option<u64>,
         delivered: Time,
         digests: DigestsField<'a>,
         notes: Notes,
     }
     /// A message that changed its size, came back, or was in doubt is the one that we have.
-    b"same" Working RecognisedHere<'a> {
+    b"same" Working MatchedHere<'a> {
         time: Time,
         key: KeyField<'a>,
-        listed: Option<u64>,
-        /// Which of its copies, if it isn't the last.
-        copy: Last<u16>,
+        listed_size: Option<u64>,
+        /// Which of its deliveries, if it isn't the last.
+        delivery: Last<u16>,
     }
     /// Another header by which the server showed a message that we have.
     b"header" AsItWas OtherHeader<'a> { key: KeyField<'a>, digest: Digest }
@@ -243,8 +243,8 @@ lines! {
     b"asked" Working DeletionAsked<'a> {
         time: Time,
         key: KeyField<'a>,
-        /// Which of its copies, where others of that key stay.
-        copy: Last<u16>,
+        /// Which of its deliveries, where others of that key stay.
+        delivery: Last<u16>,
     }
     /// The server answered that `QUIT`: the last `count` asked for are deleted.
     b"confirmed" AsItWas DeletionsConfirmed { time: Time, count: u32 }
@@ -281,16 +281,16 @@ pub(super) struct Title<'a> {
     pub(super) generation: u64,
 }
 
-impl<'a> Field<'a> for Title<'a> {
-    fn read(fields: &mut Fields<'a>) -> Option<Self> {
-        let version = Field::read(fields)?;
+impl<'a> LineField<'a> for Title<'a> {
+    fn read(fields: &mut LineFields<'a>) -> Option<Self> {
+        let version = LineField::read(fields)?;
         let title = Self {
             version,
-            id: Field::read(fields)?,
-            user: Field::read(fields)?,
-            host: Field::read(fields)?,
-            port: Field::read(fields)?,
-            generation: if version < 2 { 0 } else { Field::read(fields)? },
+            id: LineField::read(fields)?,
+            user: LineField::read(fields)?,
+            host: LineField::read(fields)?,
+            port: LineField::read(fields)?,
+            generation: if version < 2 { 0 } else { LineField::read(fields)? },
         };
         if version > VERSION {
             // What a later version adds is for the caller to refuse, by the version.

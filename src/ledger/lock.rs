@@ -4,7 +4,7 @@
 //!
 //! The file's metadata are for those who only look ([`Lock::look`]), without the lock and without waiting: it was last
 //! accessed when the lock was taken, last modified when the last run began or ended, and holds one octet while a run is at
-//! work.  An octet in a file that nobody has locked is what a killed run leaves.  Commands that take the lock and
+//! work.  An octet in a file that no process has locked is what a killed run leaves.  Commands that take the lock and
 //! fetch nothing change no more than the time of the last access.
 
 use std::fs::{File, FileTimes, TryLockError};
@@ -38,16 +38,16 @@ pub struct Lock {
 
 /// What can be seen of a mailbox's lock without taking it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen {
+pub struct LockStatus {
     /// When the last run ended, or began where it hasn't ended; `None` before the first.
     pub last_run: Option<Time>,
     /// What became of it.
-    pub stage: Stage,
+    pub stage: LockStage,
 }
 
 /// What became of the last run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
+pub enum LockStage {
     /// It ended in order, whatever it came to.
     Ended,
     /// It is at work.
@@ -115,7 +115,7 @@ impl Lock {
         is_held(&directory.join(FILE))
     }
 
-    /// Since when the lock has been held that another process has; when it was last taken if nobody holds it.
+    /// Since when the lock has been held that another process has; when it was last taken if no process holds it.
     #[must_use]
     pub fn held_since(directory: &Path) -> Option<Time> {
         let accessed = std::fs::metadata(directory.join(FILE)).and_then(|metadata| metadata.accessed());
@@ -125,19 +125,19 @@ impl Lock {
     /// What can be seen of the last run in this mailbox; `None` where there has never been a lock.  It neither waits nor
     /// keeps a run from beginning.
     #[must_use]
-    pub fn look(directory: &Path) -> Option<Seen> {
+    pub fn look(directory: &Path) -> Option<LockStatus> {
         let path = directory.join(FILE);
         let status = std::fs::metadata(&path).ok()?;
         let modified = status.modified().ok()?;
         let stage = match status.len() {
-            0 => Stage::Ended,
+            0 => LockStage::Ended,
             // Another command has taken the lock since, which no run would have allowed.
-            _ if status.accessed().ok()? > modified => Stage::BrokenOff,
-            _ if is_held(&path) => Stage::AtWork,
-            _ => Stage::BrokenOff,
+            _ if status.accessed().ok()? > modified => LockStage::BrokenOff,
+            _ if is_held(&path) => LockStage::AtWork,
+            _ => LockStage::BrokenOff,
         };
         let last_run = (modified > UNIX_EPOCH).then(|| Time::from_system(modified));
-        Some(Seen { last_run, stage })
+        Some(LockStatus { last_run, stage })
     }
 }
 
@@ -179,7 +179,7 @@ fn has_its_name(file: &File, path: &Path) -> bool {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
-    use super::{Error, GLANCE, GLANCES, Lock, Seen, Stage};
+    use super::{Error, GLANCE, GLANCES, Lock, LockStage, LockStatus};
     use crate::signals::Stop;
     use crate::types::Wait;
 
@@ -214,25 +214,25 @@ mod tests {
         assert_eq!(Lock::look(home.path()), None);
         // A command that fetches nothing is no run.
         drop(take());
-        assert_eq!(Lock::look(home.path()), Some(Seen { last_run: None, stage: Stage::Ended }));
+        assert_eq!(Lock::look(home.path()), Some(LockStatus { last_run: None, stage: LockStage::Ended }));
         let lock = take();
         lock.begin_run();
-        assert_eq!(stage(), Some(Stage::AtWork));
+        assert_eq!(stage(), Some(LockStage::AtWork));
         assert!(last_run().is_some());
         // Nobody who looks keeps the lock.
         drop(lock);
         for _ in 0..3 {
-            assert_eq!(stage(), Some(Stage::BrokenOff));
+            assert_eq!(stage(), Some(LockStage::BrokenOff));
         }
         let lock = take();
-        assert_eq!(stage(), Some(Stage::BrokenOff), "a command is at work, not a run");
+        assert_eq!(stage(), Some(LockStage::BrokenOff), "a command is at work, not a run");
         lock.begin_run();
         lock.end_run();
-        assert_eq!(stage(), Some(Stage::Ended));
+        assert_eq!(stage(), Some(LockStage::Ended));
         drop(lock);
         let before = last_run();
         drop(take());
-        assert_eq!((stage(), last_run()), (Some(Stage::Ended), before));
+        assert_eq!((stage(), last_run()), (Some(LockStage::Ended), before));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::entry::Extent;
+use super::entry::LedgerExtent;
 use super::files;
 use crate::durable;
 use crate::exit::ExitCode;
@@ -42,7 +42,7 @@ pub struct Memory {
     pub offers: Vec<Offer>,
     /// Whether it pipelines.
     #[serde(deserialize_with = "or_default")]
-    pub pipelining: Pipelining,
+    pub pipelining: KnownPipelining,
     /// The strongest mechanism ever used here, by its SASL name (or `APOP`, `USER`): nothing weaker is chosen without your word.
     #[serde(deserialize_with = "or_default")]
     pub strongest: Option<String>,
@@ -63,19 +63,19 @@ pub struct Memory {
     pub habits: Habits,
     /// How much of the ledger's file was on disk at the end of the last run.
     #[serde(deserialize_with = "or_default")]
-    pub extent: Option<Extent>,
+    pub extent: Option<LedgerExtent>,
     /// The clock when it was first seen to be behind the ledger's time by more than a day.
     #[serde(deserialize_with = "or_default")]
     pub behind: Option<Time>,
     /// Whether the server reads on after PASS in one flight.
     #[serde(deserialize_with = "or_default")]
-    pub flight: Flight,
+    pub flight: KnownFlight,
     /// What the server does with `UTF8`.
     #[serde(deserialize_with = "or_default")]
     pub utf8: Utf8,
     /// Which question its answers name messages by.
     #[serde(deserialize_with = "or_default")]
-    pub names: Option<(Names, Time)>,
+    pub names: Option<(NamingForm, Time)>,
     /// How much it takes in one session.
     #[serde(deserialize_with = "or_default")]
     pub limit: Option<Limit>,
@@ -88,7 +88,7 @@ pub struct Memory {
     pub withheld: Vec<(UniqueIdBuf, Digest)>,
     /// How the last run went.
     #[serde(deserialize_with = "or_default")]
-    pub last: Option<Last>,
+    pub last: Option<LastRun>,
 }
 
 /// A message, as the next session will most likely list it.
@@ -105,7 +105,7 @@ pub enum ListedAs {
 /// seen by the lock ([`super::lock::Lock::look`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Last {
+pub struct LastRun {
     /// The exit code that this account alone would have made.
     pub exit: ExitCode,
     /// What ended it early, if anything did.
@@ -187,7 +187,7 @@ pub enum UniqueIds {
 /// The question whose answer names a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Names {
+pub enum NamingForm {
     /// `UIDL n`.
     UniqueId,
     /// `LIST n`.
@@ -209,7 +209,7 @@ pub struct Limit {
 }
 
 /// For this long a server is taken to be as it once was, in seconds.
-pub const LASTS: i64 = 7 * 86_400;
+const LASTS: i64 = 7 * 86_400;
 /// Of this many messages it is remembered that the connection ended at them.
 const MOST_DIED: usize = 64;
 
@@ -220,7 +220,7 @@ pub struct Offer {
     /// How the server was reached: port, TLS mode, TLS configuration, in the caller's words.  Another way, another offer.
     pub way: String,
     /// Before or after login.
-    pub stage: Stage,
+    pub stage: OfferStage,
     /// When it was asked.
     pub when: Time,
     /// The lines of the answer.
@@ -231,7 +231,7 @@ pub struct Offer {
 /// When a `CAPA` was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Stage {
+pub enum OfferStage {
     /// In the AUTHORIZATION state.
     BeforeLogin,
     /// In the TRANSACTION state.
@@ -241,7 +241,7 @@ pub enum Stage {
 /// Whether a server pipelines as it announces.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Pipelining {
+pub enum KnownPipelining {
     /// Not known yet: every pipelined answer is checked.
     #[default]
     Unproven,
@@ -254,7 +254,7 @@ pub enum Pipelining {
 /// Whether a server answers what comes behind PASS in one flight.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Flight {
+pub enum KnownFlight {
     /// Not known yet.
     #[default]
     Unproven,
@@ -288,7 +288,7 @@ pub struct Pause {
     pub refused: Time,
     /// Not before then is it tried again.
     pub until: Time,
-    /// The fingerprint of the configuration at that time (`credentials::fingerprint`): another one ends the pause.
+    /// The digest of the configuration at that time (`credentials::configuration_digest`): another one ends the pause.
     pub configuration: String,
 }
 
@@ -324,7 +324,7 @@ pub struct Lasting {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
-    /// Why, where it has reasons of its own: ours, without what a server or a program says.
+    /// Why, where it has reasons of its own: ours, without the words of a server or a program.
     #[serde(default)]
     pub reason: Option<String>,
     /// When it is tried again, where that isn't at the next run.
@@ -427,7 +427,7 @@ impl Memory {
 
     /// What was announced that way, at that stage.
     #[must_use]
-    pub fn offer(&self, way: &str, stage: Stage) -> Option<&Offer> {
+    pub fn offer(&self, way: &str, stage: OfferStage) -> Option<&Offer> {
         self.offers.iter().find(|offer| offer.way == way && offer.stage == stage)
     }
 
@@ -437,14 +437,21 @@ impl Memory {
         self.offers.push(offer);
     }
 
-    /// Forgets what was learnt of the server's faults more than a week ago, or after `now`.
+    /// Forgets what was learnt of the server more than a week ago, or after `now`: servers change.
     pub fn expire(&mut self, now: Time) {
         let holds = |since: Time| (0..LASTS).contains(&now.seconds_since(since));
-        if matches!(self.pipelining, Pipelining::Broken(since) if !holds(since)) {
-            self.pipelining = Pipelining::Unproven;
+        if matches!(self.pipelining, KnownPipelining::Broken(since) if !holds(since)) {
+            self.pipelining = KnownPipelining::Unproven;
         }
+        if matches!(self.flight, KnownFlight::Two(since) if !holds(since)) {
+            self.flight = KnownFlight::Unproven;
+        }
+        if matches!(self.utf8, Utf8::Dropped(since) if !holds(since)) {
+            self.utf8 = Utf8::Unknown;
+        }
+        self.offers.retain(|offer| holds(offer.when));
         self.limit = self.limit.filter(|limit| holds(limit.since));
-        self.names = self.names.filter(|(names, since)| *names != Names::Nothing || holds(*since));
+        self.names = self.names.filter(|(names, since)| *names != NamingForm::Nothing || holds(*since));
     }
 
     /// The connection ended at this message.
@@ -553,7 +560,7 @@ macro_rules! written_as {
 written_as! {
     Time as i64: |time| time.0, |seconds| Some(Self(seconds));
     Octets as u64: |octets| octets.0, |octets| Some(Self(octets));
-    Extent as (u64, u64): |extent| (extent.generation, extent.octets), |(generation, octets)| {
+    LedgerExtent as (u64, u64): |extent| (extent.generation, extent.octets), |(generation, octets)| {
         Some(Self { generation, octets })
     };
     ExitCode as u8: |code| code.number(), Self::from_number;

@@ -12,7 +12,7 @@
 //! The ledger makes two proofs: [`Noted`], after the `staged` lines are on disk, and [`Delivered`].  It must not know
 //! servers, destinations or policies: facts are reported to it, and it is asked for them.  [`memory`] is the exception: it is
 //! about the server, and is here because its file is.  A [`Ledger`] is opened and closed
-//! in `open`, asked in `read`, written to in `batch` (deliveries) and `maildrop` (everything else); `recover` is for what a
+//! in `open`, asked in `read`, written to in `batch` (deliveries) and `facts` (everything else); `recover` is for what a
 //! run that died has left, `transfer` for a ledger as a whole.
 //!
 //! # What is on disk, and when
@@ -35,6 +35,7 @@ mod codec;
 mod compaction;
 mod entry;
 mod error;
+mod facts;
 mod files;
 mod fuzz;
 pub mod history;
@@ -43,7 +44,6 @@ mod index;
 mod journal;
 mod lines;
 pub mod lock;
-mod maildrop;
 pub mod memory;
 mod open;
 mod read;
@@ -55,13 +55,13 @@ mod source;
 mod tests;
 mod transfer;
 
-pub use entry::{Begun, Entry, EntryState, Extent, Record};
+pub use entry::{Begun, Entry, EntryState, KnownDelivery, LedgerExtent};
 pub use error::Error;
+pub use facts::{Match, PendingDeletions};
 pub use files::directory;
 #[doc(hidden)]
 pub use fuzz::fuzz_replay;
-pub use import::Word;
-pub use maildrop::{Asked, Match};
+pub use import::UsersWord;
 pub use open::Ledger;
 pub use recover::Unfinished;
 pub use transfer::Outline;

@@ -1,5 +1,5 @@
 //! An open ledger: opened, appended to, synced and closed.  What is asked of it stands in [`super::read`], what it records
-//! in [`super::batch`] and [`super::maildrop`], what follows a run that has died in [`super::recover`].
+//! in [`super::batch`] and [`super::facts`], what follows a run that has died in [`super::recover`].
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,8 @@ use crate::proof::{Arrival, ArrivalId, EntryId};
 use crate::text;
 use crate::types::Time;
 
-use super::compaction::{self, Heading, Shape};
-use super::entry::Extent;
+use super::compaction::{self, LedgerHeading, LedgerShape};
+use super::entry::LedgerExtent;
 use super::error::Error;
 use super::files::FILE;
 use super::index::Index;
@@ -74,11 +74,14 @@ impl Ledger {
                 let id: [u8; 8] =
                     clock::random().map_err(|e| durable::Error::new(Step::Open, &ledger.path(), e))?;
                 let id = text::hex(&id);
-                compaction::create(directory, Heading { id: &id, mailbox, generation: 1, time, clock: now })?;
+                compaction::create(
+                    directory,
+                    LedgerHeading { id: &id, mailbox, generation: 1, time, clock: now },
+                )?;
                 ledger.reload(durable::open)?;
             }
             Some(_) if ledger.index.working || ledger.torn || ledger.version < PLAIN_VERSION => {
-                ledger.rewrite(Shape::plain(PLAIN_VERSION))?;
+                ledger.rewrite(LedgerShape::plain(PLAIN_VERSION))?;
                 ledger.reload(durable::open)?;
             }
             Some(_) => compaction::clean_up(directory)?,
@@ -169,7 +172,7 @@ impl Ledger {
         self.directory.join(FILE)
     }
 
-    /// What the user should be told: a torn tail that was dropped, a ledger that was begun again.
+    /// What is reported to the user: a torn tail that was dropped, a ledger that was begun again.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
@@ -240,7 +243,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written or synced.  Lack of room to compact it is not an error.
-    pub fn close(mut self) -> Result<Option<Extent>, Error> {
+    pub fn close(mut self) -> Result<Option<LedgerExtent>, Error> {
         if self.lock.is_none() || self.journal.is_none() {
             return Ok(None);
         }
@@ -264,10 +267,10 @@ impl Ledger {
         if !long && self.order.is_none() {
             return Ok(journal.extent());
         }
-        match self.rewrite(Shape {
+        match self.rewrite(LedgerShape {
             forget: self.trusted,
             order: self.order.as_deref(),
-            ..Shape::plain(PLAIN_VERSION)
+            ..LedgerShape::plain(PLAIN_VERSION)
         }) {
             Err(Error::Disk(e)) if e.is_full() => Ok(self.journal.as_ref().and_then(Journal::extent)),
             done => done.map(Some),
@@ -275,9 +278,9 @@ impl Ledger {
     }
 
     /// Writes the file again; it must be read again before anything is added.
-    pub(super) fn rewrite(&self, shape: Shape<'_>) -> Result<Extent, Error> {
+    pub(super) fn rewrite(&self, shape: LedgerShape<'_>) -> Result<LedgerExtent, Error> {
         let journal = self.journal.as_ref().ok_or(Error::ReadOnly)?;
-        let heading = Heading {
+        let heading = LedgerHeading {
             id: &self.id,
             mailbox: &self.mailbox,
             generation: journal.generation().saturating_add(1),
@@ -294,7 +297,7 @@ impl Ledger {
             return if self.pretends { Ok(()) } else { Err(Error::ReadOnly) };
         }
         if self.version < VERSION {
-            self.rewrite(Shape::plain(VERSION))?;
+            self.rewrite(LedgerShape::plain(VERSION))?;
             self.reload(durable::open)?;
         }
         Ok(())
@@ -307,7 +310,7 @@ impl Ledger {
         match (&self.lock, &mut self.journal) {
             (Some(_), Some(journal)) => {
                 journal.make_room()?;
-                if let Some(group) = journal.header(time, clock).map(Fact::from) {
+                if let Some(group) = journal.due_group(time, clock).map(Fact::from) {
                     self.index.apply(&group, journal.len()).map_err(Error::Contradiction)?;
                     journal.append(&group);
                 }

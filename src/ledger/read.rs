@@ -6,7 +6,7 @@ use crate::types::{MessageNumber, UniqueId};
 
 use super::codec::KeyField;
 use super::compaction::key_and_digests;
-use super::entry::{Begun, Entry, EntryState, Record};
+use super::entry::{Begun, Entry, EntryState, KnownDelivery};
 use super::error::Error;
 use super::index::OpenMessage;
 use super::journal::Journal;
@@ -75,12 +75,6 @@ impl Ledger {
         self.index.is_recent(id)
     }
 
-    /// Whether any complete listing has been taken since this ledger has had entries.
-    #[must_use]
-    pub fn has_listing(&self) -> bool {
-        self.index.recent_from() > 0
-    }
-
     /// Whether messages are known that have no unique-id.
     #[must_use]
     pub fn knows_nameless(&self) -> bool {
@@ -98,7 +92,7 @@ impl Ledger {
     /// # Errors
     /// When the file cannot be read.
     pub fn key(&self, id: EntryId) -> Result<Key, Error> {
-        let (journal, offset) = self.place(id)?;
+        let (journal, offset) = self.line_of(id)?;
         journal.look_up(offset, |line| key_and_digests(line)?.0.to_key())
     }
 
@@ -115,7 +109,8 @@ impl Ledger {
         Ok(false)
     }
 
-    fn place(&self, id: EntryId) -> Result<(&Journal, u64), Error> {
+    /// Where the line of an entry is.
+    fn line_of(&self, id: EntryId) -> Result<(&Journal, u64), Error> {
         self.journal
             .as_ref()
             .zip(self.index.offset(id))
@@ -126,16 +121,16 @@ impl Ledger {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn records(&self, id: EntryId) -> Result<Vec<Record>, Error> {
-        let (journal, _) = self.place(id)?;
+    pub fn deliveries_of(&self, id: EntryId) -> Result<Vec<KnownDelivery>, Error> {
+        let (journal, _) = self.line_of(id)?;
         let record = |(offset, delivered)| {
             let digests = journal.look_up(offset, |line| match key_and_digests(line)?.1 {
                 Some(digests) => digests.value().map(Some),
                 None => Some(None),
             })?;
-            Ok(digests.map(|digests| Record { digests, delivered }))
+            Ok(digests.map(|digests| KnownDelivery { digests, delivered }))
         };
-        self.index.copies(id).into_iter().map(record).filter_map(Result::transpose).collect()
+        self.index.deliveries(id).into_iter().map(record).filter_map(Result::transpose).collect()
     }
 
     /// The destinations that must all have it, and whether each has; `None` when no set is fixed, since none of them has
@@ -195,7 +190,7 @@ impl Ledger {
     /// What an earlier run wrote is on disk, or the ledger would not have opened; what this one wrote is synced before
     /// `QUIT`.
     #[must_use]
-    pub fn delivered(&self, id: EntryId, number: MessageNumber) -> Option<Delivered> {
+    pub fn prove_delivered(&self, id: EntryId, number: MessageNumber) -> Option<Delivered> {
         match self.entry(id).state {
             EntryState::Delivered | EntryState::Recorded => Some(Delivered::attest(number, id)),
             EntryState::Open | EntryState::Seen | EntryState::Deleted => None,
@@ -209,11 +204,12 @@ impl Ledger {
     pub fn deliveries(
         &self,
         wanted: impl Fn(EntryId, &Entry) -> bool,
-    ) -> Result<Vec<(EntryId, usize, Record)>, Error> {
+    ) -> Result<Vec<(EntryId, usize, KnownDelivery)>, Error> {
         let mut deliveries = Vec::new();
         for id in self.index.ids().filter(|id| wanted(*id, &self.entry(*id))) {
-            let records = self.records(id)?;
-            deliveries.extend(records.into_iter().enumerate().map(|(copy, record)| (id, copy, record)));
+            let records = self.deliveries_of(id)?;
+            deliveries
+                .extend(records.into_iter().enumerate().map(|(delivery, record)| (id, delivery, record)));
         }
         Ok(deliveries)
     }

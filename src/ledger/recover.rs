@@ -10,7 +10,7 @@ use crate::proof::{DestinationId, IntentId};
 use crate::text;
 
 use super::codec::{DigestsField, KeyField, Notes};
-use super::entry::Extent;
+use super::entry::LedgerExtent;
 use super::error::Error;
 use super::files::FILE;
 use super::index::OpenMessage;
@@ -57,7 +57,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::Shortened`].
-    pub fn check_extent(directory: &Path, known: Option<Extent>) -> Result<(), Error> {
+    pub fn check_extent(directory: &Path, known: Option<LedgerExtent>) -> Result<(), Error> {
         let path = directory.join(FILE);
         let Some(known) = known else { return Ok(()) };
         let Ok(file) = durable::open_to_read(&path) else { return Ok(()) };
@@ -141,12 +141,12 @@ impl Ledger {
         let smaller = |message: &OpenMessage| message.intents.is_empty() && message.set.iter().any(given_up);
         let messages = self.index.messages.iter().filter(|(_, message)| smaller(message));
         let open: Vec<(u32, OpenMessage)> = messages.map(|(old, message)| (old, message.clone())).collect();
-        for (old, OpenMessage { key, listed, digests, mut set, again, utf8, .. }) in open {
+        for (old, OpenMessage { key, listed_size, digests, mut set, again, utf8, .. }) in open {
             set.retain(|place| !given_up(place));
             let (key, digests) = (KeyField::from(&key), DigestsField::Value(digests));
             let notes = Notes { again, utf8, ..Notes::default() };
             let replaces = Some(old);
-            self.append(MessageBegun { number, time, key, listed, digests, replaces, set, notes })?;
+            self.append(MessageBegun { number, time, key, listed_size, digests, replaces, set, notes })?;
             number = number.checked_add(1).ok_or(Error::Contradiction("too many messages"))?;
         }
         self.sync()

@@ -19,7 +19,7 @@ use super::error::Error;
 use super::index::Index;
 use super::journal::Tail;
 use super::lines::{Fact, Group, LONGEST_GROUP, Leaves, MAGIC, PLAIN_VERSION, Title, VERSION, checked};
-use super::source::{CHUNK, FileLines, NextLine, Source};
+use super::source::{CHUNK, FileLines, LineSource, NextLine};
 
 /// As much of a ledger's end as can be looked at in passing.
 pub(super) const LOOK: u64 = 1024 * 1024;
@@ -44,7 +44,7 @@ pub(super) struct Replayed {
 /// # Errors
 /// [`Error::Damaged`] for damage that no crash explains, and for another mailbox's ledger; [`Error::Newer`];
 /// [`Error::Disk`].
-pub(super) fn replay<S: Source + ?Sized>(
+pub(super) fn replay<S: LineSource + ?Sized>(
     source: &S,
     octets: u64,
     path: &Path,
@@ -162,7 +162,7 @@ pub(super) fn generation(file: &File) -> io::Result<Option<u64>> {
 ///
 /// # Errors
 /// When it cannot be read.
-pub(super) fn ends_in_order<S: Source + ?Sized>(source: &S, octets: u64) -> io::Result<bool> {
+pub(super) fn ends_in_order<S: LineSource + ?Sized>(source: &S, octets: u64) -> io::Result<bool> {
     let begin = octets.saturating_sub(LOOK);
     let mut tail = vec![0; usize::try_from(octets - begin).unwrap_or(0)];
     let filled = source.read_up_to(&mut tail, begin)?;
@@ -185,7 +185,7 @@ pub(super) fn ends_in_order<S: Source + ?Sized>(source: &S, octets: u64) -> io::
 
 /// The number of a group after `group` whose header stands whole at or after `from`.  It is looked for within lines
 /// too: the damage may have taken the line end before it.
-fn later_group<S: Source + ?Sized>(source: &S, from: u64, group: u64) -> io::Result<Option<u64>> {
+fn later_group<S: LineSource + ?Sized>(source: &S, from: u64, group: u64) -> io::Result<Option<u64>> {
     const WORD: &[u8] = b"group ";
     let longest = usize::try_from(LONGEST_GROUP).unwrap_or(0);
     let mut octets = vec![0; CHUNK + longest];

@@ -11,18 +11,18 @@ pub(super) const CHUNK: usize = 64 * 1024;
 const LONGEST_LINE: usize = 4 * 1024 * 1024;
 
 /// Something to read lines from: a file, or octets in a test.
-pub(super) trait Source {
+pub(super) trait LineSource {
     /// Fills as much of `into` as there is from `offset` on; how much that is.
     fn read_up_to(&self, into: &mut [u8], offset: u64) -> io::Result<usize>;
 }
 
-impl Source for File {
+impl LineSource for File {
     fn read_up_to(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         durable::read_up_to(self, into, offset)
     }
 }
 
-impl Source for [u8] {
+impl LineSource for [u8] {
     fn read_up_to(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         let rest = usize::try_from(offset).ok().and_then(|at| self.get(at..)).unwrap_or_default();
         let n = rest.len().min(into.len());
@@ -51,7 +51,7 @@ pub(super) enum NextLine<'a> {
     End,
 }
 
-impl<'s, S: Source + ?Sized> FileLines<'s, S> {
+impl<'s, S: LineSource + ?Sized> FileLines<'s, S> {
     pub(super) fn new(source: &'s S) -> Self {
         Self { source, buffer: vec![0; CHUNK], begin: 0, filled: 0, offset: 0 }
     }
@@ -101,7 +101,11 @@ const ONE_LINE: usize = 512;
 
 impl Window {
     /// The line at `offset`, without its LF; `None` when no line ends after it.
-    pub(super) fn line<S: Source + ?Sized>(&mut self, source: &S, offset: u64) -> io::Result<Option<&[u8]>> {
+    pub(super) fn line<S: LineSource + ?Sized>(
+        &mut self,
+        source: &S,
+        offset: u64,
+    ) -> io::Result<Option<&[u8]>> {
         let mut range = self.find(offset);
         if range.is_none() {
             self.stretch = if self.reaches(offset) { (self.stretch * 2).min(CHUNK) } else { ONE_LINE };
@@ -136,14 +140,14 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
-    use super::{CHUNK, FileLines, NextLine, Source, Window};
+    use super::{CHUNK, FileLines, LineSource, NextLine, Window};
     use std::cell::RefCell;
     use std::io;
 
     /// How much was read at once, each time.
     struct Counted<'t>(&'t [u8], RefCell<Vec<usize>>);
 
-    impl Source for Counted<'_> {
+    impl LineSource for Counted<'_> {
         fn read_up_to(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
             self.1.borrow_mut().push(into.len());
             self.0.read_up_to(into, offset)

@@ -15,11 +15,11 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::codec::{DigestsField, KeyField, Notes};
-use super::compaction::Shape;
-use super::entry::{Entry, EntryState, Record};
+use super::compaction::LedgerShape;
+use super::entry::{Entry, EntryState, KnownDelivery};
 use super::lines::{Fact, FirstLine, KnownEntry, PLAIN_VERSION, Title};
 use super::lock::Lock;
-use super::{Error, Ledger, Match, Word};
+use super::{Error, Ledger, Match, UsersWord};
 use crate::account::Mailbox;
 use crate::message::{Digest, Digests, Headline};
 use crate::place::{NotedPlace, Place, Spooled};
@@ -65,7 +65,7 @@ fn name(kind: DestinationKind, address: &str) -> DestinationName {
 }
 
 fn maildir(ledger: &mut Ledger) -> DestinationId {
-    ledger.destination(&name(DestinationKind::Maildir, "/home/me/Mail box"), Some((1, 2))).unwrap()
+    ledger.enter_destination(&name(DestinationKind::Maildir, "/home/me/Mail box"), Some((1, 2))).unwrap()
 }
 
 fn number(n: u32) -> MessageNumber {
@@ -82,7 +82,7 @@ fn continuing(continues: Option<BegunId>, key: Key, content: &str, set: &[Destin
         id: ArrivalId::next(),
         number: number(7),
         key,
-        listed: Some(Octets(u64::try_from(content.len()).unwrap())),
+        listed_size: Some(Octets(u64::try_from(content.len()).unwrap())),
         octets: 10,
         digests: digests(content),
         headline: Headline::default(),
@@ -130,7 +130,7 @@ fn picture(ledger: &Ledger) -> String {
         assert_eq!(ledger.find_key(&key), Some(id));
         // Compaction closes the gaps that forgotten ones have left.
         let entry = Entry { order, ..ledger.entry(id) };
-        let (records, lacking) = (ledger.records(id).unwrap(), ledger.lacking(id));
+        let (records, lacking) = (ledger.deliveries_of(id).unwrap(), ledger.lacking(id));
         let present = ledger.present().any(|other| other == id);
         let since = ledger.index.notes(id).absent;
         let _ = writeln!(out, "{key:?} {entry:?} {records:?} {lacking:?} {present} {since:?}");
@@ -170,5 +170,5 @@ fn count_of(directory: &Path, word: &str) -> usize {
 
 /// Rewrites the ledger, as [`Ledger::close`] does when it is worth it.
 fn compact(ledger: &Ledger) {
-    ledger.rewrite(Shape { forget: ledger.trusted, ..Shape::plain(PLAIN_VERSION) }).unwrap();
+    ledger.rewrite(LedgerShape { forget: ledger.trusted, ..LedgerShape::plain(PLAIN_VERSION) }).unwrap();
 }

@@ -7,8 +7,8 @@ use crate::clock;
 use crate::durable::{self, Step};
 use crate::types::Time;
 
-use super::compaction::{self, Heading, Shape};
-use super::entry::Extent;
+use super::compaction::{self, LedgerHeading, LedgerShape};
+use super::entry::LedgerExtent;
 use super::error::Error;
 use super::files::{FILE, NEW_FILE};
 use super::index::Index;
@@ -68,16 +68,16 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::Disk`]; [`Error::Damaged`].
-    pub fn copy_to(&self, directory: &Path, mailbox: &Mailbox, _lock: &Lock) -> Result<Extent, Error> {
+    pub fn copy_to(&self, directory: &Path, mailbox: &Mailbox, _lock: &Lock) -> Result<LedgerExtent, Error> {
         let journal = self.journal.as_ref().ok_or(Error::ReadOnly)?;
-        let heading = Heading {
+        let heading = LedgerHeading {
             id: &self.id,
             mailbox,
             generation: journal.generation().saturating_add(1),
             time: self.now(),
             clock: self.clock,
         };
-        compaction::rewrite(directory, heading, &self.index, journal, Shape::plain(PLAIN_VERSION))
+        compaction::rewrite(directory, heading, &self.index, journal, LedgerShape::plain(PLAIN_VERSION))
     }
 
     /// The text of the ledger in `directory`.
@@ -108,7 +108,7 @@ impl Ledger {
         octets: &[u8],
         outline: &Outline,
         _lock: &Lock,
-    ) -> Result<Extent, Error> {
+    ) -> Result<LedgerExtent, Error> {
         let (new, path) = (directory.join(NEW_FILE), directory.join(FILE));
         durable::remove(&new)?;
         let file = durable::create_new(&new, 0o600)?;
@@ -122,7 +122,7 @@ impl Ledger {
         }
         durable::sync_names(directory)?;
         let octets = u64::try_from(octets.len()).unwrap_or(u64::MAX);
-        Ok(Extent { generation: outline.generation, octets })
+        Ok(LedgerExtent { generation: outline.generation, octets })
     }
 
     /// Removes the ledger in `directory` and what was remembered beside it, and the directory if nothing else is in it.

@@ -9,8 +9,9 @@ use std::io::{self, Read};
 
 use blake3::Hasher;
 
-use super::header::{Field, Fields};
+use super::header::{HeaderField, HeaderFields};
 use super::header_lines::{HeaderLines, HeaderSink};
+use super::sum::count;
 use super::{Digest, Digests, Facts, Summing};
 
 /// Takes a message in text form, in pieces of any size, and finds its [`Facts`].
@@ -21,9 +22,9 @@ pub struct Examiner {
     /// The first octets of it.
     beginning: Beginning,
     in_header: bool,
-    header: Header,
+    header: HeaderReader,
     stored_header: Bulk,
-    body: Body,
+    body: BodyDigest,
     sum: Summing,
 }
 
@@ -41,9 +42,9 @@ impl Examiner {
             octets: 0,
             beginning: Beginning::default(),
             in_header: true,
-            header: Header::default(),
+            header: HeaderReader::default(),
             stored_header,
-            body: Body::default(),
+            body: BodyDigest::default(),
             sum,
         }
     }
@@ -125,10 +126,6 @@ fn joined(header: &Hasher, body: &Hasher) -> Digest {
     Digest::from_hasher(&hasher)
 }
 
-pub(super) fn count(octets: &[u8]) -> u64 {
-    u64::try_from(octets.len()).unwrap_or(u64::MAX)
-}
-
 /// The first octets of a message: enough to see whether it begins as a status line does (RFC 1939 §3).
 #[derive(Debug, Default)]
 struct Beginning(Vec<u8>);
@@ -151,41 +148,41 @@ impl Beginning {
 
 /// The header as it streams by: the lines that count, hashed; the fields that matter, gathered.
 #[derive(Debug)]
-struct Header {
+struct HeaderReader {
     lines: HeaderLines,
-    found: Found,
+    found: HeaderFindings,
 }
 
 #[derive(Debug, Default)]
-struct Found {
+struct HeaderFindings {
     filtered: Bulk,
-    fields: Fields,
+    fields: HeaderFields,
 }
 
-impl Default for Header {
+impl Default for HeaderReader {
     fn default() -> Self {
-        Self { lines: HeaderLines::new(Field::LONGEST_NAME), found: Found::default() }
+        Self { lines: HeaderLines::new(HeaderField::LONGEST_NAME), found: HeaderFindings::default() }
     }
 }
 
-impl Header {
+impl HeaderReader {
     /// Takes what belongs to the header; what remains begins with the empty line that ends it.
     fn take<'a>(&mut self, text: &'a [u8]) -> (&'a [u8], &'a [u8]) {
         let Ok(rest) = self.lines.take(text, &mut self.found);
         text.split_at(text.len() - rest.len())
     }
 
-    fn finish(mut self) -> (Box<Hasher>, Fields) {
+    fn finish(mut self) -> (Box<Hasher>, HeaderFields) {
         let Ok(()) = self.lines.finish(&mut self.found);
         (self.found.filtered.finish(), self.found.fields)
     }
 }
 
-impl HeaderSink for Found {
+impl HeaderSink for HeaderFindings {
     type Error = Infallible;
 
     fn begins(&mut self, name: &[u8]) -> bool {
-        let field = Field::named(name);
+        let field = HeaderField::named(name);
         self.fields.begin(field);
         field.is_changeable()
     }
@@ -202,7 +199,7 @@ impl HeaderSink for Found {
 /// The body as it streams by.  Servers that rewrite their mbox add an empty line to a message's end, or take one away: the
 /// digest as received leaves line ends at the end out, but for one.
 #[derive(Debug, Default)]
-struct Body {
+struct BodyDigest {
     bulk: Bulk,
     /// Whether anything but line ends has come.
     begun: bool,
@@ -210,7 +207,7 @@ struct Body {
     line_ends: u64,
 }
 
-impl Body {
+impl BodyDigest {
     fn update(&mut self, octets: &[u8]) {
         let content = octets.iter().rposition(|octet| *octet != b'\n').map_or(0, |at| at + 1);
         let (content, line_ends) = octets.split_at(content);

@@ -8,7 +8,7 @@ use super::Digest;
 
 /// What the header holds.
 #[derive(Debug)]
-pub(super) struct Summary {
+pub(super) struct HeaderFacts {
     pub(super) sender: String,
     pub(super) recipient: String,
     pub(super) identity: Option<Digest>,
@@ -19,7 +19,7 @@ pub(super) struct Summary {
 
 /// The topmost fields of a header that tell people what a message is, as they came: undecoded, and written by strangers.
 /// Each has at most [`Headline::LONGEST`] octets; empty when the header lacks it.  They are decoded only where they are shown
-/// ([`super::summary::Summary::of_headline`]).
+/// ([`super::summary::HeaderSummary::of_headline`]).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Headline {
     /// RFC 5322 §3.6.2; its words parted by single blanks.
@@ -67,7 +67,7 @@ impl Headline {
 
 /// The fields that matter here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Field {
+pub(super) enum HeaderField {
     ReturnPath,
     /// `Delivered-To`, `X-Original-To`, `Envelope-To`: any of them names the recipient for whom the server took the
     /// message.
@@ -86,8 +86,8 @@ pub(super) enum Field {
     Other,
 }
 
-impl Field {
-    /// Longer names (with the blanks that obsolete syntax allows before the colon) are [`Field::Other`] unseen.
+impl HeaderField {
+    /// Longer names (with the blanks that obsolete syntax allows before the colon) are [`HeaderField::Other`] unseen.
     pub(super) const LONGEST_NAME: usize = 32;
 
     const NAMES: [(&[u8], Self); 18] = [
@@ -130,7 +130,7 @@ const LONGEST_VALUE: usize = 8 * 1024;
 
 /// The topmost fields of a header, gathered while it streams by: 48 KiB at most.
 #[derive(Debug, Default)]
-pub(super) struct Fields {
+pub(super) struct HeaderFields {
     return_path: Option<Vec<u8>>,
     recipient: Option<Vec<u8>>,
     message_id: Option<Vec<u8>>,
@@ -139,17 +139,17 @@ pub(super) struct Fields {
     subject: Option<Vec<u8>>,
     received: bool,
     folder_data: bool,
-    /// Whose value is coming: `Other` when nobody wants it.
-    current: Field,
+    /// Whose value is coming: `Other` when it is not wanted.
+    current: HeaderField,
 }
 
-impl Fields {
+impl HeaderFields {
     /// A field begins; its value follows.
-    pub(super) fn begin(&mut self, field: Field) {
-        self.current = Field::Other;
+    pub(super) fn begin(&mut self, field: HeaderField) {
+        self.current = HeaderField::Other;
         match field {
-            Field::Received => self.received = true,
-            Field::FolderData => self.folder_data = true,
+            HeaderField::Received => self.received = true,
+            HeaderField::FolderData => self.folder_data = true,
             _ => {
                 if let Some(value) = self.value(field)
                     && value.is_none()
@@ -169,26 +169,29 @@ impl Fields {
         }
     }
 
-    fn value(&mut self, field: Field) -> Option<&mut Option<Vec<u8>>> {
+    fn value(&mut self, field: HeaderField) -> Option<&mut Option<Vec<u8>>> {
         match field {
-            Field::ReturnPath => Some(&mut self.return_path),
-            Field::Recipient => Some(&mut self.recipient),
-            Field::MessageId => Some(&mut self.message_id),
-            Field::Date => Some(&mut self.date),
-            Field::From => Some(&mut self.from),
-            Field::Subject => Some(&mut self.subject),
-            Field::Received | Field::FolderData | Field::Changeable | Field::Other => None,
+            HeaderField::ReturnPath => Some(&mut self.return_path),
+            HeaderField::Recipient => Some(&mut self.recipient),
+            HeaderField::MessageId => Some(&mut self.message_id),
+            HeaderField::Date => Some(&mut self.date),
+            HeaderField::From => Some(&mut self.from),
+            HeaderField::Subject => Some(&mut self.subject),
+            HeaderField::Received
+            | HeaderField::FolderData
+            | HeaderField::Changeable
+            | HeaderField::Other => None,
         }
     }
 
     /// The result.
-    pub(super) fn read(self) -> Summary {
+    pub(super) fn read(self) -> HeaderFacts {
         let identity = [&self.message_id, &self.date, &self.from]
             .map(|value| words(value.as_deref().unwrap_or_default()));
         let internal = self.folder_data && is_folder_internal(self.subject.as_deref(), self.from.as_deref());
         let digest = digest_of(&identity);
         let [message_id, date, from] = identity;
-        Summary {
+        HeaderFacts {
             sender: address(self.return_path),
             recipient: address(self.recipient),
             identity: digest,
@@ -260,7 +263,7 @@ fn is_folder_internal(subject: Option<&[u8]>, from: Option<&[u8]>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Field, address};
+    use super::{HeaderField, address};
     use crate::message::{Examiner, Facts};
     use proptest::prelude::{any, prop, prop_assert, proptest};
 
@@ -377,10 +380,10 @@ mod tests {
 
     #[test]
     fn names_in_any_case_with_blanks() {
-        assert_eq!(Field::named(b"x-UIDL"), Field::Changeable);
-        assert_eq!(Field::named(b"X-UIDLs"), Field::Other);
-        assert_eq!(Field::named(b""), Field::Other);
-        assert_eq!(Field::named(b"Status\r"), Field::Other);
+        assert_eq!(HeaderField::named(b"x-UIDL"), HeaderField::Changeable);
+        assert_eq!(HeaderField::named(b"X-UIDLs"), HeaderField::Other);
+        assert_eq!(HeaderField::named(b""), HeaderField::Other);
+        assert_eq!(HeaderField::named(b"Status\r"), HeaderField::Other);
     }
 
     proptest! {

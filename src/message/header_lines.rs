@@ -22,7 +22,7 @@ pub(crate) trait HeaderSink {
 /// Cuts a header into lines.
 #[derive(Debug)]
 pub(crate) struct HeaderLines {
-    /// A colon is looked for among the first octets of a line, this many: without one the line is no field.
+    /// A colon is looked for among the first octets of a line, this many: without one the line is not a field.
     look: usize,
     /// The start of a line whose colon hasn't come yet.
     start: Vec<u8>,
@@ -127,6 +127,10 @@ impl HeaderLines {
         sink.octets(kept, value.saturating_sub(end), false)
     }
 }
+
+/// Octets of a header that are held at most, where a message waits for it: to choose its destinations, or to name its sender
+/// in an mbox.  One that is longer counts as it stands then.
+pub(crate) const HEADER_HELD: usize = 64 * 1024;
 
 /// Where the first empty line ends; everything before `seen` is known to hold none.
 pub(crate) fn header_end(text: &[u8], seen: usize) -> Option<usize> {

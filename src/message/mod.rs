@@ -20,7 +20,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// Whether servers and mail readers change a field of this name while a message lies in a mailbox.
 pub(crate) fn is_changed_by_servers(name: &[u8]) -> bool {
-    header::Field::named(name).is_changeable()
+    header::HeaderField::named(name).is_changeable()
 }
 
 /// A BLAKE3 digest, cut to 144 bits: 24 characters of base64 (URL alphabet) in the ledger.  Two messages chosen by an
@@ -85,7 +85,7 @@ impl std::fmt::Debug for Digest {
 /// X-IMAPbase, Content-Length, Lines`, which servers change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Digests {
-    /// Of the whole message, without the line ends at its end.
+    /// Of the whole message; of the line ends at its end one counts, however many there are.
     pub message: Digest,
     /// Of its header (the lines before the first empty line).
     pub header: Digest,
@@ -114,7 +114,7 @@ pub struct Facts {
     pub sum: Sum,
     /// Digests as received.
     pub digests: Digests,
-    /// What the header tells people, as it came.
+    /// What the header holds for the reader, as it came.
     pub headline: Headline,
     /// Envelope sender, from the topmost `Return-Path`; empty for `<>`, none, or one that isn't an address.
     pub sender: String,

@@ -1,11 +1,11 @@
 //! A message as people read it: who wrote to whom, the text, and what is attached; decoded, and not yet fit for a terminal:
-//! whoever shows it makes it so.
+//! the caller that shows it makes it so.
 //!
 //! Messages are written by strangers.  What can't be read is left out; everything is bounded by the message itself.
 
 use mail_parser::{Address, HeaderName, Message, MessageParser, MessagePart, MimeHeaders, PartType};
 
-use super::summary::Summary;
+use super::summary::HeaderSummary;
 
 /// Addresses of a field that are shown at most.
 const MOST_ADDRESSES: usize = 50;
@@ -14,18 +14,18 @@ const MOST_LINKS: usize = 100;
 
 /// A message, decoded.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Reading {
+pub struct DecodedMessage {
     /// The fields that people look at, in order, with their names.
     pub fields: Vec<(&'static str, String)>,
     /// Its text; from HTML where there is no other.  Lines end in LF.
     pub text: String,
     /// What it consists of, but for what only holds parts together.
-    pub parts: Vec<Part>,
+    pub parts: Vec<DecodedPart>,
 }
 
 /// A part of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
+pub struct DecodedPart {
     /// Its number, from 1, in the order of the message.
     pub number: u32,
     /// Its type and subtype, in lower case.
@@ -34,11 +34,11 @@ pub struct Part {
     pub name: Option<String>,
     /// Its octets, decoded; text in UTF-8.
     pub octets: u64,
-    /// Whether it is in [`Reading::text`].
+    /// Whether it is in [`DecodedMessage::text`].
     pub is_text: bool,
 }
 
-impl Part {
+impl DecodedPart {
     /// Whether a terminal may show it.
     #[must_use]
     pub fn is_for_people(&self) -> bool {
@@ -48,8 +48,8 @@ impl Part {
 
 /// Reads a message; nothing where it has no header that could be read.
 #[must_use]
-pub fn read(message: &[u8]) -> Reading {
-    let Some(parsed) = MessageParser::new().parse(message) else { return Reading::default() };
+pub fn read(message: &[u8]) -> DecodedMessage {
+    let Some(parsed) = MessageParser::new().parse(message) else { return DecodedMessage::default() };
     let mut text = String::new();
     let mut shown = parsed.text_body.clone();
     if shown.is_empty() {
@@ -71,12 +71,12 @@ pub fn read(message: &[u8]) -> Reading {
     }
     let in_text = |id: u32| shown.contains(&id) && is_text(parsed.part(id));
     let parts = leaves(&parsed).map(|(number, id, part)| described(number, part, in_text(id))).collect();
-    Reading { fields: fields(&parsed), text, parts }
+    DecodedMessage { fields: fields(&parsed), text, parts }
 }
 
 /// A part by its number, and its octets, decoded.
 #[must_use]
-pub fn part(message: &[u8], number: u32) -> Option<(Part, Vec<u8>)> {
+pub fn part(message: &[u8], number: u32) -> Option<(DecodedPart, Vec<u8>)> {
     let parsed = MessageParser::new().parse(message)?;
     let (_, _, part) = leaves(&parsed).find(|(found, _, _)| *found == number)?;
     Some((described(number, part, false), contents(part).to_vec()))
@@ -106,7 +106,7 @@ fn leaves<'m, 'x>(message: &'m Message<'x>) -> impl Iterator<Item = (u32, u32, &
     (1..).zip(parts).map(|(number, (id, part))| (number, id, part))
 }
 
-fn described(number: u32, part: &MessagePart<'_>, is_text: bool) -> Part {
+fn described(number: u32, part: &MessagePart<'_>, is_text: bool) -> DecodedPart {
     let media_type = part.content_type().map(|kind| {
         let subtype = kind.subtype().map_or_else(String::new, |subtype| format!("/{subtype}"));
         format!("{}{subtype}", kind.ctype()).to_ascii_lowercase()
@@ -116,7 +116,7 @@ fn described(number: u32, part: &MessagePart<'_>, is_text: bool) -> Part {
     } else {
         "application/octet-stream"
     };
-    Part {
+    DecodedPart {
         number,
         media_type: media_type.unwrap_or_else(|| default.to_owned()),
         name: part.attachment_name().map(decoded).filter(|name| !name.is_empty()),
@@ -176,7 +176,7 @@ fn decoded(value: &str) -> String {
         return line;
     }
     let header = [b"Subject: ", line.as_bytes(), b"\n\n"].concat();
-    Summary::of(&header).subject.unwrap_or(line)
+    HeaderSummary::of(&header).subject.unwrap_or(line)
 }
 
 /// Elements that stand in lines of their own.
@@ -300,7 +300,7 @@ fn squeezed(text: &str) -> String {
 mod tests {
     use proptest::prelude::{any, prop, proptest};
 
-    use super::{Part, header, html_to_text, part, read};
+    use super::{DecodedPart, header, html_to_text, part, read};
 
     const MIXED: &[u8] = b"From: =?utf-8?Q?J=C3=BCrgen?= <j@example.org>\nTo: a@x, B <b@x>\nSubject: Two\n\
         Date: Fri, 27 Nov 2026 09:12:00 +0100\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=o\n\n\
@@ -342,7 +342,7 @@ mod tests {
                 (4, "message/rfc822", None, 22, false),
             ]
         );
-        let (Part { media_type, .. }, octets) = part(MIXED, 3).unwrap();
+        let (DecodedPart { media_type, .. }, octets) = part(MIXED, 3).unwrap();
         assert_eq!((media_type.as_str(), octets.as_slice()), ("image/png", &b"\x89PNG\r\n\x1a\n"[..]));
         assert_eq!(part(MIXED, 4).unwrap().1, b"Subject: inner\n\ninside");
         assert_eq!((part(MIXED, 0), part(MIXED, 5)), (None, None));

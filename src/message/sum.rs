@@ -21,7 +21,7 @@ impl std::fmt::Debug for Summing {
 impl Summing {
     /// More octets.
     pub fn update(&mut self, octets: &[u8]) {
-        self.octets = self.octets.saturating_add(super::examiner::count(octets));
+        self.octets = self.octets.saturating_add(count(octets));
         self.hash.write(octets);
     }
 
@@ -37,6 +37,11 @@ impl Summing {
 pub struct Sum {
     octets: u64,
     hash: u128,
+}
+
+/// How many octets these are.
+pub(super) fn count(octets: &[u8]) -> u64 {
+    u64::try_from(octets.len()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! What a header tells people: who wrote, about what, and when; decoded (RFC 2047, RFC 2231), and not yet fit for a
-//! terminal: whoever shows it makes it printable.
+//! What a header holds for the reader: who wrote, about what, and when; decoded (RFC 2047, RFC 2231), and not yet fit for a
+//! terminal: the caller that shows it makes it printable.
 //!
 //! Headers are written by strangers.  What can't be read is left out, never guessed; each part is bounded.
 
@@ -11,9 +11,9 @@ use crate::types::Time;
 /// The longest part that is kept, in characters.
 const LONGEST: usize = 1_000;
 
-/// What a header tells people.
+/// What a header holds for the reader.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Summary {
+pub struct HeaderSummary {
     /// The first author: the display name, or the address where there is none (RFC 5322 §3.6.2).
     pub from: Option<String>,
     /// The first author's address.
@@ -26,7 +26,7 @@ pub struct Summary {
     pub message_id: Option<String>,
 }
 
-impl Summary {
+impl HeaderSummary {
     /// Reads a header: the octets of `TOP n 0` or of a message's beginning.  Octets behind the header don't matter.
     #[must_use]
     pub fn of(header: &[u8]) -> Self {
@@ -50,7 +50,7 @@ impl Summary {
     }
 }
 
-impl Summary {
+impl HeaderSummary {
     /// Reads what was kept of a header.
     #[must_use]
     pub fn of_headline(headline: &Headline) -> Self {
@@ -81,22 +81,22 @@ fn line(text: &str) -> Option<String> {
 mod tests {
     use proptest::prelude::{any, prop, proptest};
 
-    use super::{LONGEST, Summary};
+    use super::{HeaderSummary, LONGEST};
     use crate::types::Time;
 
     fn subject(header: &[u8]) -> Option<String> {
-        Summary::of(header).subject
+        HeaderSummary::of(header).subject
     }
 
     #[test]
     fn a_plain_header() {
-        let summary = Summary::of(
+        let summary = HeaderSummary::of(
             b"From: Ann Example <ann@example.org>\r\nSubject: Lunch\r\n\
               Date: Fri, 27 Nov 2026 09:12:00 +0100\r\nMessage-ID: <1@example.org>\r\n\r\nSubject: not this\r\n",
         );
         assert_eq!(
             summary,
-            Summary {
+            HeaderSummary {
                 from: Some("Ann Example".into()),
                 address: Some("ann@example.org".into()),
                 subject: Some("Lunch".into()),
@@ -108,10 +108,16 @@ mod tests {
 
     #[test]
     fn an_address_stands_for_a_name() {
-        assert_eq!(Summary::of(b"From: bob@example.org\r\n\r\n").from.as_deref(), Some("bob@example.org"));
-        assert_eq!(Summary::of(b"From: <bob@example.org>\n\n").from.as_deref(), Some("bob@example.org"));
+        assert_eq!(
+            HeaderSummary::of(b"From: bob@example.org\r\n\r\n").from.as_deref(),
+            Some("bob@example.org")
+        );
+        assert_eq!(
+            HeaderSummary::of(b"From: <bob@example.org>\n\n").from.as_deref(),
+            Some("bob@example.org")
+        );
         let group = b"From: Friends: Ann <ann@example.org>, bob@example.org;\r\n\r\n";
-        assert_eq!(Summary::of(group).from.as_deref(), Some("Ann"));
+        assert_eq!(HeaderSummary::of(group).from.as_deref(), Some("Ann"));
     }
 
     #[test]
@@ -136,9 +142,9 @@ mod tests {
     fn what_is_missing_or_broken_is_left_out() {
         for header in [&b""[..], b"\r\n", b"From:\r\nSubject:\r\nDate: soon\r\n\r\n", b"\xff\xfe", b"Subject"]
         {
-            assert_eq!(Summary::of(header), Summary::default(), "{}", header.escape_ascii());
+            assert_eq!(HeaderSummary::of(header), HeaderSummary::default(), "{}", header.escape_ascii());
         }
-        assert_eq!(Summary::of(b"Date: Fri, 99 Xyz 99999 99:99:99 +9999\r\n\r\n").date, None);
+        assert_eq!(HeaderSummary::of(b"Date: Fri, 99 Xyz 99999 99:99:99 +9999\r\n\r\n").date, None);
     }
 
     #[test]
@@ -150,7 +156,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_octets_can_be_read(octets in prop::collection::vec(any::<u8>(), 0..400)) {
-            let _ = Summary::of(&[b"From: ", octets.as_slice(), b"\r\nSubject: =?utf-8?q?", &octets, b"?=\r\nDate: ", &octets].concat());
+            let _ = HeaderSummary::of(&[b"From: ", octets.as_slice(), b"\r\nSubject: =?utf-8?q?", &octets, b"?=\r\nDate: ", &octets].concat());
         }
     }
 }

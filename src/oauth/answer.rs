@@ -32,7 +32,7 @@ pub(super) struct Tokens {
 
 /// Why there are none (RFC 6749 §5.2).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Refused {
+pub(super) struct TokenRefused {
     /// The code of the RFC.
     pub(super) error: String,
     /// For people.
@@ -129,7 +129,7 @@ struct RefusedOnTheWire {
 }
 
 /// Reads an answer of failure.
-pub(super) fn refused(body: &[u8]) -> Result<Refused, Malformed> {
+pub(super) fn refused(body: &[u8]) -> Result<TokenRefused, Malformed> {
     let wire: RefusedOnTheWire = json(body)?;
     let text = |value: Option<Value>| match value {
         Some(Value::String(text)) => text,
@@ -146,10 +146,10 @@ pub(super) fn refused(body: &[u8]) -> Result<Refused, Malformed> {
     let description = text(wire.error_description);
     let codes = wire.error_codes.unwrap_or_default();
     let codes = codes.iter().filter_map(|code| u32::try_from(code.as_u64()?).ok()).take(8).collect();
-    Ok(Refused::of(error, description, codes))
+    Ok(TokenRefused::of(error, description, codes))
 }
 
-impl Refused {
+impl TokenRefused {
     /// An error's code and description, cut to their bounds.
     pub(super) fn of(error: String, description: String, mut codes: Vec<u32>) -> Self {
         let cut = |text: String, most: usize| text.chars().take(most).collect::<String>();
@@ -215,7 +215,7 @@ pub(super) fn registration(body: &[u8]) -> Result<Registration, Malformed> {
     let wire: RegistrationOnTheWire = json(body)?;
     let secret = wire.client_secret.map(Secret::new).filter(|secret| !secret.expose().is_empty());
     let fits = (1..=LONGEST_TEXT).contains(&wire.client_id.len())
-        && crate::text::one_line(wire.client_id.as_bytes());
+        && crate::text::is_one_line(wire.client_id.as_bytes());
     if fits && secret.as_ref().is_none_or(is_token) {
         Ok(Registration { id: wire.client_id, secret })
     } else {

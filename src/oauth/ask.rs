@@ -7,10 +7,10 @@ use std::cell::RefCell;
 use serde_json::Value;
 
 use super::Watch;
-use super::answer::{self, Malformed, Refused};
+use super::answer::{self, Malformed, TokenRefused};
 use super::error::Error;
-use super::refusal::{Asked, Refusal, explain};
-use crate::http::{self, Answer, Url, Way};
+use super::refusal::{OAuthRefusal, RefusedRequest, explain};
+use crate::http::{self, HttpAnswer, HttpWay, Url};
 use crate::protocol::redact::Redactor;
 use crate::secret::Secret;
 use crate::text::{printable, shortened};
@@ -50,23 +50,23 @@ pub(super) const LONGEST_WAIT: u64 = 3600;
 
 /// Asks.
 pub(super) struct Asker<'a> {
-    pub(super) way: Way<'a>,
+    pub(super) way: HttpWay<'a>,
     pub(super) watch: &'a dyn Watch,
     redactor: RefCell<Redactor>,
 }
 
 /// What came of a question whose answer has tokens or another form of success.
-pub(super) enum Outcome {
+pub(super) enum AskOutcome {
     /// The body of an answer of success.
     Good(Secret),
     /// A refusal in the form of RFC 6749 §5.2.
-    Refused(Refused),
+    Refused(TokenRefused),
     /// To be asked again later; after this many seconds, if the server sets a time.
     Later { status: u16, after: Option<u64> },
 }
 
 impl<'a> Asker<'a> {
-    pub(super) fn new(way: Way<'a>, watch: &'a dyn Watch) -> Self {
+    pub(super) fn new(way: HttpWay<'a>, watch: &'a dyn Watch) -> Self {
         Self { way, watch, redactor: RefCell::new(Redactor::default()) }
     }
 
@@ -86,7 +86,7 @@ impl<'a> Asker<'a> {
         url: &Url,
         form: &[(&str, &[u8])],
         expected: &'static str,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<AskOutcome, Error> {
         if self.watch.wants_dialogue() {
             let shown: Vec<String> = form.iter().map(|(name, value)| self.pair(name, value)).collect();
             self.watch.dialogue(format!("C: POST {url} {}", shown.join("&")));
@@ -100,7 +100,7 @@ impl<'a> Asker<'a> {
         url: &Url,
         json: &Value,
         expected: &'static str,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<AskOutcome, Error> {
         let text = json.to_string();
         if self.watch.wants_dialogue() {
             self.watch.dialogue(format!("C: POST {url} {}", self.shown(&text)));
@@ -108,7 +108,7 @@ impl<'a> Asker<'a> {
         self.judge(url, http::post_json(&self.way, url, &Secret::new(text)), expected)
     }
 
-    pub(super) fn get(&self, url: &Url, expected: &'static str) -> Result<Outcome, Error> {
+    pub(super) fn get(&self, url: &Url, expected: &'static str) -> Result<AskOutcome, Error> {
         if self.watch.wants_dialogue() {
             self.watch.dialogue(format!("C: GET {url}"));
         }
@@ -118,9 +118,9 @@ impl<'a> Asker<'a> {
     fn judge(
         &self,
         url: &Url,
-        answered: Result<Answer, http::Error>,
+        answered: Result<HttpAnswer, http::Error>,
         expected: &'static str,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<AskOutcome, Error> {
         let answer = answered?;
         let body = answer.body.expose();
         if self.watch.wants_dialogue() {
@@ -129,7 +129,7 @@ impl<'a> Asker<'a> {
         let not_an_answer = |what| Error::NotAnAnswer { host: url.host().to_owned(), what, expected };
         if answer.status == 429 || answer.status >= 500 {
             let after = answer.field("retry-after").and_then(|after| after.trim().parse().ok());
-            return Ok(Outcome::Later {
+            return Ok(AskOutcome::Later {
                 status: answer.status,
                 after: after.map(|s: u64| s.min(LONGEST_WAIT)),
             });
@@ -138,10 +138,10 @@ impl<'a> Asker<'a> {
             return Err(not_an_answer("HTML"));
         }
         if answer.is_success() {
-            return Ok(Outcome::Good(answer.body.clone()));
+            return Ok(AskOutcome::Good(answer.body.clone()));
         }
         match answer::refused(body) {
-            Ok(refused) => Ok(Outcome::Refused(refused)),
+            Ok(refused) => Ok(AskOutcome::Refused(refused)),
             Err(Malformed) if answer.status == 404 => Err(not_an_answer("\"not found\"")),
             Err(Malformed) => Err(not_an_answer("something else")),
         }
@@ -168,7 +168,7 @@ impl<'a> Asker<'a> {
     }
 
     /// A refusal as the user sees it.
-    pub(super) fn explain(&self, refused: &Refused, asked: Asked<'_>) -> Refusal {
+    pub(super) fn explain(&self, refused: &TokenRefused, asked: RefusedRequest<'_>) -> OAuthRefusal {
         // Line by line: it's the first that is shown, and what is printable has no line ends.
         let line = refused.description.lines().next().unwrap_or_default();
         explain(refused, &self.shown(line), asked)

@@ -4,9 +4,9 @@
 use serde_json::json;
 
 use super::answer;
-use super::ask::{Asker, Outcome};
+use super::ask::{AskOutcome, Asker};
 use super::error::Error;
-use super::refusal::Asked;
+use super::refusal::RefusedRequest;
 use crate::account::OAuth;
 use crate::http::Url;
 use crate::secret::Secret;
@@ -93,16 +93,16 @@ fn metadata(issuer: &str, asker: &Asker<'_>) -> Result<answer::Metadata, Error> 
     for place in places {
         let place = base.with_target(&place);
         match asker.get(&place, EXPECTED) {
-            Ok(Outcome::Good(body)) => {
+            Ok(AskOutcome::Good(body)) => {
                 return asker.read(&place, &body, EXPECTED, |body| answer::metadata(body, issuer));
             }
-            Ok(Outcome::Later { status, .. }) => {
+            Ok(AskOutcome::Later { status, .. }) => {
                 return Err(Error::Unavailable {
                     host: base.host().to_owned(),
                     why: format!("status {status}"),
                 });
             }
-            Ok(Outcome::Refused(_)) => {}
+            Ok(AskOutcome::Refused(_)) => {}
             Err(e @ Error::NotAnAnswer { .. }) => _ = first_error.get_or_insert(e),
             Err(e) => return Err(e),
         }
@@ -113,7 +113,7 @@ fn metadata(issuer: &str, asker: &Asker<'_>) -> Result<answer::Metadata, Error> 
 
 /// A client: the one of the settings, or one that the server gives an id now.
 #[derive(Debug, Clone)]
-pub(super) struct Client {
+pub(super) struct OAuthClient {
     pub(super) id: String,
     pub(super) secret: Option<Secret>,
     /// Whether it was registered, so that the store has to keep its secret.
@@ -129,8 +129,8 @@ pub(super) fn register(
     redirects: &[String],
     scope: &str,
     asker: &Asker<'_>,
-    asked: Asked<'_>,
-) -> Result<Client, Error> {
+    asked: RefusedRequest<'_>,
+) -> Result<OAuthClient, Error> {
     const EXPECTED: &str = "an id for popfetch";
     let mut grants = vec!["authorization_code", "refresh_token"];
     if redirects.is_empty() || asked.device {
@@ -146,16 +146,16 @@ pub(super) fn register(
         "scope": scope,
     });
     match asker.post_json(at, &request, EXPECTED)? {
-        Outcome::Good(body) => {
+        AskOutcome::Good(body) => {
             let registered = asker.read(at, &body, EXPECTED, answer::registration)?;
             registered.secret.iter().for_each(|secret| asker.hide(secret));
-            Ok(Client { id: registered.id, secret: registered.secret, is_registered: true })
+            Ok(OAuthClient { id: registered.id, secret: registered.secret, is_registered: true })
         }
-        Outcome::Refused(refused) => {
+        AskOutcome::Refused(refused) => {
             let refusal = asker.explain(&refused, asked);
             Err(Error::Refused { host: at.host().to_owned(), refusal })
         }
-        Outcome::Later { status, .. } => {
+        AskOutcome::Later { status, .. } => {
             Err(Error::Unavailable { host: at.host().to_owned(), why: format!("status {status}") })
         }
     }

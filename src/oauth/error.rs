@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::refusal::{Kind, Refusal, login_command};
+use super::refusal::{OAuthRefusal, RefusalKind, login_command};
 use crate::access;
 use crate::durable;
 use crate::exit::ExitCode;
@@ -30,7 +30,7 @@ pub enum Error {
         /// The server.
         host: String,
         /// What that means.
-        refusal: Refusal,
+        refusal: OAuthRefusal,
     },
     /// The server can't be asked, or doesn't answer.
     #[error(transparent)]
@@ -130,7 +130,8 @@ impl Error {
         match self {
             Self::NotLoggedIn { .. } => true,
             Self::Refused { refusal, .. } => {
-                refusal.exit == ExitCode::Refused && !matches!(refusal.kind, Kind::Pending | Kind::SlowDown)
+                refusal.exit == ExitCode::Refused
+                    && !matches!(refusal.kind, RefusalKind::Pending | RefusalKind::SlowDown)
             }
             _ => false,
         }

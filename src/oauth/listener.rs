@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use zeroize::Zeroizing;
 
-use super::desk::Desk;
 use super::error::Error;
 use super::request::Came;
+use super::terminal::LoginTerminal;
 use crate::signals::Stop;
 
 /// Octets of a request's head at most: a code may have a few thousand.
@@ -29,7 +29,7 @@ const GUEST_LIMIT: Duration = Duration::from_secs(10);
 const ATTEMPTS: u32 = 10;
 
 /// The two sockets.
-pub(super) struct Listener {
+pub(super) struct RedirectListener {
     sockets: Vec<TcpListener>,
     pub(super) port: u16,
 }
@@ -69,7 +69,7 @@ pub(super) fn asked_for(head: &[u8]) -> Asks<'_> {
     }
 }
 
-impl Listener {
+impl RedirectListener {
     pub(super) fn bind() -> Result<Self, Error> {
         let failed = |source| Error::Local { action: "listen for the browser", source };
         for _ in 0..ATTEMPTS {
@@ -90,21 +90,21 @@ impl Listener {
         Err(failed(io::ErrorKind::AddrInUse.into()))
     }
 
-    /// Waits for the answer: at the port, or typed at the desk.  `judge` decides of a request's target, or of a typed address,
+    /// Waits for the answer: at the port, or typed at the terminal.  `judge` decides of a request's target, or of a typed address,
     /// what it is.
     ///
     /// # Errors
     /// A signal; too late; a failure of this machine.
     pub(super) fn wait(
         &self,
-        desk: &dyn Desk,
+        terminal: &dyn LoginTerminal,
         stop: &Stop,
         limit: Duration,
         judge: &dyn Fn(&str) -> Came,
     ) -> Result<Option<Came>, Error> {
         let until = Instant::now().checked_add(limit).unwrap_or_else(Instant::now);
         let mut guests: Vec<Guest> = Vec::new();
-        let mut desk_is_open = true;
+        let mut terminal_is_open = true;
         loop {
             let now = Instant::now();
             if now >= until {
@@ -112,7 +112,7 @@ impl Listener {
             }
             guests.retain(|guest| guest.until > now);
             let next = guests.iter().map(|guest| guest.until).fold(until, Instant::min);
-            let input = desk.input().filter(|_| desk_is_open);
+            let input = terminal.input().filter(|_| terminal_is_open);
             let mut waited = vec![PollFd::from_borrowed_fd(stop.descriptor(), PollFlags::IN)];
             waited.extend(input.map(|input| PollFd::from_borrowed_fd(input, PollFlags::IN)));
             waited.extend(self.sockets.iter().map(|socket| PollFd::new(socket, PollFlags::IN)));
@@ -128,13 +128,13 @@ impl Listener {
                 return Err(Error::Stopped);
             }
             if typed {
-                match desk.typed() {
+                match terminal.typed() {
                     Some(address) if address.trim().is_empty() => {}
                     Some(address) => match judge(address.trim()) {
-                        Came::Stray => desk.say("That is not the address at which the browser ended: it has a \"state\" that fits."),
+                        Came::Stray => terminal.show("That is not the address at which the browser ended: it has a \"state\" that fits."),
                         came => return Ok(Some(came)),
                     },
-                    None => desk_is_open = false,
+                    None => terminal_is_open = false,
                 }
             }
             self.welcome(&mut guests);

@@ -4,19 +4,19 @@
 use std::time::{Duration, Instant};
 
 use super::answer::{self, Device, Tokens};
-use super::ask::{Asker, Outcome};
-use super::desk::Desk;
-use super::endpoints::{self, Client, Endpoints};
+use super::ask::{AskOutcome, Asker};
+use super::endpoints::{self, Endpoints, OAuthClient};
 use super::error::Error;
-use super::listener::Listener;
-use super::record::Record;
-use super::refusal::Kind;
+use super::listener::RedirectListener;
+use super::record::LoginRecord;
+use super::refusal::RefusalKind;
 use super::request::{self, Came, Consent, Proof};
 use super::store::Notes;
-use super::{Holder, Token, lasting};
+use super::terminal::LoginTerminal;
+use super::{Token, TokenHolder, lasting};
 use crate::account::OAuthFlow;
 use crate::clock;
-use crate::http::{Ends, Url};
+use crate::http::{SignalEnds, Url};
 use crate::problem::Problem as _;
 use crate::secret::Secret;
 use crate::text::printable;
@@ -33,7 +33,7 @@ const SLOWEST: u64 = 60;
 
 /// Where the user sits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Place {
+pub struct UserPlace {
     /// There is a screen, or `$BROWSER`.
     pub has_browser: bool,
     /// The terminal is that of another machine.
@@ -53,7 +53,7 @@ pub enum Flow {
 
 impl Flow {
     /// The one that was asked for, else the one that fits.
-    fn choose(wanted: OAuthFlow, place: Place, endpoints: &Endpoints) -> Self {
+    fn choose(wanted: OAuthFlow, place: UserPlace, endpoints: &Endpoints) -> Self {
         let by_browser = if place.has_browser && !place.is_remote { Self::Browser } else { Self::ByHand };
         match wanted {
             OAuthFlow::Device => Self::Device,
@@ -68,24 +68,29 @@ impl Flow {
 /// What a flow has brought.
 struct Won {
     tokens: Tokens,
-    client: Client,
+    client: OAuthClient,
 }
 
-impl Holder<'_> {
+impl TokenHolder<'_> {
     /// Logs in, keeps what that has brought, and gives the token.
     ///
     /// # Errors
     /// What keeps a flow from its end; a store that can't be written.
-    pub fn log_in(&self, wanted: OAuthFlow, place: Place, desk: &dyn Desk) -> Result<Token, Error> {
+    pub fn log_in(
+        &self,
+        wanted: OAuthFlow,
+        place: UserPlace,
+        terminal: &dyn LoginTerminal,
+    ) -> Result<Token, Error> {
         self.check_room()?;
-        let asker = self.asker(Ends::Always);
+        let asker = self.asker(SignalEnds::Always);
         let endpoints = endpoints::find(self.settings, &asker)?;
-        self.show_hosts(&endpoints, desk);
+        self.show_hosts(&endpoints, terminal);
         let flow = Flow::choose(wanted, place, &endpoints);
         let won = match flow {
-            Flow::Device => self.by_device(&asker, &endpoints, desk)?,
+            Flow::Device => self.by_device(&asker, &endpoints, terminal)?,
             Flow::Browser | Flow::ByHand => {
-                self.by_browser(&asker, &endpoints, flow == Flow::Browser, desk)?
+                self.by_browser(&asker, &endpoints, flow == Flow::Browser, terminal)?
             }
         };
         self.keep(&endpoints, won)
@@ -101,7 +106,7 @@ impl Holder<'_> {
     }
 
     /// A server that describes itself may name others, which get the codes.
-    fn show_hosts(&self, endpoints: &Endpoints, desk: &dyn Desk) {
+    fn show_hosts(&self, endpoints: &Endpoints, terminal: &dyn LoginTerminal) {
         let Some((issuer, _)) = &endpoints.issuer else { return };
         let own = Url::parse(issuer).map(|url| url.host().to_owned()).unwrap_or_default();
         let all = [&endpoints.authorize, &endpoints.device, &endpoints.revoke, &endpoints.register];
@@ -111,7 +116,7 @@ impl Holder<'_> {
         hosts.dedup();
         hosts.retain(|host| *host != own);
         if !hosts.is_empty() {
-            desk.say(&format!("{own} has these servers ask for and give tokens: {}", hosts.join(", ")));
+            terminal.show(&format!("{own} has these servers ask for and give tokens: {}", hosts.join(", ")));
         }
     }
 
@@ -122,10 +127,10 @@ impl Holder<'_> {
         endpoints: &Endpoints,
         redirects: &[String],
         device: bool,
-    ) -> Result<Client, Error> {
+    ) -> Result<OAuthClient, Error> {
         if let Some(id) = &self.settings.client_id {
             let secret = (self.client_secret)().map_err(Error::ClientSecret)?;
-            return Ok(Client { id: id.clone(), secret, is_registered: false });
+            return Ok(OAuthClient { id: id.clone(), secret, is_registered: false });
         }
         let Some(at) = &endpoints.register else {
             return Err(Error::Settings {
@@ -136,7 +141,7 @@ impl Holder<'_> {
                 hint: "register an application there, and set client-id in the oauth table".to_owned(),
             });
         };
-        let nobody = Client { id: String::new(), secret: None, is_registered: false };
+        let nobody = OAuthClient { id: String::new(), secret: None, is_registered: false };
         endpoints::register(at, redirects, &endpoints.scope, asker, self.asked(&nobody, device))
     }
 
@@ -145,10 +150,10 @@ impl Holder<'_> {
         asker: &Asker<'_>,
         endpoints: &Endpoints,
         open: bool,
-        desk: &dyn Desk,
+        terminal: &dyn LoginTerminal,
     ) -> Result<Won, Error> {
         let Some(authorize) = &endpoints.authorize else { return Err(lacks(endpoints, "browser", "device")) };
-        let listener = Listener::bind()?;
+        let listener = RedirectListener::bind()?;
         let redirect = match &self.settings.redirect {
             Some(redirect) => redirect.clone(),
             // Microsoft takes any port of `localhost` for a redirect that was registered without one.
@@ -168,10 +173,10 @@ impl Holder<'_> {
             parameters: self.settings.provider.parameters.as_deref().unwrap_or_default(),
         };
         let address = request::authorization(authorize, consent, &proof);
-        self.invite(&address, open, listener.port, desk);
+        self.invite(&address, open, listener.port, terminal);
         let issuer = endpoints.issuer.as_ref().map(|(issuer, always)| (issuer.as_str(), *always));
         let judge = |address: &str| request::came(address, &proof, issuer);
-        let came = listener.wait(desk, self.way.stop, LIMIT, &judge)?;
+        let came = listener.wait(terminal, self.way.stop, LIMIT, &judge)?;
         drop(listener);
         let code = match came {
             Some(Came::Code(code)) => code,
@@ -191,63 +196,76 @@ impl Holder<'_> {
         ];
         let url = &endpoints.token;
         match self.exchange(asker, url, &client, &form, &[&code, &proof.verifier])? {
-            Outcome::Good(body) => {
+            AskOutcome::Good(body) => {
                 Ok(Won { tokens: asker.read(url, &body, "a token", answer::tokens)?, client })
             }
-            Outcome::Refused(refused) => Err(self.refused(asker, url, &refused, self.asked(&client, false))),
-            Outcome::Later { status, .. } => Err(unavailable(url, status)),
+            AskOutcome::Refused(refused) => {
+                Err(self.refused(asker, url, &refused, self.asked(&client, false)))
+            }
+            AskOutcome::Later { status, .. } => Err(unavailable(url, status)),
         }
     }
 
     /// Shows the address, opens it, and says what to do where that isn't enough.
-    fn invite(&self, address: &Url, open: bool, port: u16, desk: &dyn Desk) {
-        let opened = open && desk.open(&address.to_string());
+    fn invite(&self, address: &Url, open: bool, port: u16, terminal: &dyn LoginTerminal) {
+        let opened = open && terminal.open(&address.to_string());
         let provider = printable(self.settings.provider.called().as_bytes());
-        desk.say(&if opened {
+        terminal.show(&if opened {
             format!("A browser was opened for you to log in at {provider}.  If it shows nothing, open this page:\n\n{address}\n")
         } else {
             format!("To log in at {provider}, open this page in a browser:\n\n{address}\n")
         });
         if self.settings.redirect.is_some() {
-            desk.say(
+            terminal.show(
                 "In the end the browser shows a page that cannot be loaded.  Paste its whole address here:",
             );
         } else if !opened {
-            desk.say(&format!(
+            terminal.show(&format!(
                 "A browser on another machine finds its way back after this, there: ssh -L {port}:127.0.0.1:{port} \
                  {}\nOr paste the address at which it ends (it cannot be loaded) here:",
                 clock::host_name()
             ));
         } else {
-            desk.say("Waiting for the browser; the address at which it ends may also be pasted here.");
+            terminal.show("Waiting for the browser; the address at which it ends may also be pasted here.");
         }
     }
 
-    fn by_device(&self, asker: &Asker<'_>, endpoints: &Endpoints, desk: &dyn Desk) -> Result<Won, Error> {
+    fn by_device(
+        &self,
+        asker: &Asker<'_>,
+        endpoints: &Endpoints,
+        terminal: &dyn LoginTerminal,
+    ) -> Result<Won, Error> {
         let Some(url) = &endpoints.device else { return Err(lacks(endpoints, "device", "browser")) };
         let client = self.client(asker, endpoints, &[], true)?;
         let asked = self.asked(&client, true);
         let form = [("scope", endpoints.scope.as_bytes())];
         let device = match self.exchange(asker, url, &client, &form, &[])? {
-            Outcome::Good(body) => asker.read(url, &body, "a code", answer::device)?,
-            Outcome::Refused(refused) => return Err(self.refused(asker, url, &refused, asked)),
-            Outcome::Later { status, .. } => return Err(unavailable(url, status)),
+            AskOutcome::Good(body) => asker.read(url, &body, "a code", answer::device)?,
+            AskOutcome::Refused(refused) => return Err(self.refused(asker, url, &refused, asked)),
+            AskOutcome::Later { status, .. } => return Err(unavailable(url, status)),
         };
         asker.hide(&device.code);
         let (address, code) = (printable(device.address.as_bytes()), printable(device.user_code.as_bytes()));
-        desk.say(&format!(
+        terminal.show(&format!(
             "On any device, open {address} and type the code  {code}\n(it lasts for {})",
             lasting(i64::try_from(device.expires_in).unwrap_or(0))
         ));
         if let Some(whole) = &device.whole_address {
-            desk.say(&format!("This address has the code in it: {}", printable(whole.as_bytes())));
+            terminal.show(&format!("This address has the code in it: {}", printable(whole.as_bytes())));
         }
         let tokens = self.poll(asker, &endpoints.token, &client, &device)?;
         Ok(Won { tokens, client })
     }
 
     /// Asks whether the user has agreed, no more often than the server wants (RFC 8628 §3.5).
-    fn poll(&self, asker: &Asker<'_>, url: &Url, client: &Client, device: &Device) -> Result<Tokens, Error> {
+    fn poll(
+        &self,
+        asker: &Asker<'_>,
+        url: &Url,
+        client: &OAuthClient,
+        device: &Device,
+    ) -> Result<Tokens, Error> {
         let begun = Instant::now();
         let limit = Duration::from_secs(device.expires_in);
         let mut interval = device.interval;
@@ -260,16 +278,16 @@ impl Holder<'_> {
                 return Err(Error::Stopped);
             }
             match self.exchange(asker, url, client, &form, &[&device.code]) {
-                Ok(Outcome::Good(body)) => return asker.read(url, &body, "a token", answer::tokens),
-                Ok(Outcome::Refused(refused)) => {
+                Ok(AskOutcome::Good(body)) => return asker.read(url, &body, "a token", answer::tokens),
+                Ok(AskOutcome::Refused(refused)) => {
                     let refusal = asker.explain(&refused, self.asked(client, true));
                     match refusal.kind {
-                        Kind::Pending => {}
-                        Kind::SlowDown => interval = interval.saturating_add(SLOWER).min(SLOWEST),
+                        RefusalKind::Pending => {}
+                        RefusalKind::SlowDown => interval = interval.saturating_add(SLOWER).min(SLOWEST),
                         _ => return Err(Error::Refused { host: url.host().to_owned(), refusal }),
                     }
                 }
-                Ok(Outcome::Later { after, .. }) => {
+                Ok(AskOutcome::Later { after, .. }) => {
                     interval = after.unwrap_or(interval.saturating_mul(2)).clamp(1, SLOWEST);
                 }
                 // A time-out, a line that broke: it may pass before the code ends.
@@ -279,14 +297,14 @@ impl Holder<'_> {
                 Err(e) => return Err(e),
             }
         }
-        let ended = answer::Refused::of("expired_token".to_owned(), String::new(), Vec::new());
+        let ended = answer::TokenRefused::of("expired_token".to_owned(), String::new(), Vec::new());
         Err(self.refused(asker, url, &ended, self.asked(client, true)))
     }
 
     fn keep(&self, endpoints: &Endpoints, won: Won) -> Result<Token, Error> {
         let (store, now) = (self.store(), clock::now());
         let Won { tokens, client } = won;
-        let first = Record {
+        let first = LoginRecord {
             user: self.user.to_owned(),
             client_id: client.id,
             client_secret: client.secret.filter(|_| client.is_registered),
@@ -327,7 +345,7 @@ fn unavailable(url: &Url, status: u16) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::{Endpoints, Flow, Place};
+    use super::{Endpoints, Flow, UserPlace};
     use crate::account::OAuthFlow;
     use crate::http::Url;
 
@@ -343,9 +361,9 @@ mod tests {
             issuer: None,
             scope: String::new(),
         };
-        let here = Place { has_browser: true, is_remote: false };
-        let by_ssh = Place { has_browser: true, is_remote: true };
-        let console = Place::default();
+        let here = UserPlace { has_browser: true, is_remote: false };
+        let by_ssh = UserPlace { has_browser: true, is_remote: true };
+        let console = UserPlace::default();
         use OAuthFlow::{Auto, Browser, Device};
         for (wanted, place, authorize, device, flow) in [
             (Auto, here, true, true, Flow::Browser),

@@ -11,11 +11,10 @@
 //!
 //! Providers are data ([`Provider`](crate::account::Provider)); no client id is shipped.  A token is renewed before the mail
 //! server is dialled, under a lock that is never skipped, and saved and synced before it is used ([`store`]'s picture).
-//! What the server refuses takes nothing away: a stored login is removed by [`Holder::log_out`] alone.
+//! What the server refuses takes nothing away: a stored login is removed by [`TokenHolder::log_out`] alone.
 
 mod answer;
 mod ask;
-mod desk;
 mod endpoints;
 mod error;
 mod listener;
@@ -24,28 +23,29 @@ mod record;
 mod refusal;
 mod request;
 mod store;
+mod terminal;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
 
-pub use desk::Desk;
 pub use error::Error;
-pub use login::{Flow, Place};
-pub use refusal::{Kind, Refusal};
+pub use login::{Flow, UserPlace};
+pub use refusal::{OAuthRefusal, RefusalKind};
 pub use store::{end_of_login, last_login};
+pub use terminal::LoginTerminal;
 
 use crate::account::OAuth;
 use crate::clock;
-use crate::http::{Ends, Url, Way};
+use crate::http::{HttpWay, SignalEnds, Url};
 use crate::problem::Problem;
 use crate::secret::Secret;
 use crate::types::Time;
-use ask::{Asker, Outcome};
-use endpoints::Client;
-use record::Record;
-use refusal::Asked;
-use store::{Locked, Notes, Store};
+use ask::{AskOutcome, Asker};
+use endpoints::OAuthClient;
+use record::LoginRecord;
+use refusal::RefusedRequest;
+use store::{LockedStore, Notes, Store};
 
 /// Sees what is done to get a token.
 pub trait Watch {
@@ -64,7 +64,7 @@ pub type SecretSource<'a> = dyn Fn() -> Result<Option<Secret>, Box<dyn Problem>>
 
 /// An account that has, or is to have, tokens; and all that is needed to get one.
 #[derive(Clone, Copy)]
-pub struct Holder<'a> {
+pub struct TokenHolder<'a> {
     /// The account's name, for messages.
     pub account: &'a str,
     /// The user at the mail server.
@@ -76,12 +76,12 @@ pub struct Holder<'a> {
     /// The state directory.
     pub state: &'a Path,
     /// The way to the authorization server.
-    pub way: Way<'a>,
+    pub way: HttpWay<'a>,
     /// Sees it.
     pub watch: &'a dyn Watch,
 }
 
-impl std::fmt::Debug for Holder<'_> {
+impl std::fmt::Debug for TokenHolder<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Holder").field("account", &self.account).finish_non_exhaustive()
     }
@@ -98,7 +98,7 @@ pub struct Token {
 
 /// What is known of a login without asking anybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct LoginStanding {
     /// When the user logged in.
     pub login: Time,
     /// When a token was given last.
@@ -111,7 +111,7 @@ pub struct Standing {
     pub is_renewable: bool,
 }
 
-impl Standing {
+impl LoginStanding {
     /// Whether the user has to log in again.
     #[must_use]
     pub fn is_due(&self, now: Time) -> bool {
@@ -120,7 +120,7 @@ impl Standing {
     }
 }
 
-impl Holder<'_> {
+impl TokenHolder<'_> {
     /// A token: from the store where it has five minutes left, else renewed, saved and synced.
     ///
     /// # Errors
@@ -143,7 +143,7 @@ impl Holder<'_> {
     /// Another token than `refused`, which the mail server takes no more though it should last.
     ///
     /// # Errors
-    /// As [`Holder::token`].
+    /// As [`TokenHolder::token`].
     pub fn other_than(&self, refused: &Secret) -> Result<Token, Error> {
         let store = self.store();
         let lock = store.lock()?;
@@ -158,14 +158,14 @@ impl Holder<'_> {
     ///
     /// # Errors
     /// A store that can't be read.
-    pub fn standing(&self) -> Result<Option<Standing>, Error> {
+    pub fn standing(&self) -> Result<Option<LoginStanding>, Error> {
         let Some(record) = self.store().load()? else { return Ok(None) };
         let unused = self
             .settings
             .provider
             .unused_days
             .map(|days| Time(record.obtained.0.saturating_add(i64::from(days).saturating_mul(86_400))));
-        Ok(Some(Standing {
+        Ok(Some(LoginStanding {
             login: record.login,
             renewed: record.obtained,
             ends: record.ends,
@@ -198,26 +198,26 @@ impl Holder<'_> {
         Ok(given_back)
     }
 
-    fn give_back(&self, record: &Record) -> Result<bool, Error> {
+    fn give_back(&self, record: &LoginRecord) -> Result<bool, Error> {
         let Some(url) = record.revoke_url.as_deref().or(self.settings.provider.revoke.as_deref()) else {
             return Ok(false);
         };
         let url = endpoints::url("revoke-url", url)?;
-        let asker = self.asker(Ends::Always);
+        let asker = self.asker(SignalEnds::Always);
         let secret = self.secret_of(record)?;
         let token = record.refresh.as_ref().unwrap_or(&record.access);
         [Some(token), secret.as_ref()].into_iter().flatten().for_each(|secret| asker.hide(secret));
         let mut form = vec![("token", token.expose()), ("client_id", record.client_id.as_bytes())];
         form.extend(secret.as_ref().map(|secret| ("client_secret", secret.expose())));
-        Ok(matches!(asker.post(&url, &form, "an answer")?, Outcome::Good(_)))
+        Ok(matches!(asker.post(&url, &form, "an answer")?, AskOutcome::Good(_)))
     }
 
     fn store(&self) -> Store<'_> {
         Store::new(self.account, self.user, self.settings, self.state, self.way.stop)
     }
 
-    fn asker(&self, signal: Ends) -> Asker<'_> {
-        Asker::new(Way { signal, ..self.way }, self.watch)
+    fn asker(&self, signal: SignalEnds) -> Asker<'_> {
+        Asker::new(HttpWay { signal, ..self.way }, self.watch)
     }
 
     fn not_logged_in(&self, store: &Store<'_>) -> Error {
@@ -225,21 +225,21 @@ impl Holder<'_> {
     }
 
     /// The client's secret: of the login if it registered the client, else of the settings.
-    fn secret_of(&self, record: &Record) -> Result<Option<Secret>, Error> {
+    fn secret_of(&self, record: &LoginRecord) -> Result<Option<Secret>, Error> {
         match &record.client_secret {
             Some(secret) => Ok(Some(secret.clone())),
             None => (self.client_secret)().map_err(Error::ClientSecret),
         }
     }
 
-    fn good(&self, record: &Record) -> Option<Token> {
+    fn good(&self, record: &LoginRecord) -> Option<Token> {
         let left = record.left(clock::now())?;
         self.watch.detail(format!("token from the store, good for {}", lasting(left)));
         Some(Token { secret: record.access.clone(), is_new: false })
     }
 
     /// Renews, with the lock held: room first, then the question, then the disk, then the use.
-    fn renewed(&self, store: &Store<'_>, lock: &Locked, before: Record) -> Result<Token, Error> {
+    fn renewed(&self, store: &Store<'_>, lock: &LockedStore, before: LoginRecord) -> Result<Token, Error> {
         let url = endpoints::url("token-url", &before.token_url)?;
         let notes = Notes::read(lock);
         let wait = notes.leave_alone_until.saturating_sub(clock::now().0);
@@ -249,7 +249,7 @@ impl Holder<'_> {
         }
         let secret = self.secret_of(&before)?;
         let room = store.make_room(lock, Some(&before))?;
-        let asker = self.asker(Ends::BeforeItIsSent);
+        let asker = self.asker(SignalEnds::BeforeItIsSent);
         match self.ask(&asker, &url, &before, secret.as_ref(), lock) {
             Ok(record) => {
                 store.save(lock, room, &record)?;
@@ -277,25 +277,29 @@ impl Holder<'_> {
         &self,
         asker: &Asker<'_>,
         url: &Url,
-        before: &Record,
+        before: &LoginRecord,
         secret: Option<&Secret>,
-        lock: &Locked,
-    ) -> Result<Record, Error> {
-        let client = Client { id: before.client_id.clone(), secret: secret.cloned(), is_registered: false };
+        lock: &LockedStore,
+    ) -> Result<LoginRecord, Error> {
+        let client =
+            OAuthClient { id: before.client_id.clone(), secret: secret.cloned(), is_registered: false };
         let asked = self.asked(&client, false);
         let Some(refresh) = &before.refresh else {
-            let ended =
-                answer::Refused::of("invalid_grant".to_owned(), "no refresh token".to_owned(), Vec::new());
+            let ended = answer::TokenRefused::of(
+                "invalid_grant".to_owned(),
+                "no refresh token".to_owned(),
+                Vec::new(),
+            );
             return Err(self.refused(asker, url, &ended, asked));
         };
         let form = [("grant_type", b"refresh_token".as_slice()), ("refresh_token", refresh.expose())];
         match self.exchange(asker, url, &client, &form, &[refresh, &before.access])? {
-            Outcome::Good(body) => {
+            AskOutcome::Good(body) => {
                 let tokens = asker.read(url, &body, "a token", answer::tokens)?;
                 Ok(before.renewed(tokens, clock::now()))
             }
-            Outcome::Refused(refused) => Err(self.refused(asker, url, &refused, asked)),
-            Outcome::Later { status, after } => {
+            AskOutcome::Refused(refused) => Err(self.refused(asker, url, &refused, asked)),
+            AskOutcome::Later { status, after } => {
                 if let Some(after) = after {
                     let until = clock::now().0.saturating_add(i64::try_from(after).unwrap_or(0));
                     Notes { leave_alone_until: until, ..Notes::read(lock) }.write(lock);
@@ -310,10 +314,10 @@ impl Holder<'_> {
         &self,
         asker: &Asker<'_>,
         url: &Url,
-        client: &Client,
+        client: &OAuthClient,
         form: &[(&str, &[u8])],
         secrets: &[&Secret],
-    ) -> Result<Outcome, Error> {
+    ) -> Result<AskOutcome, Error> {
         secrets.iter().copied().chain(&client.secret).for_each(|secret| asker.hide(secret));
         let mut form = form.to_vec();
         form.push(("client_id", client.id.as_bytes()));
@@ -321,8 +325,8 @@ impl Holder<'_> {
         asker.post(url, &form, "a token")
     }
 
-    fn asked<'b>(&'b self, client: &'b Client, device: bool) -> Asked<'b> {
-        Asked {
+    fn asked<'b>(&'b self, client: &'b OAuthClient, device: bool) -> RefusedRequest<'b> {
+        RefusedRequest {
             provider: &self.settings.provider,
             account: self.account,
             client_id: &client.id,
@@ -331,10 +335,16 @@ impl Holder<'_> {
         }
     }
 
-    fn refused(&self, asker: &Asker<'_>, url: &Url, refused: &answer::Refused, asked: Asked<'_>) -> Error {
+    fn refused(
+        &self,
+        asker: &Asker<'_>,
+        url: &Url,
+        refused: &answer::TokenRefused,
+        asked: RefusedRequest<'_>,
+    ) -> Error {
         let refusal = asker.explain(refused, asked);
         match refusal.kind {
-            Kind::Later => Error::Unavailable { host: url.host().to_owned(), why: refusal.what },
+            RefusalKind::Later => Error::Unavailable { host: url.host().to_owned(), why: refusal.what },
             _ => Error::Refused { host: url.host().to_owned(), refusal },
         }
     }
@@ -355,9 +365,9 @@ fn lasting(seconds: i64) -> String {
 #[doc(hidden)]
 pub fn fuzz_oauth(octets: &[u8]) {
     answer::fuzz(octets);
-    if let Some(record) = Record::read(octets) {
+    if let Some(record) = LoginRecord::read(octets) {
         let line = record.line();
-        assert!(Record::read(line.expose()).is_some_and(|again| again == record));
+        assert!(LoginRecord::read(line.expose()).is_some_and(|again| again == record));
     }
     let proof = request::Proof::of([0; 32], [1; 32]);
     let _ = request::came(&String::from_utf8_lossy(octets), &proof, Some(("https://a.example", false)));

@@ -21,7 +21,7 @@ pub(super) const LEAST_LEFT: i64 = 300;
 
 /// A login, with the tokens that it has brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Record {
+pub(super) struct LoginRecord {
     /// Whose it is, for people who look at the store.
     pub(super) user: String,
     pub(super) client_id: String,
@@ -59,7 +59,7 @@ struct Stored<'a> {
     access_token: &'a str,
 }
 
-impl Record {
+impl LoginRecord {
     /// What is left of the access token's life, in seconds, if it is worth using: a token that lasts longer than it did in the
     /// beginning is one whose clock has jumped.
     pub(super) fn left(&self, now: Time) -> Option<i64> {
@@ -114,7 +114,7 @@ impl Record {
         Secret::new(line.as_slice())
     }
 
-    /// Reads what [`Record::line`] wrote, blanks behind it included; `None` for anything else.
+    /// Reads what [`LoginRecord::line`] wrote, blanks behind it included; `None` for anything else.
     pub(super) fn read(octets: &[u8]) -> Option<Self> {
         let stored: Stored<'_> = serde_json::from_slice(octets).ok()?;
         if stored.popfetch_oauth != VERSION || stored.access_token.is_empty() {
@@ -139,12 +139,12 @@ impl Record {
 #[cfg(test)]
 pub(super) mod tests {
     use super::super::answer::Tokens;
-    use super::Record;
+    use super::LoginRecord;
     use crate::secret::Secret;
     use crate::types::Time;
 
-    pub(in crate::oauth) fn record() -> Record {
-        Record {
+    pub(in crate::oauth) fn record() -> LoginRecord {
+        LoginRecord {
             user: "me@example.com".to_owned(),
             client_id: "id".to_owned(),
             client_secret: None,
@@ -167,15 +167,15 @@ pub(super) mod tests {
             let line = record.line();
             let octets = line.expose();
             assert_eq!(octets.iter().filter(|octet| **octet == b'\n').count(), 1, "one line");
-            assert_eq!(Record::read(octets), Some(record.clone()));
-            assert_eq!(Record::read(&[octets, &[b' '; 99]].concat()), Some(record.clone()));
+            assert_eq!(LoginRecord::read(octets), Some(record.clone()));
+            assert_eq!(LoginRecord::read(&[octets, &[b' '; 99]].concat()), Some(record.clone()));
             for end in 0..octets.len() - 1 {
                 let padded = [&octets[..end], &vec![b' '; 999]].concat();
-                assert_eq!(Record::read(&padded), None, "cut at {end}");
+                assert_eq!(LoginRecord::read(&padded), None, "cut at {end}");
             }
         }
         for text in ["", "{}", "null", "\u{0}", r#"{"popfetch_oauth":2}"#] {
-            assert_eq!(Record::read(text.as_bytes()), None, "{text}");
+            assert_eq!(LoginRecord::read(text.as_bytes()), None, "{text}");
         }
     }
 
@@ -203,7 +203,7 @@ pub(super) mod tests {
             expires_in,
             refresh_expires_in,
         };
-        let before = Record { refresh_ends: Some(Time(9)), ..record() };
+        let before = LoginRecord { refresh_ends: Some(Time(9)), ..record() };
         let kept = before.renewed(tokens(None, None, None), Time(2000));
         assert_eq!(
             (kept.refresh.clone(), kept.refresh_ends, kept.ends),

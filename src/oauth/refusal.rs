@@ -3,7 +3,7 @@
 //!
 //! What is done follows the code of the RFC alone.  Microsoft's numbers (`AADSTS…`) choose the sentence: they change, and say so.
 
-use super::answer::Refused;
+use super::answer::TokenRefused;
 use crate::access::shell_word;
 use crate::account::Provider;
 use crate::exit::ExitCode;
@@ -12,7 +12,7 @@ use std::path::Path;
 
 /// A refusal as the user sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct OAuthRefusal {
     /// What happened, behind the server's name.
     pub what: String,
     /// What to do.
@@ -20,12 +20,12 @@ pub struct Refusal {
     /// The exit code.
     pub exit: ExitCode,
     /// What follows.
-    pub kind: Kind,
+    pub kind: RefusalKind,
 }
 
 /// What follows a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum RefusalKind {
     /// The login has ended, or never began: only another one helps.
     Login,
     /// The user, or an administrator, has to agree.
@@ -44,7 +44,7 @@ pub enum Kind {
 
 /// What was asked.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked<'a> {
+pub(super) struct RefusedRequest<'a> {
     pub(super) provider: &'a Provider,
     pub(super) account: &'a str,
     pub(super) client_id: &'a str,
@@ -53,7 +53,7 @@ pub(super) struct Asked<'a> {
     pub(super) device: bool,
 }
 
-impl Asked<'_> {
+impl RefusedRequest<'_> {
     /// The command that logs in.
     fn login(&self) -> String {
         login_command(self.account)
@@ -71,18 +71,18 @@ pub(super) fn login_command(account: &str) -> String {
 }
 
 /// What a refusal means; `description` is the server's text with secrets taken out.
-pub(super) fn explain(refused: &Refused, description: &str, asked: Asked<'_>) -> Refusal {
+pub(super) fn explain(refused: &TokenRefused, description: &str, asked: RefusedRequest<'_>) -> OAuthRefusal {
     let said = said(refused, description);
     let code = |numbers: &[u32]| refused.codes.iter().any(|code| numbers.contains(code));
-    let make = |what: String, hint: Option<String>, exit, kind| Refusal { what, hint, exit, kind };
+    let make = |what: String, hint: Option<String>, exit, kind| OAuthRefusal { what, hint, exit, kind };
     let again = || Some(format!("log in again: {}", asked.login()));
     if let Some((what, hint, exit)) = by_number(&code, asked, &said) {
         return make(what, hint, exit, kind_of(&refused.error));
     }
     match refused.error.as_str() {
-        "authorization_pending" => make(said, None, ExitCode::Later, Kind::Pending),
-        "slow_down" => make(said, None, ExitCode::Later, Kind::SlowDown),
-        "temporarily_unavailable" | "server_error" => make(said, None, ExitCode::Later, Kind::Later),
+        "authorization_pending" => make(said, None, ExitCode::Later, RefusalKind::Pending),
+        "slow_down" => make(said, None, ExitCode::Later, RefusalKind::SlowDown),
+        "temporarily_unavailable" | "server_error" => make(said, None, ExitCode::Later, RefusalKind::Later),
         "invalid_grant" if asked.is("google") => make(
             format!(
                 "the login has ended: the password was changed, the access was removed, it wasn't used for 6 months, or the \
@@ -93,43 +93,46 @@ pub(super) fn explain(refused: &Refused, description: &str, asked: Asked<'_>) ->
                 asked.login()
             )),
             ExitCode::Refused,
-            Kind::Login,
+            RefusalKind::Login,
         ),
         "invalid_grant" => {
-            make(format!("the login has ended ({said})"), again(), ExitCode::Refused, Kind::Login)
+            make(format!("the login has ended ({said})"), again(), ExitCode::Refused, RefusalKind::Login)
         }
-        "interaction_required" | "login_required" => {
-            make(format!("it wants to see you again ({said})"), again(), ExitCode::Refused, Kind::Login)
-        }
+        "interaction_required" | "login_required" => make(
+            format!("it wants to see you again ({said})"),
+            again(),
+            ExitCode::Refused,
+            RefusalKind::Login,
+        ),
         "consent_required" => make(
             format!("you or an administrator must agree ({said})"),
             again(),
             ExitCode::Refused,
-            Kind::Consent,
+            RefusalKind::Consent,
         ),
         "access_denied" => make(
             format!("the access was refused in the browser ({said})"),
             Some(format!("start again: {}", asked.login())),
             ExitCode::Refused,
-            Kind::Consent,
+            RefusalKind::Consent,
         ),
         "expired_token" => make(
             "the code ran out before it was used".to_owned(),
             Some(format!("start again: {}", asked.login())),
             ExitCode::Refused,
-            Kind::Login,
+            RefusalKind::Login,
         ),
         error => of_client(error, said, asked),
     }
 }
 
 /// What a refusal means that is about the client, and not about the user.
-fn of_client(error: &str, said: String, asked: Asked<'_>) -> Refusal {
-    let wrong = |what: String, hint: String| Refusal {
+fn of_client(error: &str, said: String, asked: RefusedRequest<'_>) -> OAuthRefusal {
+    let wrong = |what: String, hint: String| OAuthRefusal {
         what,
         hint: Some(hint),
         exit: ExitCode::Configuration,
-        kind: Kind::Client,
+        kind: RefusalKind::Client,
     };
     match error {
         "invalid_scope" if asked.device => wrong(
@@ -155,28 +158,28 @@ fn of_client(error: &str, said: String, asked: Asked<'_>) -> Refusal {
             format!("it does not take the request ({said})"),
             "check how the application is registered there".to_owned(),
         ),
-        _ => Refusal {
+        _ => OAuthRefusal {
             what: format!("it refused ({said})"),
             hint: None,
             exit: ExitCode::Refused,
-            kind: Kind::Other,
+            kind: RefusalKind::Other,
         },
     }
 }
 
-fn kind_of(error: &str) -> Kind {
+fn kind_of(error: &str) -> RefusalKind {
     match error {
-        "invalid_grant" | "interaction_required" | "login_required" => Kind::Login,
-        "consent_required" | "access_denied" => Kind::Consent,
-        "invalid_client" | "unauthorized_client" | "invalid_request" | "invalid_scope" => Kind::Client,
-        _ => Kind::Other,
+        "invalid_grant" | "interaction_required" | "login_required" => RefusalKind::Login,
+        "consent_required" | "access_denied" => RefusalKind::Consent,
+        "invalid_client" | "unauthorized_client" | "invalid_request" | "invalid_scope" => RefusalKind::Client,
+        _ => RefusalKind::Other,
     }
 }
 
 /// What Microsoft's numbers mean: what happened, a hint, an exit code.
 type Meaning = Option<(String, Option<String>, ExitCode)>;
 
-fn by_number(code: &dyn Fn(&[u32]) -> bool, asked: Asked<'_>, said: &str) -> Meaning {
+fn by_number(code: &dyn Fn(&[u32]) -> bool, asked: RefusedRequest<'_>, said: &str) -> Meaning {
     let tenant = asked.provider.tenant.as_deref().unwrap_or("common");
     let again = || Some(format!("log in again: {}", asked.login()));
     let refused = |what: String, hint: Option<String>| Some((what, hint, ExitCode::Refused));
@@ -231,7 +234,7 @@ fn by_number(code: &dyn Fn(&[u32]) -> bool, asked: Asked<'_>, said: &str) -> Mea
 }
 
 /// The server's own words: its code, its number, its first line.
-fn said(refused: &Refused, description: &str) -> String {
+fn said(refused: &TokenRefused, description: &str) -> String {
     let error = printable(refused.error.as_bytes());
     let line = description.lines().next().unwrap_or_default().trim();
     if line.is_empty() { error } else { format!("{error}: {}", shortened(line, 200)) }
@@ -239,14 +242,14 @@ fn said(refused: &Refused, description: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Asked, Kind, explain};
+    use super::{RefusalKind, RefusedRequest, explain};
     use crate::account::Provider;
-    use crate::oauth::answer::Refused;
+    use crate::oauth::answer::TokenRefused;
 
     #[test]
     fn each_refusal_says_what_to_do() {
         // provider, error, Microsoft's number, whether by device; exit code, kind, part of the sentence, part of the hint
-        type Case = (&'static str, &'static str, u32, bool, u8, Kind, &'static str, &'static str);
+        type Case = (&'static str, &'static str, u32, bool, u8, RefusalKind, &'static str, &'static str);
         let cases: [Case; 26] = [
             (
                 "google",
@@ -254,7 +257,7 @@ mod tests {
                 0,
                 false,
                 77,
-                Kind::Login,
+                RefusalKind::Login,
                 "in \"Testing\" (7 days)",
                 "publish it first, then log in again: popfetch auth login work",
             ),
@@ -264,18 +267,18 @@ mod tests {
                 0,
                 false,
                 77,
-                Kind::Login,
+                RefusalKind::Login,
                 "the login has ended",
                 "popfetch auth login work",
             ),
-            ("microsoft", "invalid_grant", 700_082, false, 77, Kind::Login, "90 days", "log in again"),
+            ("microsoft", "invalid_grant", 700_082, false, 77, RefusalKind::Login, "90 days", "log in again"),
             (
                 "microsoft",
                 "invalid_grant",
                 70_043,
                 false,
                 77,
-                Kind::Login,
+                RefusalKind::Login,
                 "from time to time",
                 "log in again",
             ),
@@ -285,7 +288,7 @@ mod tests {
                 50_173,
                 false,
                 77,
-                Kind::Login,
+                RefusalKind::Login,
                 "password was changed",
                 "log in again",
             ),
@@ -295,7 +298,7 @@ mod tests {
                 50_076,
                 false,
                 77,
-                Kind::Login,
+                RefusalKind::Login,
                 "second factor",
                 "--flow browser",
             ),
@@ -305,7 +308,7 @@ mod tests {
                 50_079,
                 false,
                 77,
-                Kind::Login,
+                RefusalKind::Login,
                 "second factor",
                 "--flow browser",
             ),
@@ -315,7 +318,7 @@ mod tests {
                 53_003,
                 true,
                 77,
-                Kind::Login,
+                RefusalKind::Login,
                 "forbids this way",
                 "--flow browser",
             ),
@@ -325,45 +328,99 @@ mod tests {
                 65_001,
                 false,
                 77,
-                Kind::Login,
+                RefusalKind::Login,
                 "administrator",
                 "firm.example/adminconsent?client_id=the-id",
             ),
-            ("microsoft", "access_denied", 90_094, false, 77, Kind::Consent, "administrator", "adminconsent"),
-            ("other", "consent_required", 0, false, 77, Kind::Consent, "agree", "log in again"),
+            (
+                "microsoft",
+                "access_denied",
+                90_094,
+                false,
+                77,
+                RefusalKind::Consent,
+                "administrator",
+                "adminconsent",
+            ),
+            ("other", "consent_required", 0, false, 77, RefusalKind::Consent, "agree", "log in again"),
             (
                 "microsoft",
                 "unauthorized_client",
                 700_016,
                 false,
                 78,
-                Kind::Client,
+                RefusalKind::Client,
                 "isn't known in the tenant \"firm.example\"",
                 "consumers",
             ),
-            ("microsoft", "invalid_request", 50_020, false, 78, Kind::Client, "another tenant", "consumers"),
+            (
+                "microsoft",
+                "invalid_request",
+                50_020,
+                false,
+                78,
+                RefusalKind::Client,
+                "another tenant",
+                "consumers",
+            ),
             (
                 "microsoft",
                 "invalid_client",
                 7_000_218,
                 false,
                 78,
-                Kind::Client,
+                RefusalKind::Client,
                 "secret",
                 "public client flows",
             ),
-            ("microsoft", "unauthorized_client", 7_000_112, false, 78, Kind::Client, "disabled", "another"),
-            ("microsoft", "invalid_request", 50_011, false, 78, Kind::Client, "redirect", "http://localhost"),
-            ("google", "invalid_scope", 0, true, 78, Kind::Client, "by a code", "--flow browser"),
-            ("other", "invalid_scope", 0, false, 78, Kind::Client, "scope", "check scope"),
-            ("google", "invalid_client", 0, false, 78, Kind::Client, "id or secret", "client-secret"),
-            ("other", "unauthorized_client", 0, false, 78, Kind::Client, "id or secret", "check client-id"),
-            ("other", "access_denied", 0, false, 77, Kind::Consent, "refused in the browser", "start again"),
-            ("other", "expired_token", 0, true, 77, Kind::Login, "ran out", "start again"),
-            ("other", "slow_down", 0, true, 75, Kind::SlowDown, "", ""),
-            ("other", "authorization_pending", 0, true, 75, Kind::Pending, "", ""),
-            ("other", "temporarily_unavailable", 0, false, 75, Kind::Later, "", ""),
-            ("other", "some\u{1b}thing", 0, false, 77, Kind::Other, "some\\x1bthing", ""),
+            (
+                "microsoft",
+                "unauthorized_client",
+                7_000_112,
+                false,
+                78,
+                RefusalKind::Client,
+                "disabled",
+                "another",
+            ),
+            (
+                "microsoft",
+                "invalid_request",
+                50_011,
+                false,
+                78,
+                RefusalKind::Client,
+                "redirect",
+                "http://localhost",
+            ),
+            ("google", "invalid_scope", 0, true, 78, RefusalKind::Client, "by a code", "--flow browser"),
+            ("other", "invalid_scope", 0, false, 78, RefusalKind::Client, "scope", "check scope"),
+            ("google", "invalid_client", 0, false, 78, RefusalKind::Client, "id or secret", "client-secret"),
+            (
+                "other",
+                "unauthorized_client",
+                0,
+                false,
+                78,
+                RefusalKind::Client,
+                "id or secret",
+                "check client-id",
+            ),
+            (
+                "other",
+                "access_denied",
+                0,
+                false,
+                77,
+                RefusalKind::Consent,
+                "refused in the browser",
+                "start again",
+            ),
+            ("other", "expired_token", 0, true, 77, RefusalKind::Login, "ran out", "start again"),
+            ("other", "slow_down", 0, true, 75, RefusalKind::SlowDown, "", ""),
+            ("other", "authorization_pending", 0, true, 75, RefusalKind::Pending, "", ""),
+            ("other", "temporarily_unavailable", 0, false, 75, RefusalKind::Later, "", ""),
+            ("other", "some\u{1b}thing", 0, false, 77, RefusalKind::Other, "some\\x1bthing", ""),
         ];
         for (name, error, number, device, exit, kind, what, hint) in cases {
             let provider = Provider {
@@ -371,7 +428,7 @@ mod tests {
                 tenant: Some("firm.example".to_owned()),
                 ..Provider::default()
             };
-            let asked = Asked {
+            let asked = RefusedRequest {
                 provider: &provider,
                 account: "work",
                 client_id: "the-id",
@@ -379,7 +436,7 @@ mod tests {
                 device,
             };
             let refused =
-                Refused { error: error.to_owned(), description: String::new(), codes: vec![number] };
+                TokenRefused { error: error.to_owned(), description: String::new(), codes: vec![number] };
             let refusal = explain(&refused, "what it says\r\nTrace", asked);
             assert_eq!((refusal.exit.number(), refusal.kind), (exit, kind), "{error} {number}");
             assert!(refusal.what.contains(what), "{}", refusal.what);

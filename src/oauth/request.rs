@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
-use super::answer::Refused;
+use super::answer::TokenRefused;
 use crate::http::Url;
 use crate::http::form;
 use crate::secret::Secret;
@@ -69,7 +69,7 @@ pub(super) enum Came {
     /// The code that is exchanged for tokens.
     Code(Secret),
     /// The user, or the server, refuses.
-    Refused(Refused),
+    Refused(TokenRefused),
     /// It answers another question, or none: the wait goes on.
     Stray,
     /// It is the answer of another server (RFC 9207): nothing may be sent to either.
@@ -100,7 +100,7 @@ pub(super) fn came(address: &str, proof: &Proof, issuer: Option<(&str, bool)>) -
     }
     if let Some(error) = one("error") {
         let description = one("error_description").unwrap_or_default();
-        return Came::Refused(Refused::of(error.to_owned(), description.to_owned(), Vec::new()));
+        return Came::Refused(TokenRefused::of(error.to_owned(), description.to_owned(), Vec::new()));
     }
     match one("code") {
         Some(code) if (1..=16_384).contains(&code.len()) => Came::Code(Secret::new(code)),

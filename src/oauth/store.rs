@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest as _, Sha256};
 
 use super::error::Error;
-use super::record::{LARGEST, Record};
+use super::record::{LARGEST, LoginRecord};
 use crate::access;
 use crate::account::{OAuth, StoreCommands};
 use crate::durable::{self, Step};
@@ -46,7 +46,7 @@ pub(super) struct Store<'a> {
 }
 
 /// The right to change a store; gone when it is dropped.
-pub(super) struct Locked {
+pub(super) struct LockedStore {
     file: File,
 }
 
@@ -88,7 +88,7 @@ impl<'a> Store<'a> {
     ///
     /// # Errors
     /// A store that others can read, that can't be read, or that holds something else.
-    pub(super) fn load(&self) -> Result<Option<Record>, Error> {
+    pub(super) fn load(&self) -> Result<Option<LoginRecord>, Error> {
         let content = match self.commands {
             Some(commands) => self.run("load-command", &commands.load, None)?,
             None => {
@@ -104,14 +104,14 @@ impl<'a> Store<'a> {
             return Ok(None);
         }
         let damaged = || Error::Damaged { account: self.account.to_owned(), store: self.shown() };
-        Record::read(content.expose()).map(Some).ok_or_else(damaged)
+        LoginRecord::read(content.expose()).map(Some).ok_or_else(damaged)
     }
 
     /// Takes the lock, for which other processes, and other threads of this one, are waited.
     ///
     /// # Errors
     /// [`Error::Locked`] when it takes too long: there is no way without it.
-    pub(super) fn lock(&self) -> Result<Locked, Error> {
+    pub(super) fn lock(&self) -> Result<LockedStore, Error> {
         durable::make_directories(&self.directory)?;
         access::check_path(&self.directory)?;
         let path = self.path("lock");
@@ -119,7 +119,7 @@ impl<'a> Store<'a> {
         let begun = Instant::now();
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Locked { file }),
+                Ok(()) => return Ok(LockedStore { file }),
                 Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(e)) => return Err(durable::Error::new(Step::Open, &path, e).into()),
             }
@@ -137,11 +137,11 @@ impl<'a> Store<'a> {
     ///
     /// # Errors
     /// As [`Store::load`].
-    pub(super) fn load_locked(&self, _lock: &Locked) -> Result<Option<Record>, Error> {
+    pub(super) fn load_locked(&self, _lock: &LockedStore) -> Result<Option<LoginRecord>, Error> {
         let new = self.path("new");
         if self.commands.is_none() && new.symlink_metadata().is_ok() {
             let left = access::read_private(&new, "store of tokens", largest(), None);
-            if left.is_ok_and(|content| Record::read(content.expose()).is_some()) {
+            if left.is_ok_and(|content| LoginRecord::read(content.expose()).is_some()) {
                 durable::sync(&durable::open(&new)?, &new)?;
                 self.put_in_place(&new)?;
             }
@@ -153,7 +153,7 @@ impl<'a> Store<'a> {
     ///
     /// # Errors
     /// A full disk, above all; a command that doesn't work.
-    pub(super) fn make_room(&self, _lock: &Locked, before: Option<&Record>) -> Result<Room, Error> {
+    pub(super) fn make_room(&self, _lock: &LockedStore, before: Option<&LoginRecord>) -> Result<Room, Error> {
         if let Some(commands) = self.commands {
             if let Some(before) = before {
                 self.run("save-command", &commands.save, Some(&before.line()))?;
@@ -179,7 +179,7 @@ impl<'a> Store<'a> {
     ///
     /// # Errors
     /// Any step that fails.
-    pub(super) fn save(&self, _lock: &Locked, room: Room, record: &Record) -> Result<(), Error> {
+    pub(super) fn save(&self, _lock: &LockedStore, room: Room, record: &LoginRecord) -> Result<(), Error> {
         let line = record.line();
         let (mut file, path) = match (room, self.commands) {
             (Room::File { file, path }, _) => (file, path),
@@ -213,7 +213,7 @@ impl<'a> Store<'a> {
     ///
     /// # Errors
     /// The disk's, or the command's.
-    pub(super) fn remove(&self, _lock: &Locked) -> Result<(), Error> {
+    pub(super) fn remove(&self, _lock: &LockedStore) -> Result<(), Error> {
         match self.commands {
             Some(commands) => self.run("save-command", &commands.save, Some(&Secret::new("\n"))).map(drop),
             None => {
@@ -248,7 +248,7 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    pub(super) fn read(lock: &Locked) -> Self {
+    pub(super) fn read(lock: &LockedStore) -> Self {
         let mut text = String::new();
         let mut file = &lock.file;
         let read = file.seek(SeekFrom::Start(0)).and_then(|_| file.take(100).read_to_string(&mut text));
@@ -264,7 +264,7 @@ impl Notes {
     }
 
     /// Not synced: what is lost costs a question.
-    pub(super) fn write(self, lock: &Locked) {
+    pub(super) fn write(self, lock: &LockedStore) {
         use std::io::Write as _;
         let mut file = &lock.file;
         let text = format!("{:020} {:020}\n", self.login, self.leave_alone_until);
@@ -286,7 +286,7 @@ pub fn last_login(user: &str, settings: &OAuth, state: &Path) -> Option<Time> {
 pub fn end_of_login(user: &str, settings: &OAuth, state: &Path) -> Option<Time> {
     let path = state.join("oauth").join(format!("{}.json", name(user, settings)));
     let content = access::read_private(&path, "store of tokens", largest(), None).ok()?;
-    Record::read(content.expose())?.refresh_ends
+    LoginRecord::read(content.expose())?.refresh_ends
 }
 
 /// A digest of whose tokens they are, from whom, for which client, and for what: never a raw name in a path.

@@ -8,15 +8,16 @@ use std::hash::{BuildHasher as _, RandomState};
 use hashbrown::HashTable;
 
 use crate::exit::ExitCode;
+use crate::ledger::{Error, Ledger};
 use crate::problem::Problem;
-use crate::proof::EntryId;
-use crate::types::{MessageNumber, Octets, UniqueId};
+use crate::proof::{EntryId, Key};
+use crate::types::{MessageNumber, Octets, UniqueId, UniqueIdBuf};
 
 /// The messages of one session, ascending by number.
 #[derive(Debug)]
 pub struct Maildrop {
     seats: Vec<Seat>,
-    /// Parallel to the seats once `LIST` has been read; [`UNLISTED`] where it had none.
+    /// Parallel to the seats once `LIST` has been read; [`NO_SIZE`] where it had none.
     octets: Vec<u64>,
     /// The unique-ids that the ledger doesn't know, one after the other, and where each ends.
     names: Vec<u8>,
@@ -33,7 +34,7 @@ pub struct Maildrop {
     ascending: bool,
 }
 
-const UNLISTED: u64 = u64::MAX;
+const NO_SIZE: u64 = u64::MAX;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seat {
@@ -70,12 +71,29 @@ pub struct Listed<'a> {
     pub octets: Option<Octets>,
 }
 
+impl Listed<'_> {
+    /// Its unique-id, which of a known one the ledger reads back; none where it has none.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn unique_id(&self, ledger: &Ledger) -> Result<Option<UniqueIdBuf>, Error> {
+        Ok(match self.who {
+            Who::New(unique_id) => Some(unique_id.to_buf()),
+            Who::Known(id) => match ledger.key(id)? {
+                Key::UniqueId(unique_id) => Some(unique_id),
+                Key::Header(_) => None,
+            },
+            Who::Nameless => None,
+        })
+    }
+}
+
 /// A listing that contradicts itself: typically a server that renumbers while it lists, or a balancer between two of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the server listed message {0} twice, with different data")]
-pub struct Contradiction(pub MessageNumber);
+pub struct ListedTwice(pub MessageNumber);
 
-impl Problem for Contradiction {
+impl Problem for ListedTwice {
     fn hint(&self) -> Option<Cow<'_, str>> {
         Some("-vv shows the dialogue; the server's operator should see it".into())
     }
@@ -142,7 +160,7 @@ impl Maildrop {
     ///
     /// # Errors
     /// When a number stands for two messages.
-    pub fn complete(&mut self) -> Result<(), Contradiction> {
+    pub fn complete(&mut self) -> Result<(), ListedTwice> {
         if !self.ascending {
             self.seats.sort_by_key(|seat| seat.number);
             self.seats.dedup();
@@ -150,7 +168,7 @@ impl Maildrop {
                 [a, b] if a.number == b.number => Some(a),
                 _ => None,
             }) {
-                return Err(Contradiction(seat.number));
+                return Err(ListedTwice(seat.number));
             }
             self.ascending = true;
         }
@@ -169,7 +187,7 @@ impl Maildrop {
     }
 
     fn count(&mut self, id: EntryId) {
-        let (word, bit) = place(id);
+        let (word, bit) = bit_of(id);
         if self.listed.len() <= word {
             self.listed.resize(word + 1, 0);
         }
@@ -183,9 +201,9 @@ impl Maildrop {
 
     /// One line of the scan listing.  A message that the unique-id listing didn't have came in between: it waits for
     /// the next session.
-    pub fn size(&mut self, number: MessageNumber, octets: Option<Octets>) {
+    pub fn set_size(&mut self, number: MessageNumber, octets: Option<Octets>) {
         if self.octets.is_empty() {
-            self.octets = vec![UNLISTED; self.seats.len()];
+            self.octets = vec![NO_SIZE; self.seats.len()];
         }
         // Listings nearly always ascend without gaps: look at the seat of that number first.
         let guess = usize::try_from(number.get() - 1).unwrap_or(usize::MAX);
@@ -196,17 +214,17 @@ impl Maildrop {
         if let Ok(index) = found
             && let Some(slot) = self.octets.get_mut(index)
         {
-            *slot = octets.map_or(UNLISTED, |octets| octets.0);
+            *slot = octets.map_or(NO_SIZE, |octets| octets.0);
         }
     }
 
     /// Messages that the scan listing has, and the unique-id listing lacks: they have no unique-id.
     pub fn add_nameless(&mut self, messages: &[(MessageNumber, Option<Octets>)]) {
-        let octets = |at: usize| self.octets.get(at).copied().unwrap_or(UNLISTED);
+        let octets = |at: usize| self.octets.get(at).copied().unwrap_or(NO_SIZE);
         let known = self.seats.iter().enumerate().map(|(at, seat)| (*seat, octets(at)));
         let more = messages.iter().map(|(number, octets)| {
             let seat = Seat { number: *number, who: Packed(NAMELESS) };
-            (seat, octets.map_or(UNLISTED, |octets| octets.0))
+            (seat, octets.map_or(NO_SIZE, |octets| octets.0))
         });
         let mut all: Vec<(Seat, u64)> = known.chain(more).collect();
         all.sort_by_key(|(seat, _)| seat.number);
@@ -259,7 +277,7 @@ impl Maildrop {
     }
 
     fn listed_at(&self, index: usize, seat: Seat) -> Listed<'_> {
-        let octets = self.octets.get(index).copied().filter(|octets| *octets != UNLISTED).map(Octets);
+        let octets = self.octets.get(index).copied().filter(|octets| *octets != NO_SIZE).map(Octets);
         let who = match seat.who.0 {
             NAMELESS => Who::Nameless,
             new if new & NEW != 0 => {
@@ -297,7 +315,7 @@ impl Maildrop {
     /// How often an entry is listed.
     #[must_use]
     pub fn times_listed(&self, id: EntryId) -> u32 {
-        let (word, bit) = place(id);
+        let (word, bit) = bit_of(id);
         match self.listed.get(word) {
             Some(word) if word & bit != 0 => self.repeated.get(&id).copied().unwrap_or(1),
             _ => 0,
@@ -307,11 +325,12 @@ impl Maildrop {
     /// Octets of all messages, as far as listed.
     #[must_use]
     pub fn total(&self) -> Octets {
-        self.octets.iter().filter(|o| **o != UNLISTED).fold(Octets(0), |sum, o| sum.plus(Octets(*o)))
+        self.octets.iter().filter(|o| **o != NO_SIZE).fold(Octets(0), |sum, o| sum.plus(Octets(*o)))
     }
 }
 
-fn place(id: EntryId) -> (usize, u64) {
+/// The word of [`Maildrop::listed`], and the bit in it, that stand for an entry.
+fn bit_of(id: EntryId) -> (usize, u64) {
     (usize::try_from(id.0 / 64).unwrap_or(usize::MAX), 1 << (id.0 % 64))
 }
 
@@ -324,7 +343,7 @@ fn slice<'a>(names: &'a [u8], ends: &[u32], index: u32) -> &'a [u8] {
 
 #[cfg(test)]
 mod tests {
-    use super::{Contradiction, Maildrop, Who};
+    use super::{ListedTwice, Maildrop, Who};
     use crate::proof::EntryId;
     use crate::types::{MessageNumber, Octets, UniqueId};
 
@@ -368,7 +387,7 @@ mod tests {
         for (n, name) in [(1, "a"), (2, "b"), (1, "c")] {
             add(&mut maildrop, n, name);
         }
-        assert_eq!(maildrop.complete(), Err(Contradiction(number(1))));
+        assert_eq!(maildrop.complete(), Err(ListedTwice(number(1))));
     }
 
     /// L4, L8: duplicates are counted; sizes of unknown numbers are ignored.
@@ -382,9 +401,9 @@ mod tests {
         assert_eq!(maildrop.times_listed(EntryId(70)), 2);
         assert_eq!(maildrop.times_listed(EntryId(69)), 0);
         assert!(maildrop.has_unique_ids());
-        maildrop.size(number(4), Some(Octets(7)));
-        maildrop.size(number(3), Some(Octets(9)));
-        maildrop.size(number(1), None);
+        maildrop.set_size(number(4), Some(Octets(7)));
+        maildrop.set_size(number(3), Some(Octets(9)));
+        maildrop.set_size(number(1), None);
         let sizes: Vec<_> = maildrop.iter().map(|l| l.octets).collect();
         assert_eq!(sizes, [None, None, Some(Octets(7))]);
         assert_eq!(maildrop.total(), Octets(7));

@@ -6,7 +6,7 @@ use proptest::test_runner::{Config, TestRunner};
 use super::trial::{NOW, SIZE, World, number};
 use super::{Decision, Policy, Retired, Why, at_once, decide, is_renumbered, retire};
 use crate::account::{Limits, Retention};
-use crate::ledger::{EntryState, Word};
+use crate::ledger::{EntryState, UsersWord};
 use crate::proof::EntryId;
 use crate::types::{Octets, Time, UniqueId};
 
@@ -27,7 +27,7 @@ fn every_state() -> World {
         world.deliver(name);
     }
     let old = world.ledger.find_key(&super::trial::key("old")).unwrap();
-    world.recognise("recorded", old);
+    world.record_match("recorded", old);
     world.print("seen");
     world.delete("deleted");
     world.fail("failed", None);
@@ -169,7 +169,7 @@ fn a_message_lacked_elsewhere_waits() {
     }
     // Unless its unique-id may stand for other mail by now.
     let partly = world.ledger.find_key(&super::trial::key("partly")).unwrap();
-    world.ledger.listed(partly, Octets(SIZE)).unwrap();
+    world.ledger.learn_size(partly, Octets(SIZE)).unwrap();
     let policy = Policy { destinations: vec![one], ..world.policy(DELETE) };
     let decision = |world: &World, size| {
         let maildrop = world.maildrop(&[("known", Some(SIZE)), ("partly", Some(size))]);
@@ -470,7 +470,7 @@ fn no_listing_makes_a_plan_lose_mail() {
             prop_assert!(retention != KEEP || gone.is_empty());
             prop_assert!(gone.windows(2).all(|pair| pair[0].number < pair[1].number));
             for retired in &gone {
-                prop_assert!(ledger.delivered(retired.entry, retired.number).is_some());
+                prop_assert!(ledger.prove_delivered(retired.entry, retired.number).is_some());
                 prop_assert_eq!(maildrop.find(retired.number).unwrap().who, super::Who::Known(retired.entry));
                 prop_assert!(clock || retired.why != Why::Days);
             }
@@ -520,8 +520,8 @@ fn an_imported_message_is_left_alone_until_it_is_identified() {
     world.now();
     world.deliver("known");
     let unique_id = |name: &str| UniqueId::new(name.as_bytes()).unwrap().to_buf();
-    let long_ago = Word::Delivered(Time(NOW.0 - 100 * 86_400));
-    let imported = [(unique_id("delivered"), long_ago), (unique_id("seen"), Word::Seen)];
+    let long_ago = UsersWord::Delivered(Time(NOW.0 - 100 * 86_400));
+    let imported = [(unique_id("delivered"), long_ago), (unique_id("seen"), UsersWord::Seen)];
     assert_eq!(world.ledger.import(&imported).unwrap(), 2);
     let maildrop =
         world.maildrop(&[("known", Some(SIZE)), ("delivered", Some(SIZE)), ("seen", Some(SIZE + 1))]);

@@ -44,7 +44,7 @@ impl World {
         // Begun long ago: no time in it is before its beginning.
         let mut ledger = Ledger::open(home.path(), &mailbox, lock, Time(NOW.0 - 60 * DAY)).unwrap();
         let mut enter = |kind, address: &str| {
-            ledger.destination(&DestinationName { kind, address: address.into() }, None).unwrap()
+            ledger.enter_destination(&DestinationName { kind, address: address.into() }, None).unwrap()
         };
         let maildirs = [enter(DestinationKind::Maildir, "/one"), enter(DestinationKind::Maildir, "/two")];
         let stream = enter(DestinationKind::Stdout, "-");
@@ -56,7 +56,7 @@ impl World {
             id: ArrivalId::next(),
             number: number(1),
             key,
-            listed: Some(Octets(self.size)),
+            listed_size: Some(Octets(self.size)),
             octets: self.size,
             digests: facts(content).digests,
             headline: Headline::default(),
@@ -145,7 +145,7 @@ impl World {
     }
 
     /// A message of that unique-id turned out to be this one, which was delivered.
-    pub(crate) fn recognise(&mut self, name: &str, same_as: EntryId) -> EntryId {
+    pub(crate) fn record_match(&mut self, name: &str, same_as: EntryId) -> EntryId {
         self.ledger.record_match(&key(name), Some(Octets(SIZE)), Match::first(same_as)).unwrap()
     }
 
@@ -165,7 +165,7 @@ impl World {
         maildrop.complete().unwrap();
         let asked = listed.iter().any(|(_, octets)| octets.is_some());
         for (n, (_, octets)) in (1..).zip(listed).filter(|_| asked) {
-            maildrop.size(number(n), octets.map(Octets));
+            maildrop.set_size(number(n), octets.map(Octets));
         }
         maildrop
     }

@@ -17,19 +17,19 @@ use crate::credentials::Error as CredentialsError;
 use crate::delivery::Error as DeliveryError;
 use crate::durable::{Error as DiskError, Step};
 use crate::exit::ExitCode;
-use crate::http::{Error as HttpError, Fault};
+use crate::http::{AnswerFault, Error as HttpError};
 use crate::ledger::Error as LedgerError;
-use crate::oauth::{Error as OAuthError, Kind, Refusal as OAuthRefusal};
-use crate::plan::maildrop::Contradiction;
-use crate::protocol::auth::{AuthError, Method, Refusal};
+use crate::oauth::{Error as OAuthError, OAuthRefusal, RefusalKind};
+use crate::plan::maildrop::ListedTwice;
+use crate::protocol::auth::{AuthError, Method, RefusalReason};
 use crate::protocol::command::{self, Sent};
-use crate::protocol::error::{Awaiting, Error as ProtocolError, Words};
+use crate::protocol::error::{Awaiting, Error as ProtocolError, ServerWords};
 use crate::protocol::response::ResponseCode;
-use crate::protocol::sasl::{SaslError, Text};
+use crate::protocol::sasl::{SaslError, SaslText};
 use crate::report::json::Json;
 use crate::report::plain::tests::Sink;
 use crate::report::plain::{Level, Plain, Printer};
-use crate::report::{Event, Reporter as _, Summary, Trouble};
+use crate::report::{Event, ReportedError, Reporter as _, RunSummary};
 use crate::retrieval::Error as RunError;
 use crate::types::{MessageNumber, NoSuchMessage};
 use crate::{access, connection};
@@ -63,8 +63,8 @@ fn server() -> String {
     text("pop.example.com:995")
 }
 
-fn words() -> Words {
-    Words::new(b"hello")
+fn words() -> ServerWords {
+    ServerWords::new(b"hello")
 }
 
 fn number() -> MessageNumber {
@@ -156,8 +156,8 @@ fn of_oauth() -> Problems {
     every!(OAuthError: NotLoggedIn, Refused, Http, NotAnAnswer, Unavailable, OtherIssuer, Disk, Store, Damaged,
         Command, Locked, ClientSecret, Settings, TooLate, Stopped, Local;
         OAuthError::NotLoggedIn { account: text("work"), store: text("/x") } => 77,
-        refused(ExitCode::Refused, Kind::Login) => 77,
-        refused(ExitCode::Configuration, Kind::Client) => 78,
+        refused(ExitCode::Refused, RefusalKind::Login) => 77,
+        refused(ExitCode::Configuration, RefusalKind::Client) => 78,
         OAuthError::Http(HttpError::Closed { server: server() }) => 75,
         OAuthError::NotAnAnswer { host: server(), what: "HTML", expected: "a token" } => 76,
         OAuthError::Unavailable { host: server(), why: text("status 503") } => 75,
@@ -185,9 +185,9 @@ fn of_http() -> Problems {
         HttpError::TimedOut { server: server(), limit: Duration::from_secs(30) } => 75,
         HttpError::Stopped { server: server() } => 75,
         HttpError::Closed { server: server() } => 75,
-        fault(Fault::Cut) => 75,
-        fault(Fault::TooLarge) => 76,
-        fault(Fault::Malformed("x")) => 76,
+        fault(AnswerFault::Cut) => 75,
+        fault(AnswerFault::TooLarge) => 76,
+        fault(AnswerFault::Malformed("x")) => 76,
         HttpError::Redirect { server: server(), status: 302, to: None } => 76,
     )
 }
@@ -216,11 +216,11 @@ fn of_protocol() -> Problems {
 fn of_sasl() -> Problems {
     every!(SaslError: LineEnd, Empty, NotUtf8, Unpreparable, NotAToken, NoBinding, NotBase64, TooLong, Unexpected,
         Premature, Malformed, TooFewRounds, TooManyRounds, Impostor, Refused, NoResources;
-        SaslError::LineEnd(Text::User) => 78,
-        SaslError::Empty(Text::User) => 78,
-        SaslError::Empty(Text::Secret) => 77,
-        SaslError::NotUtf8(Text::Secret) => 78,
-        SaslError::Unpreparable(Text::Secret) => 78,
+        SaslError::LineEnd(SaslText::User) => 78,
+        SaslError::Empty(SaslText::User) => 78,
+        SaslError::Empty(SaslText::Secret) => 77,
+        SaslError::NotUtf8(SaslText::Secret) => 78,
+        SaslError::Unpreparable(SaslText::Secret) => 78,
         SaslError::NotAToken => 78,
         SaslError::NoBinding => 77,
         SaslError::NotBase64 => 76,
@@ -243,7 +243,7 @@ fn of_auth() -> Problems {
         AuthError::Unsendable(SaslError::NotAToken) => 78,
         AuthError::NotOffered { method: "plain", offered: text("apop") } => 77,
         AuthError::NoTimestamp => 77,
-        AuthError::TooLong(Text::Secret) => 77,
+        AuthError::TooLong(SaslText::Secret) => 77,
         AuthError::InClear(text("user-pass")) => 77,
         AuthError::Nothing(text("gssapi")) => 77,
         AuthError::Weaker { before: "scram-sha-256", offered: text("user-pass") } => 77,
@@ -331,7 +331,7 @@ fn of_ways() -> Problems {
     )
 }
 
-fn refused_login(meaning: Refusal) -> ClientError {
+fn refused_login(meaning: RefusalReason) -> ClientError {
     ClientError::LoginRefused {
         server: server(),
         method: Method::UserPass,
@@ -370,13 +370,13 @@ fn of_client() -> Problems {
         ClientError::StlsRefused { server: server(), text: text("no") } => 76,
         ClientError::NoMethod { server: server(), source: AuthError::NoTimestamp } => 77,
         ClientError::Sasl { server: server(), mechanism: "PLAIN", source: SaslError::NoResources } => 75,
-        refused_login(Refusal::Credentials) => 77,
-        refused_login(Refusal::NeedsUtf8) => 77,
-        refused_login(Refusal::SysPerm) => 69,
-        refused_login(Refusal::InUse) => 75,
-        refused_login(Refusal::LoginDelay) => 75,
-        refused_login(Refusal::SysTemp) => 75,
-        refused_login(Refusal::Busy) => 75,
+        refused_login(RefusalReason::Credentials) => 77,
+        refused_login(RefusalReason::NeedsUtf8) => 77,
+        refused_login(RefusalReason::SysPerm) => 69,
+        refused_login(RefusalReason::InUse) => 75,
+        refused_login(RefusalReason::LoginDelay) => 75,
+        refused_login(RefusalReason::SysTemp) => 75,
+        refused_login(RefusalReason::Busy) => 75,
         ClientError::Farewell { server: server(), text: text("bye") } => 75,
         ClientError::HeaderTooLong { server: server(), number: number() } => 76,
         ClientError::NotRecognised { number: number() } => 70,
@@ -394,7 +394,7 @@ fn of_run() -> Problems {
         RunError::Client(ClientError::Stopped) => 75,
         RunError::Ledger(LedgerError::Locked) => 75,
         RunError::Delivery(DeliveryError::later("x", "y")) => 75,
-        RunError::Listing(Contradiction(number())) => 76,
+        RunError::Listing(ListedTwice(number())) => 76,
         RunError::NoSuchMessage(NoSuchMessage { named: text("9"), messages: 3 }) => 66,
         RunError::ListingRefused { command: "LIST", text: text("no"), passes: false } => 76,
         RunError::ListingRefused { command: "UIDL", text: text("[SYS/TEMP] later"), passes: true } => 75,
@@ -449,7 +449,7 @@ fn in_json(problem: &dyn Problem) -> Value {
     let (out, err) = (Sink::default(), Sink::default());
     let printer = Arc::new(Printer::onto(Box::new(out.clone()), Box::new(err), false));
     let json = Json::new(Plain::new(printer, Level::Normal, &["work"]));
-    let summary = Summary { trouble: Some(Trouble::of(problem, true)), ..Summary::default() };
+    let summary = RunSummary { failure: Some(ReportedError::of(problem, true)), ..RunSummary::default() };
     json.report("work", &Event::Finished(summary));
     serde_json::from_str(&out.text()).unwrap()
 }

@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::limits::{CAPABILITY_LIMIT, COMMAND_LINE_LIMIT, LISTING_LIMIT};
 use crate::secret::Secret;
-use crate::text::{one_line, printable};
+use crate::text::{is_one_line, printable};
 use crate::types::MessageNumber;
 
 /// A command with its arguments.
@@ -314,7 +314,7 @@ impl Command {
 
 /// The parts as one line.  It's made in one piece: growing would leave copies of a secret behind.
 fn joined(parts: &[&[u8]]) -> Result<Secret, NotSent> {
-    if !parts.iter().all(|part| one_line(part)) {
+    if !parts.iter().all(|part| is_one_line(part)) {
         return Err(NotSent::ForbiddenOctet);
     }
     let length: usize = parts.iter().map(|part| part.len()).sum();

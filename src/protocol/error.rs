@@ -22,7 +22,7 @@ pub enum Error {
         /// What was due.
         awaiting: Awaiting,
         /// What came.
-        came: Words,
+        came: ServerWords,
     },
     /// The first octets are a TLS record, though the connection is in clear.
     #[error("the server speaks TLS here, not clear text")]
@@ -55,13 +55,13 @@ pub enum Error {
     #[error("the server sent {came} without having been asked")]
     Unsolicited {
         /// What came.
-        came: Words,
+        came: ServerWords,
     },
     /// The server ended the session on its own, for instance after too long a silence.
     #[error("the server ended the session: {said}")]
     Farewell {
         /// Its words.
-        said: Words,
+        said: ServerWords,
     },
     /// Octets came between the `+OK` to STLS and the handshake: typically an attacker on the way who answers in the
     /// server's place.
@@ -87,7 +87,7 @@ pub enum Error {
         /// Which one, by its name in RFC 1939.
         listing: &'static str,
         /// The line.
-        line: Words,
+        line: ServerWords,
     },
     /// A maildrop of more messages than are believed.
     #[error("the server speaks of {messages} messages, and the limit is {limit}")]
@@ -208,7 +208,7 @@ impl fmt::Display for Awaiting {
     }
 }
 
-fn not_pop3(awaiting: &Awaiting, came: &Words) -> String {
+fn not_pop3(awaiting: &Awaiting, came: &ServerWords) -> String {
     match awaiting {
         Awaiting::Greeting => format!("this is no POP3 server: instead of a greeting it sent {came}"),
         due => format!("the server does not keep to POP3: it sent {came} where {due} was due"),
@@ -224,9 +224,9 @@ fn closed(during: &Awaiting) -> String {
 
 /// Words of a server: shown in quotation marks, escaped, and cut.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Words(Vec<u8>);
+pub struct ServerWords(Vec<u8>);
 
-impl Words {
+impl ServerWords {
     /// A copy of the octets, as far as they matter.
     #[must_use]
     pub fn new(octets: &[u8]) -> Self {
@@ -234,7 +234,7 @@ impl Words {
     }
 }
 
-impl fmt::Display for Words {
+impl fmt::Display for ServerWords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
             return f.write_str("an empty line");
@@ -247,7 +247,7 @@ impl fmt::Display for Words {
     }
 }
 
-impl fmt::Debug for Words {
+impl fmt::Debug for ServerWords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -255,7 +255,7 @@ impl fmt::Debug for Words {
 
 #[cfg(test)]
 mod tests {
-    use super::{Awaiting, Error, Words};
+    use super::{Awaiting, Error, ServerWords};
     use crate::problem::Problem as _;
     use crate::protocol::command::{NotSent, Sent};
     use crate::types::MessageNumber;
@@ -263,18 +263,18 @@ mod tests {
     #[test]
     fn sentences_codes_and_suggestions() {
         let five = MessageNumber::new(5).unwrap();
-        let words = || Words::new(b"\x1b[31mred");
+        let words = || ServerWords::new(b"\x1b[31mred");
         let cases = [
             (
                 Error::NotPop3 {
                     awaiting: Awaiting::Greeting,
-                    came: Words::new(b"HTTP/1.1 400 Bad Request"),
+                    came: ServerWords::new(b"HTTP/1.1 400 Bad Request"),
                 },
                 "this is no POP3 server: instead of a greeting it sent \"HTTP/1.1 400 Bad Request\"",
                 76,
             ),
             (
-                Error::NotPop3 { awaiting: Awaiting::Answer(Sent::Noop), came: Words::new(b"") },
+                Error::NotPop3 { awaiting: Awaiting::Answer(Sent::Noop), came: ServerWords::new(b"") },
                 "the server does not keep to POP3: it sent an empty line where the answer to NOOP was due",
                 76,
             ),
@@ -323,7 +323,7 @@ mod tests {
                 75,
             ),
             (
-                Error::MalformedListing { listing: "unique-id listing", line: Words::new(b"x y") },
+                Error::MalformedListing { listing: "unique-id listing", line: ServerWords::new(b"x y") },
                 "the server's unique-id listing is malformed: \"x y\"",
                 76,
             ),
@@ -345,7 +345,7 @@ mod tests {
     #[test]
     fn words_are_cut_when_shown_and_not_before() {
         let long = [b"x".repeat(75), b"hunter2 tail".to_vec()].concat();
-        let error = Error::Unsolicited { came: Words::new(&long) };
+        let error = Error::Unsolicited { came: ServerWords::new(&long) };
         assert!(error.to_string().contains("xhunte\u{2026}\""), "{error}");
         // Cut first and redacted afterwards, half of the secret would have stayed.
         let error = error.redacted(|words| {
@@ -353,6 +353,6 @@ mod tests {
             text.replace("hunter2", "***").into_bytes()
         });
         assert!(!error.to_string().contains("hun") && error.to_string().contains("x***"), "{error}");
-        assert_eq!(Words::new(&[b'x'; 9000]).to_string().chars().count(), 83);
+        assert_eq!(ServerWords::new(&[b'x'; 9000]).to_string().chars().count(), 83);
     }
 }

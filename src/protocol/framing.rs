@@ -89,7 +89,7 @@ pub fn has_empty_line(before: u8, text: &[u8]) -> bool {
 
 /// The text of a message, as its octets come in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Body {
+pub struct BodyDecoder {
     line_end: LineEnd,
     at_line_start: bool,
 }
@@ -107,7 +107,7 @@ pub struct Unstuffed {
     pub ended: bool,
 }
 
-impl Body {
+impl BodyDecoder {
     /// Right after the status line.
     #[must_use]
     pub fn new(line_end: LineEnd) -> Self {
@@ -188,7 +188,7 @@ struct Collected {
 
 /// A body in chunks, put together; for tests and fuzzing.
 fn collect(line_end: LineEnd, chunks: &[&[u8]]) -> Collected {
-    let mut body = Body::new(line_end);
+    let mut body = BodyDecoder::new(line_end);
     let mut all = Collected::default();
     let mut unread: Vec<u8> = Vec::new();
     for chunk in chunks {
@@ -215,7 +215,7 @@ fn collect(line_end: LineEnd, chunks: &[&[u8]]) -> Collected {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Body, Collected, Front, LineEnd, collect, front, has_empty_line, unstuffed};
+    use super::{BodyDecoder, Collected, Front, LineEnd, collect, front, has_empty_line, unstuffed};
 
     /// What a server does to a text: CRLF for LF, and a dot before a dot at the beginning of a line.
     fn stuffed(text: &[u8]) -> Vec<u8> {
@@ -348,7 +348,7 @@ mod tests {
                 (0..1_048_576).map(|at| if at > 0 && at % size == 0 { b'.' } else { b'x' }).collect();
             let wire = [&line[..], b"\r\n.\r\n"].concat();
             let chunks: Vec<&[u8]> = wire.chunks(size).collect();
-            let mut body = Body::new(LineEnd::CrLf);
+            let mut body = BodyDecoder::new(LineEnd::CrLf);
             let mut text = Vec::new();
             for chunk in &chunks[..chunks.len() - 1] {
                 let mut unread = chunk.to_vec();

@@ -3,7 +3,7 @@
 //! One line at a time: a whole listing is the caller's, and so is what two lines mean together (a number twice).
 //! RFC 1939 §5, §7 and §11, and what servers make of them.
 
-use super::error::{Error, Words};
+use super::error::{Error, ServerWords};
 use super::limits::LISTING_LIMIT;
 use crate::types::{MessageNumber, Octets, UniqueId, parse_decimal, split_decimal};
 
@@ -21,7 +21,7 @@ pub struct DropListing {
 /// # Errors
 /// [`Error::MalformedListing`] without a number of messages, [`Error::TooManyMessages`] beyond [`LISTING_LIMIT`].
 pub fn drop_listing(text: &[u8]) -> Result<DropListing, Error> {
-    let malformed = || Error::MalformedListing { listing: "drop listing", line: Words::new(text) };
+    let malformed = || Error::MalformedListing { listing: "drop listing", line: ServerWords::new(text) };
     let (messages, rest) = word(text);
     let messages = parse_decimal(messages).ok_or_else(malformed)?;
     let in_range =
@@ -66,7 +66,7 @@ fn numbered<'a>(line: &'a [u8], listing: &'static str) -> Result<(MessageNumber,
     let (first, rest) = word(line);
     let (number, rest) = if first.eq_ignore_ascii_case(b"+OK") { word(rest) } else { (first, rest) };
     let number = MessageNumber::parse(number)
-        .ok_or_else(|| Error::MalformedListing { listing, line: Words::new(line) })?;
+        .ok_or_else(|| Error::MalformedListing { listing, line: ServerWords::new(line) })?;
     Ok((number, rest))
 }
 

@@ -66,7 +66,7 @@
 //! | WildDuck | the dot that ends a message comes behind the next answers of the flight | asked again, one command at a time | `tests/ends.rs` |
 //! | Exchange | a stray empty line where a status is due | an error, the message before it is in doubt | `stray-empty-line.txt` |
 //! | Exchange | `+` without a blank as an empty challenge | accepted | `auth-login.txt` |
-//! | Exchange | an answer without an octet for a message that has some | [`session::Event::End`] reports the octets | `message_without_an_octet` |
+//! | Exchange | an answer without an octet for a message that has some | [`session::ServerEvent::End`] reports the octets | `message_without_an_octet` |
 //! | Exchange 2000 | `.` CRLF straight after the last octet of text: no terminator | the time-out's text names the missing dot | `what_the_end_of_the_stream_means` |
 //! | FTGate | two `+OK` to one command | the second is an error when nothing is outstanding | `answered-twice.txt` |
 //! | Dovecot, UW, others | an unasked `-ERR` before closing | a farewell, to be reported as such | `farewell.txt` |

@@ -47,7 +47,7 @@ pub struct Redactor {
 struct Needle {
     /// In lower case: servers print what they got in any.
     octets: Secret,
-    form: Form,
+    form: NeedleForm,
     /// The stretches of [`Needle::stretch`] octets in it, each packed into a number, sorted.
     stretches: Zeroizing<Vec<u64>>,
 }
@@ -56,7 +56,7 @@ struct Needle {
 pub struct Searcher<'a>(Vec<Finder<'a>>);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum NeedleForm {
     /// All that was sent, or a whole line of it.
     Whole,
     /// Base64 characters from the midst of a line: those beside them hold some bits of the secret too.
@@ -74,17 +74,17 @@ impl Redactor {
 
     /// Also hides another secret in the same forms: that of a proxy, for example.
     pub fn also(&mut self, secret: &Secret) {
-        self.add(secret.expose(), Form::Whole);
+        self.add(secret.expose(), NeedleForm::Whole);
         for before in 0..3 {
-            self.add(aligned(secret.expose(), before).expose(), Form::Fragment);
+            self.add(aligned(secret.expose(), before).expose(), NeedleForm::Fragment);
         }
         // The whole form too: its last characters depend on the padding, and a short secret has no other.
-        self.add(base64(secret.expose()).expose(), Form::Whole);
+        self.add(base64(secret.expose()).expose(), NeedleForm::Whole);
     }
 
     /// Also hides something that was sent, in either case: a line, a part of one, or a digest.
     pub fn hide(&mut self, sent: &Secret) {
-        self.add(sent.expose(), Form::Whole);
+        self.add(sent.expose(), NeedleForm::Whole);
     }
 
     /// Which octets of `text` may be of the secret.
@@ -143,7 +143,7 @@ impl Redactor {
         Searcher(self.as_sent.iter().filter(long).map(|sent| Finder::new(sent.expose())).collect())
     }
 
-    fn add(&mut self, octets: &[u8], form: Form) {
+    fn add(&mut self, octets: &[u8], form: NeedleForm) {
         if octets.is_empty() {
             return;
         }
@@ -178,7 +178,7 @@ impl fmt::Debug for Redactor {
 }
 
 impl Needle {
-    fn new(octets: Secret, form: Form) -> Self {
+    fn new(octets: Secret, form: NeedleForm) -> Self {
         let stretch = stretch(octets.expose().len());
         let mut stretches: Zeroizing<Vec<u64>> =
             Zeroizing::new(octets.expose().windows(stretch).map(packed).collect());
@@ -203,7 +203,7 @@ impl Needle {
 
     /// How many octets before `start` and after `end` are to be hidden as well: none or one.
     fn margins(&self, text: &[u8], start: usize, end: usize) -> (usize, usize) {
-        if self.form != Form::Fragment {
+        if self.form != NeedleForm::Fragment {
             return (0, 0);
         }
         let before = text.get(..start).and_then(<[u8]>::last).is_some_and(is_base64);

@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 
 use super::buffer::{Input, Output, Span};
 use super::command::{AnswerForm, Command, NotSent};
-use super::error::{Awaiting, Error, Words};
-use super::framing::{Body, Front, LineEnd, front, unstuffed};
+use super::error::{Awaiting, Error, ServerWords};
+use super::framing::{BodyDecoder, Front, LineEnd, front, unstuffed};
 use super::limits::{CHALLENGE_LIMIT, LISTING_LINE_LIMIT, LISTING_OCTETS, STATUS_LINE_LIMIT, TOP_OCTETS};
 use super::response::{StatusLine, status_line};
 use crate::types::MessageNumber;
@@ -26,17 +26,17 @@ pub struct Session {
     input: Input,
     output: Output,
     /// Commands whose answers have not begun, oldest first.
-    expected: VecDeque<Expected>,
+    expected: VecDeque<ExpectedAnswer>,
     /// The octets of their lines.
     unanswered_octets: usize,
     state: State,
-    reading: Reading,
+    reading: ReadState,
     line_end: LineEnd,
-    found: Option<Found>,
+    found: Option<EventSpans>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Expected {
+struct ExpectedAnswer {
     to: Sent,
     octets: usize,
 }
@@ -58,29 +58,29 @@ enum State {
 
 /// What the next unread octet belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Reading {
+enum ReadState {
     /// A status line, or nothing that was asked for.
     Status,
     /// The lines of an answer: how many there were, and their octets.
     Lines { to: Sent, limit: usize, lines: usize, octets: u64 },
     /// The text of a message.
-    Text { to: Sent, number: MessageNumber, body: Body, octets: u64 },
+    Text { to: Sent, number: MessageNumber, body: BodyDecoder, octets: u64 },
 }
 
 /// An event, as places in the input.
 #[derive(Debug, Clone, Copy)]
-enum Found {
-    Greeting(Status),
-    Reply(Sent, Status),
+enum EventSpans {
+    Greeting(StatusSpans),
+    Reply(Sent, StatusSpans),
     Challenge(Span),
     Line(Sent, Span),
     Text(MessageNumber, Span),
     End(Sent, u64),
-    Farewell(Status),
+    Farewell(StatusSpans),
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Status {
+struct StatusSpans {
     ok: bool,
     code: Option<ResponseCode>,
     text: Span,
@@ -88,7 +88,7 @@ struct Status {
 
 /// What the server sent, lent from the session's buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event<'a> {
+pub enum ServerEvent<'a> {
     /// The greeting; not ok: the server refuses to serve, its code gives the reason.
     Greeting(Reply<'a>),
     /// The answer to a command, or the first line of a multi-line one.  Lines or text follow only if it's ok.
@@ -145,7 +145,7 @@ impl Session {
             expected: VecDeque::new(),
             unanswered_octets: 0,
             state: State::Greeting,
-            reading: Reading::Status,
+            reading: ReadState::Status,
             line_end: LineEnd::CrLf,
             found: None,
         }
@@ -161,14 +161,14 @@ impl Session {
         let to = command.sent();
         let refused = |why| Error::CommandRefusedLocally { command: to, why };
         self.may_send(to).map_err(refused)?;
-        if self.expected.is_empty() && self.reading == Reading::Status && !self.input.is_empty() {
+        if self.expected.is_empty() && self.reading == ReadState::Status && !self.input.is_empty() {
             self.state = State::Over;
             return Err(unasked(self.input.unread()));
         }
         let line = command.line().map_err(refused)?;
         let octets = line.expose().len();
         self.output.push(&line, command.is_secret());
-        self.expected.push_back(Expected { to, octets });
+        self.expected.push_back(ExpectedAnswer { to, octets });
         self.unanswered_octets = self.unanswered_octets.saturating_add(octets);
         if self.state == State::Challenged {
             self.state = State::Open;
@@ -206,7 +206,7 @@ impl Session {
     /// Commands that are not completely answered.
     #[must_use]
     pub fn outstanding(&self) -> usize {
-        self.expected.len().saturating_add(usize::from(self.reading != Reading::Status))
+        self.expected.len().saturating_add(usize::from(self.reading != ReadState::Status))
     }
 
     /// The octets of the commands whose answers have not begun: what may lie unread in the server's buffers.
@@ -222,16 +222,16 @@ impl Session {
             (State::Greeting, ..) => Awaiting::Greeting,
             (State::Securing, ..) => Awaiting::Handshake,
             (State::Challenged, ..) => Awaiting::Rest(Sent::Auth),
-            (_, Reading::Lines { to, .. } | Reading::Text { to, .. }, _) => Awaiting::Rest(*to),
-            (_, Reading::Status, Some(first)) => Awaiting::Answer(first.to),
-            (_, Reading::Status, None) => Awaiting::Nothing,
+            (_, ReadState::Lines { to, .. } | ReadState::Text { to, .. }, _) => Awaiting::Rest(*to),
+            (_, ReadState::Status, Some(first)) => Awaiting::Answer(first.to),
+            (_, ReadState::Status, None) => Awaiting::Nothing,
         }
     }
 
     /// Whether the text of a message has begun, and not ended.
     #[must_use]
     pub fn is_in_text(&self) -> bool {
-        matches!(self.reading, Reading::Text { .. })
+        matches!(self.reading, ReadState::Text { .. })
     }
 
     /// Where the next read goes.  Ends the loan of the last event.  There is room whenever [`Session::poll`] has
@@ -264,10 +264,10 @@ impl Session {
         self.state = State::Over;
         let unread = self.input.unread();
         // Half a status line is a lost connection; half of anything else is not POP3.
-        if self.reading == Reading::Status && !may_become_status_line(unread) {
+        if self.reading == ReadState::Status && !may_become_status_line(unread) {
             return match during {
                 Awaiting::Nothing => unasked(unread),
-                awaiting => Error::NotPop3 { awaiting, came: Words::new(unread) },
+                awaiting => Error::NotPop3 { awaiting, came: ServerWords::new(unread) },
             };
         }
         Error::Closed { during }
@@ -296,9 +296,9 @@ impl Session {
     pub fn poll(&mut self) -> Result<bool, Error> {
         self.found = None;
         let found = match self.reading {
-            Reading::Status => self.poll_status(),
-            Reading::Lines { .. } => self.poll_line(),
-            Reading::Text { .. } => self.poll_text(),
+            ReadState::Status => self.poll_status(),
+            ReadState::Lines { .. } => self.poll_line(),
+            ReadState::Text { .. } => self.poll_text(),
         };
         if found.is_err() {
             self.state = State::Over;
@@ -310,22 +310,25 @@ impl Session {
     /// The event that [`Session::poll`] found, until the next call of anything but [`Session::send`].  At any other
     /// moment it's a farewell without words, the event at which every caller stops.
     #[must_use]
-    pub fn event(&self) -> Event<'_> {
-        let reply =
-            |status: Status| Reply { ok: status.ok, code: status.code, text: self.input.get(status.text) };
+    pub fn event(&self) -> ServerEvent<'_> {
+        let reply = |status: StatusSpans| Reply {
+            ok: status.ok,
+            code: status.code,
+            text: self.input.get(status.text),
+        };
         match self.found {
-            Some(Found::Greeting(status)) => Event::Greeting(reply(status)),
-            Some(Found::Reply(to, status)) => Event::Reply { to, reply: reply(status) },
-            Some(Found::Challenge(span)) => Event::Challenge(self.input.get(span)),
-            Some(Found::Line(to, span)) => Event::Line { to, line: self.input.get(span) },
-            Some(Found::Text(number, span)) => Event::Text { number, text: self.input.get(span) },
-            Some(Found::End(to, octets)) => Event::End { to, octets },
-            Some(Found::Farewell(status)) => Event::Farewell(reply(status)),
-            None => Event::Farewell(Reply { ok: false, code: None, text: &[] }),
+            Some(EventSpans::Greeting(status)) => ServerEvent::Greeting(reply(status)),
+            Some(EventSpans::Reply(to, status)) => ServerEvent::Reply { to, reply: reply(status) },
+            Some(EventSpans::Challenge(span)) => ServerEvent::Challenge(self.input.get(span)),
+            Some(EventSpans::Line(to, span)) => ServerEvent::Line { to, line: self.input.get(span) },
+            Some(EventSpans::Text(number, span)) => ServerEvent::Text { number, text: self.input.get(span) },
+            Some(EventSpans::End(to, octets)) => ServerEvent::End { to, octets },
+            Some(EventSpans::Farewell(status)) => ServerEvent::Farewell(reply(status)),
+            None => ServerEvent::Farewell(Reply { ok: false, code: None, text: &[] }),
         }
     }
 
-    fn poll_status(&mut self) -> Result<Option<Found>, Error> {
+    fn poll_status(&mut self) -> Result<Option<EventSpans>, Error> {
         self.check_injection()?;
         let due = self.due();
         let awaiting = self.awaiting();
@@ -343,50 +346,53 @@ impl Session {
         let line = unread.get(..length).unwrap_or_default();
         let used = length.saturating_add(end);
         let span = self.input.span(length);
-        let status =
-            |reply: Reply<'_>| Status { ok: reply.ok, code: reply.code, text: span.last(reply.text.len()) };
+        let status = |reply: Reply<'_>| StatusSpans {
+            ok: reply.ok,
+            code: reply.code,
+            text: span.last(reply.text.len()),
+        };
         match (status_line(line), due) {
             (Some(StatusLine::Reply(reply)), None) if awaiting == Awaiting::Greeting => {
                 let status = status(reply);
                 self.line_end = if end == 1 { LineEnd::Lf } else { LineEnd::CrLf };
                 self.state = if status.ok { State::Open } else { State::Over };
                 self.input.consume(used);
-                Ok(Some(Found::Greeting(status)))
+                Ok(Some(EventSpans::Greeting(status)))
             }
             (Some(StatusLine::Reply(reply)), None) if !reply.ok => {
                 let status = status(reply);
                 self.state = State::Over;
                 self.input.consume(used);
-                Ok(Some(Found::Farewell(status)))
+                Ok(Some(EventSpans::Farewell(status)))
             }
             (Some(StatusLine::Reply(reply)), Some(due)) => {
                 let status = status(reply);
                 self.input.consume(used);
                 self.answered(due, status.ok);
-                Ok(Some(Found::Reply(due.to, status)))
+                Ok(Some(EventSpans::Reply(due.to, status)))
             }
             (Some(StatusLine::Continuation(challenge)), Some(due)) if may_be_challenged => {
                 let challenge = self.input.span(line.trim_ascii_end().len()).last(challenge.len());
                 self.input.consume(used);
                 self.answered(due, false);
                 self.state = State::Challenged;
-                Ok(Some(Found::Challenge(challenge)))
+                Ok(Some(EventSpans::Challenge(challenge)))
             }
             (_, None) if awaiting != Awaiting::Greeting => Err(unasked(unread)),
-            _ => Err(Error::NotPop3 { awaiting, came: Words::new(line) }),
+            _ => Err(Error::NotPop3 { awaiting, came: ServerWords::new(line) }),
         }
     }
 
     /// The command that the next status line answers.  A line that comes before its command was written answers
     /// nothing: it's a farewell that crossed the command on the way, or it was put there beforehand.
-    fn due(&self) -> Option<Expected> {
+    fn due(&self) -> Option<ExpectedAnswer> {
         let first = self.expected.front().copied()?;
         let behind = self.unanswered_octets.saturating_sub(first.octets);
         (self.output.unwritten().len() <= behind).then_some(first)
     }
 
     /// The answer to the first command of the queue has begun.
-    fn answered(&mut self, due: Expected, ok: bool) {
+    fn answered(&mut self, due: ExpectedAnswer, ok: bool) {
         self.expected.pop_front();
         self.unanswered_octets = self.unanswered_octets.saturating_sub(due.octets);
         match due.to {
@@ -396,18 +402,18 @@ impl Session {
         }
         if ok {
             self.reading = match due.to.answer() {
-                AnswerForm::Single => Reading::Status,
-                AnswerForm::Lines(limit) => Reading::Lines { to: due.to, limit, lines: 0, octets: 0 },
+                AnswerForm::Single => ReadState::Status,
+                AnswerForm::Lines(limit) => ReadState::Lines { to: due.to, limit, lines: 0, octets: 0 },
                 AnswerForm::Text(number) => {
-                    Reading::Text { to: due.to, number, body: Body::new(self.line_end), octets: 0 }
+                    ReadState::Text { to: due.to, number, body: BodyDecoder::new(self.line_end), octets: 0 }
                 }
             };
         }
     }
 
-    fn poll_line(&mut self) -> Result<Option<Found>, Error> {
+    fn poll_line(&mut self) -> Result<Option<EventSpans>, Error> {
         let awaiting = self.awaiting();
-        let Reading::Lines { to, limit, lines, octets } = &mut self.reading else { return Ok(None) };
+        let ReadState::Lines { to, limit, lines, octets } = &mut self.reading else { return Ok(None) };
         let unread = self.input.unread();
         let (length, end) = match front(unread, self.line_end, LISTING_LINE_LIMIT) {
             Front::Line { length, end } => (length, end),
@@ -417,7 +423,7 @@ impl Session {
         let to = *to;
         let line = unread.get(..length).unwrap_or_default();
         let found = match unstuffed(line) {
-            None => Found::End(to, *octets),
+            None => EventSpans::End(to, *octets),
             Some(_) if *lines >= *limit => return Err(Error::TooManyLines { to, limit: *limit }),
             Some(_) if *octets > LISTING_OCTETS => {
                 return Err(Error::AnswerTooLarge { to, limit: LISTING_OCTETS });
@@ -425,31 +431,31 @@ impl Session {
             Some(line) => {
                 *lines = lines.saturating_add(1);
                 *octets = octets.saturating_add(widened(line.len().saturating_add(end)));
-                Found::Line(to, self.input.span(length).last(line.len()))
+                EventSpans::Line(to, self.input.span(length).last(line.len()))
             }
         };
-        if let Found::End(..) = found {
-            self.reading = Reading::Status;
+        if let EventSpans::End(..) = found {
+            self.reading = ReadState::Status;
         }
         self.input.consume(length.saturating_add(end));
         Ok(Some(found))
     }
 
-    fn poll_text(&mut self) -> Result<Option<Found>, Error> {
-        let Reading::Text { to, number, body, octets } = &mut self.reading else { return Ok(None) };
+    fn poll_text(&mut self) -> Result<Option<EventSpans>, Error> {
+        let ReadState::Text { to, number, body, octets } = &mut self.reading else { return Ok(None) };
         let piece = body.unstuff(self.input.unread_mut());
         *octets = octets.saturating_add(widened(piece.octets));
         let (to, number, octets) = (*to, *number, *octets);
         let text = self.input.span(piece.text);
         self.input.consume(piece.used);
         if piece.ended {
-            self.reading = Reading::Status;
-            return Ok(Some(Found::End(to, octets)));
+            self.reading = ReadState::Status;
+            return Ok(Some(EventSpans::End(to, octets)));
         }
         if matches!(to, Sent::Top(_)) && octets > TOP_OCTETS {
             return Err(Error::AnswerTooLarge { to, limit: TOP_OCTETS });
         }
-        Ok((piece.text > 0).then_some(Found::Text(number, text)))
+        Ok((piece.text > 0).then_some(EventSpans::Text(number, text)))
     }
 }
 
@@ -460,8 +466,8 @@ fn unasked(unread: &[u8]) -> Error {
         Front::Partial | Front::TooLong => unread,
     };
     match status_line(line) {
-        Some(StatusLine::Reply(reply)) if !reply.ok => Error::Farewell { said: Words::new(reply.text) },
-        _ => Error::Unsolicited { came: Words::new(line) },
+        Some(StatusLine::Reply(reply)) if !reply.ok => Error::Farewell { said: ServerWords::new(reply.text) },
+        _ => Error::Unsolicited { came: ServerWords::new(line) },
     }
 }
 
@@ -527,9 +533,9 @@ pub fn fuzz_session(script: &[u8]) {
                 Ok(true) => {}
             }
             match session.event() {
-                Event::Reply { to: Sent::Retr(_) | Sent::Top(_), reply } => within = reply.ok,
-                Event::End { to: Sent::Retr(_) | Sent::Top(_), .. } => within = false,
-                Event::Text { text, .. } => assert!(!text.is_empty() && within),
+                ServerEvent::Reply { to: Sent::Retr(_) | Sent::Top(_), reply } => within = reply.ok,
+                ServerEvent::End { to: Sent::Retr(_) | Sent::Top(_), .. } => within = false,
+                ServerEvent::Text { text, .. } => assert!(!text.is_empty() && within),
                 _ => {}
             }
         }

@@ -12,26 +12,26 @@ const UNIQUE_ID: usize = 40;
 #[derive(Debug)]
 pub(super) struct Plan {
     table: Blocks<5>,
-    retrieve: Sum,
+    retrieve: MessageTotal,
     compare: u64,
-    delete: Sum,
+    delete: MessageTotal,
     leave: u64,
 }
 
 /// Messages and their octets, unless one's are not known.
 #[derive(Debug)]
-struct Sum {
+struct MessageTotal {
     messages: u64,
     octets: Option<Octets>,
 }
 
-impl Default for Sum {
+impl Default for MessageTotal {
     fn default() -> Self {
         Self { messages: 0, octets: Some(Octets(0)) }
     }
 }
 
-impl Sum {
+impl MessageTotal {
     fn add(&mut self, octets: Option<Octets>) {
         self.messages = self.messages.saturating_add(1);
         self.octets = self.octets.zip(octets).map(|(sum, octets)| sum.plus(octets));
@@ -52,7 +52,13 @@ impl Plan {
             [Column::number(""), Column::text(""), Column::number(""), Column::text(""), Column::text("")];
         let widths = [0, 0, 0, Action::Retrieve.verb().len(), 0];
         let table = Blocks::new(prefix, columns, widths);
-        Self { table, retrieve: Sum::default(), compare: 0, delete: Sum::default(), leave: 0 }
+        Self {
+            table,
+            retrieve: MessageTotal::default(),
+            compare: 0,
+            delete: MessageTotal::default(),
+            leave: 0,
+        }
     }
 
     /// Adds a message.  Returns lines to print whenever a block of them is complete.

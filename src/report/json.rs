@@ -105,7 +105,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 
 use super::plain::{Plain, name};
-use super::{Condition, Delivery, Event, Place, Reporter, Summary, Trouble};
+use super::{Condition, Delivery, Event, ReportedError, Reporter, RunSummary, StoredAt};
 use crate::text::shortened;
 
 /// The version of the format.
@@ -173,7 +173,7 @@ impl Reporter for Json {
 /// One line of output: `object`, which brings its `type`, with the version and the account before it.
 #[must_use]
 pub fn line(account: &str, object: &impl Serialize) -> String {
-    let line = Line { v: VERSION, account: &name(account), object };
+    let line = AccountLine { v: VERSION, account: &name(account), object };
     // Fields with names, text and numbers: nothing in it can fail.
     let mut line = serde_json::to_string(&line).unwrap_or_default();
     line.push('\n');
@@ -195,7 +195,7 @@ pub fn history_line(account: &str, delivery: &Delivery, server: Option<&str>) ->
         octets: *octets,
         from: from.as_deref(),
         subject: subject.as_deref(),
-        destination: destinations.iter().map(At::of).collect(),
+        destination: destinations.iter().map(StoredAtObject::of).collect(),
         server,
         time,
     };
@@ -203,7 +203,7 @@ pub fn history_line(account: &str, delivery: &Delivery, server: Option<&str>) ->
 }
 
 #[derive(Serialize)]
-struct Line<'a, O> {
+struct AccountLine<'a, O> {
     v: u8,
     account: &'a str,
     #[serde(flatten)]
@@ -232,7 +232,7 @@ enum Object<'a> {
         subject: Option<&'a str>,
         date: Option<&'a str>,
         message_id: Option<&'a str>,
-        destination: Vec<At<'a>>,
+        destination: Vec<StoredAtObject<'a>>,
         time: &'a str,
     },
     History {
@@ -240,7 +240,7 @@ enum Object<'a> {
         octets: u64,
         from: Option<&'a str>,
         subject: Option<&'a str>,
-        destination: Vec<At<'a>>,
+        destination: Vec<StoredAtObject<'a>>,
         server: Option<&'a str>,
         time: &'a str,
     },
@@ -274,19 +274,19 @@ enum Object<'a> {
         elapsed: f64,
         exit: u8,
         error: Option<Failure<'a>>,
-        conditions: Vec<Lasting<'a>>,
+        conditions: Vec<LastingObject<'a>>,
     },
 }
 
 #[derive(Serialize)]
-struct At<'a> {
+struct StoredAtObject<'a> {
     kind: &'static str,
     path: &'a str,
     file: Option<&'a str>,
 }
 
 #[derive(Serialize)]
-struct Lasting<'a> {
+struct LastingObject<'a> {
     kind: &'static str,
     exit: u8,
     messages: u64,
@@ -351,14 +351,14 @@ impl<'a> Object<'a> {
             subject: subject.as_deref(),
             date: date.as_deref(),
             message_id: message_id.as_deref(),
-            destination: destinations.iter().map(At::of).collect(),
+            destination: destinations.iter().map(StoredAtObject::of).collect(),
             time,
         }
     }
 
-    fn account(summary: &'a Summary) -> Self {
-        let Summary { listed, delivered, octets, deleted, failed, elapsed, dry_run, .. } = *summary;
-        let Summary { postponed, trouble, conditions, .. } = summary;
+    fn account(summary: &'a RunSummary) -> Self {
+        let RunSummary { listed, delivered, octets, deleted, failed, elapsed, dry_run, .. } = *summary;
+        let RunSummary { postponed, failure, conditions, .. } = summary;
         Self::Account {
             dry_run,
             listed,
@@ -369,25 +369,25 @@ impl<'a> Object<'a> {
             postponed: postponed.messages,
             elapsed: elapsed.as_secs_f64(),
             exit: summary.exit().number(),
-            error: trouble.as_ref().map(Failure::of),
-            conditions: conditions.iter().map(Lasting::of).collect(),
+            error: failure.as_ref().map(Failure::of),
+            conditions: conditions.iter().map(LastingObject::of).collect(),
         }
     }
 }
 
-impl<'a> At<'a> {
-    fn of(place: &'a Place) -> Self {
+impl<'a> StoredAtObject<'a> {
+    fn of(place: &'a StoredAt) -> Self {
         Self { kind: place.kind, path: &place.path, file: place.file.as_deref() }
     }
 }
 
 impl<'a> Failure<'a> {
-    fn of(trouble: &'a Trouble) -> Self {
-        Self { message: &trouble.message, hint: trouble.hint.as_deref(), news: trouble.news }
+    fn of(failure: &'a ReportedError) -> Self {
+        Self { message: &failure.message, hint: failure.hint.as_deref(), news: failure.news }
     }
 }
 
-impl<'a> Lasting<'a> {
+impl<'a> LastingObject<'a> {
     fn of(condition: &'a Condition) -> Self {
         Self {
             kind: condition.kind.word(),

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::fs::OFlags;
 
 use super::plain::{name, row};
-use super::{Delivery, Event, Place, Reporter, Summary};
+use super::{Delivery, Event, Reporter, RunSummary, StoredAt};
 use crate::text::{self, size};
 
 /// Never waits at a FIFO that nobody reads, nor becomes the owner of a terminal.
@@ -25,7 +25,7 @@ pub struct Logged {
     path: PathBuf,
     /// The time now, in words.
     now: fn() -> String,
-    state: Mutex<State>,
+    state: Mutex<LogState>,
 }
 
 impl std::fmt::Debug for Logged {
@@ -35,7 +35,7 @@ impl std::fmt::Debug for Logged {
 }
 
 #[derive(Default)]
-struct State {
+struct LogState {
     file: Option<File>,
     has_warned: bool,
 }
@@ -59,21 +59,21 @@ impl Logged {
         }
     }
 
-    fn ended_run(&self, account: &str, summary: &Summary) {
+    fn ended_run(&self, account: &str, summary: &RunSummary) {
         let line = row::row(summary, "", None);
         let seconds = summary.elapsed.as_secs_f64();
         self.write(account, &format!("{}, {} ({seconds:.1} s)", line.news, line.left));
         let conditions = summary.conditions.iter().filter(|condition| condition.messages == 0);
         let problems = conditions.map(|condition| (&condition.message, &condition.hint));
-        let trouble = summary.trouble.iter().map(|trouble| (&trouble.message, &trouble.hint));
-        for (what, hint) in problems.chain(trouble) {
+        let failure = summary.failure.iter().map(|failure| (&failure.message, &failure.hint));
+        for (what, hint) in problems.chain(failure) {
             let hint = hint.as_ref().map_or_else(String::new, |hint| format!(" (hint: {hint})"));
             self.write(account, &format!("error: {what}{hint}"));
         }
     }
 }
 
-impl State {
+impl LogState {
     fn append(&mut self, path: &Path, line: &str) -> io::Result<()> {
         let named = path.metadata().map(|status| (status.dev(), status.ino())).ok();
         let open = self.file.as_ref().and_then(|file| file.metadata().ok());
@@ -139,7 +139,7 @@ fn delivered(delivery: &Delivery) -> String {
     if let Some(subject) = subject {
         line.push_str(&format!(" \"{subject}\""));
     }
-    let places: Vec<&str> = destinations.iter().map(Place::shown).collect();
+    let places: Vec<&str> = destinations.iter().map(StoredAt::shown).collect();
     format!("{line} \u{2192} {}", places.join(", "))
 }
 
@@ -151,7 +151,7 @@ mod tests {
 
     use super::Logged;
     use crate::exit::ExitCode;
-    use crate::report::{Event, Reporter, Summary, Trouble};
+    use crate::report::{Event, ReportedError, Reporter, RunSummary};
     use crate::types::MessageNumber;
 
     /// What the other reporter gets.
@@ -202,15 +202,15 @@ mod tests {
         let path = home.path().join("log");
         let others = Arc::new(Others::default());
         let logged = Logged::new(others, path.clone(), || "NOW".to_owned());
-        let trouble = Trouble {
+        let failure = ReportedError {
             exit: ExitCode::Later,
             message: "h:995 is silent".to_owned(),
             hint: Some("wait".to_owned()),
             news: false,
         };
-        let summary = Summary { listed: 3, delivered: 2, octets: 900, ..Summary::default() };
-        logged.report("a", &Event::Finished(Summary { trouble: Some(trouble), ..summary.clone() }));
-        logged.report("a", &Event::Finished(Summary { dry_run: true, ..summary }));
+        let summary = RunSummary { listed: 3, delivered: 2, octets: 900, ..RunSummary::default() };
+        logged.report("a", &Event::Finished(RunSummary { failure: Some(failure), ..summary.clone() }));
+        logged.report("a", &Event::Finished(RunSummary { dry_run: true, ..summary }));
         assert_eq!(
             fs::read_to_string(&path).unwrap(),
             "NOW a: 2 new, 900 octets, 3 kept on the server (0.0 s)\nNOW a: error: h:995 is silent (hint: wait)\n"

@@ -26,7 +26,7 @@ pub enum Event {
     /// The account is part of the run, and waits for its turn.
     Waiting {
         /// Where its mail will go.
-        destinations: Vec<Place>,
+        destinations: Vec<StoredAt>,
     },
     /// What takes its time before there is a server to talk to; for bars.
     Doing(&'static str),
@@ -115,7 +115,7 @@ pub enum Event {
     /// A line of the dialogue (`-vv`), with secrets hidden: `C: …`, `S: …`.
     Dialogue(String),
     /// The account is done.
-    Finished(Summary),
+    Finished(RunSummary),
 }
 
 /// A message that was delivered, and where.
@@ -136,14 +136,14 @@ pub struct Delivery {
     /// Its Message-ID, without the angle brackets.
     pub message_id: Option<String>,
     /// Where it went.
-    pub destinations: Vec<Place>,
+    pub destinations: Vec<StoredAt>,
     /// When it was delivered: RFC 3339, in UTC.
     pub time: String,
 }
 
 /// Where a message is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct StoredAt {
     /// `maildir`, `mbox`, `pipe` or `stdout`.
     pub kind: &'static str,
     /// The Maildir, the mbox, the command, or `-`.
@@ -152,7 +152,7 @@ pub struct Place {
     pub file: Option<String>,
 }
 
-impl Place {
+impl StoredAt {
     /// Where to look for the message: its own file, if it has one.
     #[must_use]
     pub fn shown(&self) -> &str {
@@ -197,7 +197,7 @@ impl Action {
 
 /// How an account's run went.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Summary {
+pub struct RunSummary {
     /// Messages on the server when the last session began.
     pub listed: u64,
     /// Messages delivered by this run, recovery included.
@@ -219,17 +219,17 @@ pub struct Summary {
     /// Whether nothing was changed, by request.
     pub dry_run: bool,
     /// What ended the run, if anything did.
-    pub trouble: Option<Trouble>,
+    pub failure: Option<ReportedError>,
     /// What is wrong although the run went on: at most one of each kind.
     pub conditions: Vec<Condition>,
 }
 
-impl Summary {
+impl RunSummary {
     /// The exit code of this account alone.
     #[must_use]
     pub fn exit(&self) -> ExitCode {
-        let trouble = self.trouble.as_ref().map_or(ExitCode::Done, |trouble| trouble.exit);
-        self.conditions.iter().fold(trouble, |exit, condition| exit.merge(condition.exit))
+        let failure = self.failure.as_ref().map_or(ExitCode::Done, |failure| failure.exit);
+        self.conditions.iter().fold(failure, |exit, condition| exit.merge(condition.exit))
     }
 
     /// Records a condition, replacing an earlier one of its kind.
@@ -264,7 +264,7 @@ pub struct Postponed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
     /// Its kind.
-    pub kind: Kind,
+    pub kind: ConditionKind,
     /// The exit code that it alone would cause.
     pub exit: ExitCode,
     /// Messages that count as failed for it.
@@ -285,7 +285,7 @@ pub struct Condition {
 
 /// The kinds of [`Condition`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ConditionKind {
     /// Messages that failed: each is tried again, at the next run or later.
     MessagesFailed,
     /// Messages that only a destination lacks which is no longer configured.
@@ -300,7 +300,7 @@ pub enum Kind {
     PolicyWithoutEffect,
 }
 
-impl Kind {
+impl ConditionKind {
     /// All kinds.
     pub const ALL: [Self; 6] = [
         Self::MessagesFailed,
@@ -339,7 +339,7 @@ impl Kind {
 
 /// What ended a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
+pub struct ReportedError {
     /// The exit code that it alone would cause.
     pub exit: ExitCode,
     /// What happened and where, one sentence.
@@ -350,7 +350,7 @@ pub struct Trouble {
     pub news: bool,
 }
 
-impl Trouble {
+impl ReportedError {
     /// An error as the user sees it.
     #[must_use]
     pub fn of(problem: &dyn Problem, news: bool) -> Self {

@@ -18,11 +18,11 @@ use std::time::Instant;
 use super::dry_run::Plan;
 use super::reasons;
 use super::table::{padded, width};
-use super::{Delivery, Elsewhere, Event, Kind, Place, Reporter, Summary};
+use super::{ConditionKind, Delivery, Elsewhere, Event, Reporter, RunSummary, StoredAt};
 use crate::text::{self, count, in_home, printable, shortened, size};
-use held::Held;
-pub use printer::{Form, Printer, Priority};
-use row::{Reason, Row, Total, is_eventful, row};
+use held::HeldBack;
+pub use printer::{OutputForm, Printer, Priority};
+use row::{AccountRow, RowReason, Total, is_eventful, row};
 
 /// At most this many warnings about one account are printed, unless details are wanted.
 const MOST_WARNINGS: u64 = 100;
@@ -55,7 +55,7 @@ pub struct Plain {
     column: Option<usize>,
     // None where another renderer prints plans.
     plans: Option<Mutex<HashMap<String, Plan>>>,
-    held: Mutex<HashMap<String, Held>>,
+    held: Mutex<HashMap<String, HeldBack>>,
     all: Mutex<All>,
 }
 
@@ -70,12 +70,12 @@ struct All {
     /// Whether any account has had a line.
     has_lines: bool,
     total: Total,
-    errors: Vec<Failure>,
+    errors: Vec<FailedAccounts>,
 }
 
 /// An error of some accounts.
 #[derive(Debug)]
-struct Failure {
+struct FailedAccounts {
     accounts: Vec<String>,
     what: String,
     hint: Option<String>,
@@ -132,7 +132,7 @@ impl Plain {
         self.printer.warn(&format!("{}: {}", name(account), shortened(what, LONGEST)));
     }
 
-    fn hold<T>(&self, account: &str, change: impl FnOnce(&mut Held) -> T) -> T {
+    fn hold<T>(&self, account: &str, change: impl FnOnce(&mut HeldBack) -> T) -> T {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         // Looked up before it is entered: there may be a call for each of a million messages.
         match held.get_mut(account) {
@@ -150,7 +150,7 @@ impl Plain {
             Some(known) => known.accounts.push(name(account)),
             None => {
                 let what = what.into_owned();
-                all.errors.push(Failure { accounts: vec![name(account)], what, hint });
+                all.errors.push(FailedAccounts { accounts: vec![name(account)], what, hint });
             }
         }
         drop(all);
@@ -160,7 +160,7 @@ impl Plain {
     }
 
     fn print_errors(&self) {
-        for Failure { accounts, what, hint } in self.take_errors() {
+        for FailedAccounts { accounts, what, hint } in self.take_errors() {
             let who = match accounts.as_slice() {
                 [only] => format!("account \"{only}\""),
                 many if many.len() > MOST_NAMED => {
@@ -173,11 +173,11 @@ impl Plain {
     }
 
     /// What went wrong, in the order of the configuration.
-    fn take_errors(&self) -> Vec<Failure> {
+    fn take_errors(&self) -> Vec<FailedAccounts> {
         let mut all = self.all();
         let mut errors = std::mem::take(&mut all.errors);
         let place = |account: &String| all.order.iter().position(|known| known == account);
-        for Failure { accounts, .. } in &mut errors {
+        for FailedAccounts { accounts, .. } in &mut errors {
             accounts.sort_by_key(&place);
         }
         errors.sort_by_key(|failure| failure.accounts.first().and_then(&place));
@@ -204,7 +204,7 @@ impl Plain {
     }
 
     /// Where an account's mail will go.
-    fn expect(&self, account: &str, destinations: &[Place]) {
+    fn expect(&self, account: &str, destinations: &[StoredAt]) {
         let places: Vec<_> = destinations.iter().map(|place| self.place(place)).collect();
         let to = places.join(", ");
         self.all().to.insert(account.to_owned(), to);
@@ -232,7 +232,7 @@ impl Plain {
     }
 
     /// Where a message is, as people write it.
-    fn place<'a>(&self, place: &'a Place) -> Cow<'a, str> {
+    fn place<'a>(&self, place: &'a StoredAt) -> Cow<'a, str> {
         match place.kind {
             "stdout" => Cow::Borrowed("standard output"),
             _ => in_home(place.shown(), self.home.as_deref()),
@@ -251,19 +251,20 @@ impl Plain {
         }
     }
 
-    fn finished(&self, account: &str, summary: &Summary) {
-        let trouble = summary.trouble.as_ref();
+    fn finished(&self, account: &str, summary: &RunSummary) {
+        let failure = summary.failure.as_ref();
         let held =
             self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(account).unwrap_or_default();
         // Where the line has the reason, no other line repeats it.
         let has_line = !summary.dry_run && self.level > Level::Quiet && self.is_worth_a_line(summary);
-        let is_counted = summary.conditions.iter().any(|condition| condition.kind == Kind::MessagesFailed);
+        let is_counted =
+            summary.conditions.iter().any(|condition| condition.kind == ConditionKind::MessagesFailed);
         let reason = held.only_reason().filter(|_| has_line && is_counted && summary.waiting == 0);
         held.lines(reason.is_none()).into_iter().for_each(|line| self.warn(account, &line));
         if summary.dry_run {
             // A plan that was cut off has no sums: they would not be true.
             self.intended(account, |plan| {
-                Some(if trouble.is_none() { plan.finish() } else { plan.lines() })
+                Some(if failure.is_none() { plan.finish() } else { plan.lines() })
                     .filter(|text| !text.is_empty())
             });
         } else if has_line {
@@ -280,28 +281,28 @@ impl Plain {
                 self.complain(account, &condition.message, condition.hint.as_deref());
             }
         }
-        if let Some(trouble) = trouble
-            && (trouble.news || self.level > Level::Quiet)
+        if let Some(failure) = failure
+            && (failure.news || self.level > Level::Quiet)
         {
-            self.complain(account, &trouble.message, trouble.hint.as_deref());
+            self.complain(account, &failure.message, failure.hint.as_deref());
         }
     }
 
     /// Whether an account has a line, at any level but `--quiet`: with "nothing new", only for someone who watches, or asks.
-    fn is_worth_a_line(&self, summary: &Summary) -> bool {
+    fn is_worth_a_line(&self, summary: &RunSummary) -> bool {
         let is_eventful = is_eventful(summary);
-        if summary.trouble.is_some() {
+        if summary.failure.is_some() {
             return is_eventful;
         }
         is_eventful
             || summary.postponed.messages > 0
             || summary.delivered_elsewhere.is_some()
             || self.wants_detail()
-            || self.printer.form() == Form::Terminal
+            || self.printer.form() == OutputForm::Terminal
     }
 
     /// Prints an account's line.
-    fn line(&self, account: &str, summary: &Summary, reason: Option<Reason<'_>>) {
+    fn line(&self, account: &str, summary: &RunSummary, reason: Option<RowReason<'_>>) {
         let mut all = self.all();
         all.has_lines = true;
         let to = all.to.get(account).map(String::as_str).unwrap_or_default();
@@ -309,8 +310,8 @@ impl Plain {
             to: in_home(&elsewhere.to, self.home.as_deref()).into_owned(),
             ..*elsewhere
         });
-        let summary = Summary { delivered_elsewhere: elsewhere, ..summary.clone() };
-        let Row { news, left } = row(&summary, to, reason);
+        let summary = RunSummary { delivered_elsewhere: elsewhere, ..summary.clone() };
+        let AccountRow { news, left } = row(&summary, to, reason);
         let (name, news) = match self.column {
             Some(column) => {
                 let widest = all.to.values().map(|to| width(to)).max().unwrap_or_default();

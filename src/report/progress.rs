@@ -375,7 +375,7 @@ mod tests {
     use super::Progress;
     use crate::report::plain::tests::Sink;
     use crate::report::plain::{Level, Plain, Printer};
-    use crate::report::{Event, Reporter as _, Summary};
+    use crate::report::{Event, Reporter as _, RunSummary};
     use crate::types::Octets;
 
     /// A terminal of this width that records what is written, with the cursor's movements in brackets.
@@ -458,7 +458,7 @@ mod tests {
         assert_eq!((bar.position(), bar.length()), (1024, Some(2048)));
         assert!(sink.text().contains("1/4"), "{}", sink.text());
         say(Event::Planned { messages: 1, octets: None });
-        say(Event::Finished(Summary { listed: 4, ..Summary::default() }));
+        say(Event::Finished(RunSummary { listed: 4, ..RunSummary::default() }));
         let text = sink.text();
         assert!(text.ends_with("<clear>work  nothing new  4 kept on the server\n"), "{text:?}");
     }
@@ -494,7 +494,7 @@ mod tests {
         assert!(before.ends_with("<up><up><clear><down><clear><down><clear><up><up>"), "{before:?}");
         assert!(after.contains("work  connecting") && after.contains("home  connecting"), "{after:?}");
         // An unknown account has lines, but no bar.
-        progress.report("other", &Event::Finished(Summary::default()));
+        progress.report("other", &Event::Finished(RunSummary::default()));
         assert!(sink.text().contains("other  nothing new"));
     }
 
@@ -538,11 +538,11 @@ mod tests {
         progress.report("work", &Event::Planned { messages: 1, octets: Some(Octets(2048)) });
         progress.report("work", &Event::Received { octets: 2048 });
         progress.report("work", &Event::Arrived);
-        progress.report("work", &Event::Finished(Summary::default()));
+        progress.report("work", &Event::Finished(RunSummary::default()));
         let total = "1 of 3 accounts done, 1 waiting  1 message  2.0 KiB";
         assert!(sink.text().contains(total), "{}", sink.text());
-        progress.report("home", &Event::Finished(Summary::default()));
-        progress.report("late", &Event::Finished(Summary::default()));
+        progress.report("home", &Event::Finished(RunSummary::default()));
+        progress.report("late", &Event::Finished(RunSummary::default()));
         let text = sink.text();
         assert!(!text.rsplit("late  nothing new").next().unwrap().contains("accounts done"), "{text:?}");
     }
@@ -560,7 +560,7 @@ mod tests {
             let (before, after) = text.split_once("popfetch: beware\n").unwrap();
             assert!(before.ends_with("<clear>"), "{run}: {before:?}");
             assert!(after.contains(&format!("{run}  connecting to h:995")), "{run}: {after:?}");
-            progress.report(run, &Event::Finished(Summary::default()));
+            progress.report(run, &Event::Finished(RunSummary::default()));
         }
     }
 }

@@ -6,7 +6,6 @@
 //! not softened by any of this; only what `--quiet` prints is.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use super::conditions;
@@ -16,34 +15,34 @@ use crate::client;
 use crate::clock;
 use crate::exit::ExitCode;
 use crate::ledger::lock::Lock;
-use crate::ledger::memory::{Alert, LOCKED, LOGIN, Last, Lasting, Memory, PASSING, Pause, Said};
+use crate::ledger::memory::{Alert, LOCKED, LOGIN, LastRun, Lasting, Memory, PASSING, Pause, Said};
 use crate::problem::Problem as _;
-use crate::report::{Event, Kind, Summary};
+use crate::report::{ConditionKind, Event, RunSummary};
 use crate::text::shortened;
 use crate::types::Time;
 
-/// After the first refused login the next one waits this long, after each further one twice as long,
+/// After the first refused login the next one waits this many seconds, after each further one twice as long.
 const FIRST_PAUSE: i64 = 15 * 60;
-/// but never longer.
+/// No refused login makes the next one wait longer than this many seconds.
 const LONGEST_PAUSE: i64 = 24 * 60 * 60;
 /// Characters of an error at most that the memory keeps.
 const LONGEST: usize = 1000;
 
 /// What of a run is news, by the rules of `--quiet`.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Verdict {
+pub(super) struct RunNews {
     /// What ended the run is to be reported under `--quiet`.
     pub(super) news: bool,
     /// A failure is reported, or was during the run: it's new, or has lasted.
-    pub(super) trouble: bool,
+    pub(super) failure: bool,
     /// A failure that was reported is over.
     pub(super) recovered: bool,
 }
 
-impl Verdict {
+impl RunNews {
     /// Of a failure that is news each time.
     pub(super) fn failed() -> Self {
-        Self { news: true, trouble: true, recovered: false }
+        Self { news: true, failure: true, recovered: false }
     }
 }
 
@@ -75,10 +74,10 @@ impl<'a, 'b> Alerts<'a, 'b> {
         &self,
         memory: &mut Memory,
         result: &Result<(), Error>,
-        summary: &mut Summary,
-    ) -> Verdict {
+        summary: &mut RunSummary,
+    ) -> RunNews {
         let mut met: Vec<&str> = Vec::new();
-        let mut verdict = Verdict::default();
+        let mut verdict = RunNews::default();
         verdict.news = match result {
             Ok(()) => {
                 memory.pause = None;
@@ -99,7 +98,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
                 }
             }
         };
-        verdict.trouble = verdict.news && result.is_err();
+        verdict.failure = verdict.news && result.is_err();
         for condition in &mut summary.conditions {
             let kind = condition.kind.word();
             met.push(kind);
@@ -111,7 +110,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
             alert.lasting = Some(Lasting { reason: kept.reason.or(reason_before), ..kept });
             let patience = self.patience_for(condition.exit);
             condition.news = self.is_news(alert, patience, condition.said);
-            verdict.trouble |= condition.news || condition.said;
+            verdict.failure |= condition.news || condition.said;
             if is_first && condition.kind.may_be_chance() {
                 condition.exit = ExitCode::Done;
             }
@@ -124,7 +123,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
     }
 
     /// Writes down what the run came to, for `status`.  To be asked after [`Alerts::judge`].
-    pub(super) fn remember(&self, memory: &mut Memory, result: &Result<(), Error>, summary: &Summary) {
+    pub(super) fn remember(&self, memory: &mut Memory, result: &Result<(), Error>, summary: &RunSummary) {
         let before = memory.last.take();
         let mail = match summary.delivered {
             0 => before.as_ref().and_then(|last| last.mail),
@@ -134,7 +133,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
         memory.last = match (result, before) {
             // Neither shows anything new of the mailbox.
             (Err(Error::Paused { .. } | Error::Client(client::Error::Stopped)), Some(before)) => {
-                Some(Last { mail, ..before })
+                Some(LastRun { mail, ..before })
             }
             (result, _) => {
                 let error = result.as_ref().err().map(|e| {
@@ -149,7 +148,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
                 let exit = error.as_ref().map_or(ExitCode::Done, |error| error.exit).merge(summary.exit());
                 let is_listed = result.is_ok() || summary.listed > 0;
                 let server = is_listed.then(|| summary.listed.saturating_sub(summary.deleted));
-                Some(Last { exit, error, server, postponed: summary.postponed.messages, mail })
+                Some(LastRun { exit, error, server, postponed: summary.postponed.messages, mail })
             }
         };
     }
@@ -164,7 +163,8 @@ impl<'a, 'b> Alerts<'a, 'b> {
     }
 
     /// Another popfetch has the mailbox, and its memory: whether that is news.
-    pub(super) fn locked(&self, directory: &Path) -> bool {
+    pub(super) fn locked(&self) -> bool {
+        let directory = &self.run.directory;
         // Since when is known by the lock itself; what is written down is only that it was reported.
         let since = Lock::held_since(directory).unwrap_or(self.now);
         let mut memory = Memory::load_reports(directory);
@@ -181,8 +181,8 @@ impl<'a, 'b> Alerts<'a, 'b> {
     }
 
     /// The lock is ours: what was reported of it is over as soon as the run has gone well.
-    pub(super) fn unlocked(memory: &mut Memory, directory: &Path) {
-        memory.alerts.append(&mut Memory::take_reports(directory).alerts);
+    pub(super) fn unlocked(&self, memory: &mut Memory) {
+        memory.alerts.append(&mut Memory::take_reports(&self.run.directory).alerts);
     }
 
     /// Under which name an error that ended a run is remembered, and how long it may last before it is news; none where
@@ -258,15 +258,15 @@ impl<'a, 'b> Alerts<'a, 'b> {
 
 /// Whether an alert is of a failure; others are notes of what was reported once, and stay.
 fn is_failure(kind: &str) -> bool {
-    [PASSING, LOGIN, LOCKED].contains(&kind) || Kind::ALL.iter().any(|known| known.word() == kind)
+    [PASSING, LOGIN, LOCKED].contains(&kind) || ConditionKind::ALL.iter().any(|known| known.word() == kind)
 }
 
 /// Whether messages that failed have been reported, and not to be over.
 pub(super) fn messages_reported(memory: &Memory) -> bool {
-    memory.alerts.get(Kind::MessagesFailed.word()).is_some_and(|alert| alert.reported.is_some())
+    memory.alerts.get(ConditionKind::MessagesFailed.word()).is_some_and(|alert| alert.reported.is_some())
 }
 
-/// Whether messages wait that are tried again only later: then a quick poll is no answer to a user who insists.
+/// Whether messages wait that are tried again only later: then a quick poll does not answer a user who insists.
 pub(super) fn messages_wait(memory: &Memory) -> bool {
-    memory.alerts.contains_key(Kind::MessagesFailed.word())
+    memory.alerts.contains_key(ConditionKind::MessagesFailed.word())
 }

@@ -6,8 +6,7 @@ use super::run::Run;
 use crate::account::FirstRun;
 use crate::ledger::Ledger;
 use crate::plan::{Listed, Maildrop, Policy, Who};
-use crate::proof::Key;
-use crate::types::{MessageNumber, Selection, UniqueIdBuf};
+use crate::types::{MessageNumber, Selection};
 
 /// The messages that are meant, ascending by number.
 ///
@@ -20,7 +19,7 @@ pub(super) fn named(
 ) -> Result<Vec<MessageNumber>, Error> {
     let needed = selection.needs_unique_ids();
     let named = |listed: Listed<'_>| {
-        let unique_id = if needed { unique_id(&listed, ledger)? } else { None };
+        let unique_id = if needed { listed.unique_id(ledger)? } else { None };
         Ok((listed.number, unique_id))
     };
     Ok(selection.resolve(maildrop.iter().map(named).collect::<Result<Vec<_>, Error>>()?)?)
@@ -37,25 +36,13 @@ pub(super) fn check(run: &Run<'_>, maildrop: &Maildrop, policy: &Policy, all: bo
     Ok(())
 }
 
-/// The unique-id of a listed message.
-pub(super) fn unique_id(listed: &Listed<'_>, ledger: &Ledger) -> Result<Option<UniqueIdBuf>, Error> {
-    Ok(match listed.who {
-        Who::New(unique_id) => Some(unique_id.to_buf()),
-        Who::Known(id) => match ledger.key(id)? {
-            Key::UniqueId(unique_id) => Some(unique_id),
-            Key::Header(_) => None,
-        },
-        Who::Nameless => None,
-    })
-}
-
-/// Gives messages their entries that have been marked.
+/// Gives messages their entries that the ledger has learnt of since the listing.
 pub(super) fn adopt(maildrop: &mut Maildrop, ledger: &Ledger) {
-    let marked = maildrop.iter().filter_map(|listed| match listed.who {
+    let new = maildrop.iter().filter_map(|listed| match listed.who {
         Who::New(unique_id) => Some((listed.number, ledger.find(unique_id)?)),
         Who::Known(_) | Who::Nameless => None,
     });
-    for (number, id) in marked.collect::<Vec<_>>() {
+    for (number, id) in new.collect::<Vec<_>>() {
         maildrop.assign(number, id);
     }
 }
@@ -79,7 +66,7 @@ pub(super) fn begin(
     policy: &Policy,
 ) -> Result<(), Error> {
     check(run, maildrop, policy, true)?;
-    let named = |listed: Listed<'_>| unique_id(&listed, ledger).transpose();
+    let named = |listed: Listed<'_>| listed.unique_id(ledger).transpose();
     let unique_ids = maildrop.iter().filter_map(named).collect::<Result<Vec<_>, _>>()?;
     ledger.begin_seen(&unique_ids)?;
     adopt(maildrop, ledger);

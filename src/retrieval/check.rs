@@ -3,7 +3,6 @@
 
 use std::path::Path;
 
-use super::configured::Configured;
 use super::context::{Context, Options};
 use super::error::Error;
 use super::login::log_in;
@@ -13,9 +12,8 @@ use crate::account::{Account, Auth, Deliver, PasswordSource};
 use crate::clock;
 use crate::delivery::{self, Destination};
 use crate::durable;
-use crate::ledger;
 use crate::ledger::memory::Memory;
-use crate::report::Trouble;
+use crate::report::ReportedError;
 
 /// Something that was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +21,7 @@ pub struct Checked {
     /// What it was, for people.
     pub what: String,
     /// What is wrong with it.
-    pub trouble: Option<Trouble>,
+    pub failure: Option<ReportedError>,
 }
 
 /// Tries the destinations that `account` names.
@@ -31,15 +29,11 @@ pub struct Checked {
 pub fn destinations(account: &Account, context: &Context<'_>) -> Vec<Checked> {
     let options = Options::default();
     let run = Run::new(account, &options, context, clock::now());
-    let directory = ledger::directory(&context.state, &account.mailbox());
-    let configured = Configured::of(account, context, &directory);
+    let configured = run.destinations();
     let each = account.deliver.iter().zip(&configured.0);
     let tried = each.map(|(deliver, destination)| {
-        let trouble = place(account, deliver, destination.as_ref()).err();
-        Checked {
-            what: destination.described(),
-            trouble: trouble.map(|e| Trouble::of(&e.at(&run.server()), true)),
-        }
+        let failure = place(account, deliver, destination.as_ref()).err();
+        Checked { what: destination.described(), failure: failure.map(|e| run.failure(&e, true)) }
     });
     tried.collect()
 }
@@ -52,11 +46,10 @@ pub fn check(account: &Account, context: &Context<'_>, login: bool) -> Vec<Check
     let server = run.server();
     let checked = |what: String, result: Result<(), Error>| Checked {
         what,
-        trouble: result.err().map(|e| Trouble::of(&e.at(&server), true)),
+        failure: result.err().map(|e| run.failure(&e, true)),
     };
-    let directory = ledger::directory(&context.state, &account.mailbox());
     let mut all =
-        vec![checked("state directory".to_owned(), access::check_path(&directory).map_err(Error::from))];
+        vec![checked("state directory".to_owned(), access::check_path(&run.directory).map_err(Error::from))];
     all.extend(destinations(account, context));
     let asks = matches!(account.password, PasswordSource::Prompt) && account.auth != Auth::External;
     if asks && !login {
@@ -69,7 +62,7 @@ pub fn check(account: &Account, context: &Context<'_>, login: bool) -> Vec<Check
             all.push(checked(what.to_owned(), Ok(())));
             if login {
                 // What is learnt of the server here is not kept: it is a look, not a run.
-                let mut memory = Memory::load(&directory);
+                let mut memory = Memory::load(&run.directory);
                 let tried = log_in(&run, &mut memory, &secret, None)
                     .and_then(|client| client.quit_without_answer().map_err(Error::from));
                 all.push(checked(format!("login at {server}"), tried));

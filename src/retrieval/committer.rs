@@ -29,17 +29,17 @@ pub(super) enum Work {
     /// Messages that have arrived whole.
     Batch(Vec<Parcel>),
     /// A listed message turned out to be one that we have.
-    Same { number: MessageNumber, key: Key, listed: Option<Octets>, same_as: Match },
+    Same { number: MessageNumber, key: Key, listed_size: Option<Octets>, same_as: Match },
     /// How the server shows a message that is known by the user's word.
     Identify { entry: EntryId, header: Digest, identity: Option<Digest> },
     /// The server's copies of this entry's message differ each time.
     Varies { entry: EntryId },
     /// A message that is left for its size.
-    TooLarge { key: Key, listed: Option<Octets> },
+    TooLarge { key: Key, listed_size: Option<Octets> },
     /// A message whose end cannot be believed.
     Discard(Parcel),
     /// A message could not be retrieved, or not taken in; unless that was our own fault it backs off.
-    Failed { key: Key, listed: Option<Octets>, backs_off: bool },
+    Failed { key: Key, listed_size: Option<Octets>, backs_off: bool },
 }
 
 /// One message with what waits for it at each destination (by its place in the account's list).
@@ -51,14 +51,14 @@ pub(super) struct Parcel {
 
 /// What became of one message.
 #[derive(Debug)]
-pub(super) struct Settled {
+pub(super) struct SettledMessage {
     pub(super) number: MessageNumber,
     pub(super) octets: u64,
-    pub(super) outcome: Outcome,
+    pub(super) outcome: MessageOutcome,
 }
 
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(super) enum MessageOutcome {
     /// Delivered to all of its set by this run; the proof is there unless the message was only printed.
     Delivered(Option<Delivered>),
     /// It was ours already.
@@ -100,14 +100,14 @@ impl From<ledger::Error> for Error {
 /// The committer's side of the conversation with the network thread.
 #[derive(Debug)]
 pub(super) struct Reports {
-    settled: Sender<Settled>,
+    settled: Sender<SettledMessage>,
     wake: UnixStream,
 }
 
 /// The network thread's side.
 #[derive(Debug)]
 pub(super) struct Inbox {
-    pub(super) settled: Receiver<Settled>,
+    pub(super) settled: Receiver<SettledMessage>,
     wake: UnixStream,
 }
 
@@ -132,7 +132,7 @@ pub(super) fn reports() -> std::io::Result<(Reports, Inbox)> {
 
 impl Reports {
     /// Tells what was settled; one wake-up call is enough for all of it.
-    fn tell(&self, settled: impl IntoIterator<Item = Settled>) {
+    fn tell(&self, settled: impl IntoIterator<Item = SettledMessage>) {
         use std::io::Write as _;
         // The network thread may be gone already (its line broke): the ledger knows all the same.
         let mut heard = false;
@@ -180,12 +180,13 @@ pub(super) fn run(
     for work in work {
         result = match work {
             Work::Batch(parcels) => {
-                let committed = commit(ledger, committer_ends, parcels, &mut Tally::new(reports, witness));
+                let committed =
+                    commit(ledger, committer_ends, parcels, &mut BatchProgress::new(reports, witness));
                 witness.keep();
                 committed
             }
-            Work::Same { number, key, listed, same_as } => {
-                same(ledger, number, &key, listed, same_as, reports)
+            Work::Same { number, key, listed_size, same_as } => {
+                same(ledger, number, &key, listed_size, same_as, reports)
             }
             Work::Identify { entry, header, identity } => match ledger.entry(entry).unidentified {
                 true => ledger.identify(entry, header, identity).map_err(Error::from),
@@ -193,16 +194,18 @@ pub(super) fn run(
                 false => Ok(()),
             },
             Work::Varies { entry } => ledger.varies(entry).map_err(Error::from),
-            Work::TooLarge { key, listed } => ledger.too_large(&key, listed).map(drop).map_err(Error::from),
+            Work::TooLarge { key, listed_size } => {
+                ledger.too_large(&key, listed_size).map(drop).map_err(Error::from)
+            }
             Work::Discard(parcel) => {
                 discard(committer_ends, parcel);
                 Ok(())
             }
-            Work::Failed { key, listed, backs_off } => {
+            Work::Failed { key, listed_size, backs_off } => {
                 // The first time may have been chance: it's tried at the next run.
                 let failures = failures(ledger, &key);
                 let retry_after = (backs_off && failures > 0).then(|| back_off(ledger, failures));
-                ledger.fail(&key, listed, retry_after).map(drop).map_err(Error::from)
+                ledger.fail(&key, listed_size, retry_after).map(drop).map_err(Error::from)
             }
         };
         if result.is_err() {
@@ -231,13 +234,13 @@ fn same(
     ledger: &mut Ledger,
     number: MessageNumber,
     key: &Key,
-    listed: Option<Octets>,
+    listed_size: Option<Octets>,
     same_as: Match,
     reports: &Reports,
 ) -> Result<(), Error> {
-    let entry = ledger.record_match(key, listed, same_as)?;
-    let outcome = Outcome::Same(ledger.delivered(entry, number));
-    reports.tell([Settled { number, octets: 0, outcome }]);
+    let entry = ledger.record_match(key, listed_size, same_as)?;
+    let outcome = MessageOutcome::Same(ledger.prove_delivered(entry, number));
+    reports.tell([SettledMessage { number, octets: 0, outcome }]);
     Ok(())
 }
 
@@ -245,7 +248,7 @@ fn commit(
     ledger: &mut Ledger,
     committer_ends: &mut [CommitterEnd],
     parcels: Vec<Parcel>,
-    tally: &mut Tally<'_>,
+    tally: &mut BatchProgress<'_>,
 ) -> Result<(), Error> {
     tally.expect(&parcels);
     let mut pieces: Vec<Vec<Piece>> = committer_ends.iter().map(|_| Vec::new()).collect();
@@ -281,7 +284,7 @@ fn commit(
             return Err(error.into());
         }
         for message in messages {
-            ledger.fail(&message.key, message.listed, None)?;
+            ledger.fail(&message.key, message.listed_size, None)?;
             let failure = Failure { permanent: false, reason: error.to_string(), exit: ExitCode::Later };
             tally.failed(&message, failure);
         }
@@ -293,17 +296,17 @@ fn commit(
             return Err(e.into());
         }
     };
-    let mut by_exit: HashMap<DestinationId, Vec<Noted>> = HashMap::new();
+    let mut by_destination: HashMap<DestinationId, Vec<Noted>> = HashMap::new();
     for noted in noted {
-        by_exit.entry(noted.piece().destination).or_default().push(noted);
+        by_destination.entry(noted.piece().destination).or_default().push(noted);
     }
     let mut first_error = None;
     let mut sync_after = false;
     for end in committer_ends.iter_mut() {
-        let Some(noted) = by_exit.remove(&end.id) else { continue };
+        let Some(noted) = by_destination.remove(&end.id) else { continue };
         sync_after |= end.sync_after;
         let (at_once, release) = (end.one_by_one, end.one_by_one && !end.sync_after);
-        let mut recorder = Outcomes { ledger, tally, at_once, release };
+        let mut recorder = LedgerRecorder { ledger, tally, at_once, release };
         // A destination whose disk fails must not keep the others from publishing what is noted for them.
         if let Err(e) = end.outlet.publish(noted, &mut recorder) {
             first_error = first_error.or(Some(e));
@@ -318,12 +321,12 @@ fn commit(
 }
 
 fn withdraw(committer_ends: &mut [CommitterEnd], staged: Vec<Staged>) {
-    let mut by_exit: HashMap<DestinationId, Vec<Piece>> = HashMap::new();
+    let mut by_destination: HashMap<DestinationId, Vec<Piece>> = HashMap::new();
     for piece in staged.into_iter().map(Staged::withdraw) {
-        by_exit.entry(piece.destination).or_default().push(piece);
+        by_destination.entry(piece.destination).or_default().push(piece);
     }
     for end in committer_ends {
-        if let Some(pieces) = by_exit.remove(&end.id) {
+        if let Some(pieces) = by_destination.remove(&end.id) {
             end.outlet.withdraw(pieces);
         }
     }
@@ -339,22 +342,22 @@ fn failures(ledger: &Ledger, key: &Key) -> u16 {
     ledger.find_key(key).map_or(0, |id| ledger.entry(id).failures)
 }
 
-struct Outcomes<'a, 'b> {
+struct LedgerRecorder<'a, 'b> {
     ledger: &'a mut Ledger,
-    tally: &'a mut Tally<'b>,
+    tally: &'a mut BatchProgress<'b>,
     /// Whether each outcome is written at once,
     at_once: bool,
     /// and reported at once.
     release: bool,
 }
 
-impl Recorder for Outcomes<'_, '_> {
+impl Recorder for LedgerRecorder<'_, '_> {
     fn published(&mut self, piece: Published) -> Result<(), delivery::Error> {
         let message = Arc::clone(&piece.piece().message);
         let put = Put::of(piece.piece());
-        let delivered = self.ledger.record(piece).map_err(ledger_error)?;
+        let delivered = self.ledger.record(piece)?;
         if self.at_once {
-            self.ledger.flush().map_err(ledger_error)?;
+            self.ledger.flush()?;
         }
         self.tally.published(&message, put, delivered, self.release);
         Ok(())
@@ -365,21 +368,17 @@ impl Recorder for Outcomes<'_, '_> {
         // A destination that answers "later" is asked again at the next run.
         let failures = failures(self.ledger, &message.key);
         let retry_after = failure.permanent.then(|| back_off(self.ledger, failures));
-        self.ledger.refuse(piece, retry_after).map_err(ledger_error)?;
+        self.ledger.refuse(piece, retry_after)?;
         if self.at_once {
-            self.ledger.flush().map_err(ledger_error)?;
+            self.ledger.flush()?;
         }
         self.tally.failed(&message, failure);
         Ok(())
     }
 
     fn sync(&mut self) -> Result<(), delivery::Error> {
-        self.ledger.sync().map_err(ledger_error)
+        Ok(self.ledger.sync()?)
     }
-}
-
-pub(super) fn ledger_error(e: ledger::Error) -> delivery::Error {
-    delivery::Error::Ledger(Box::new(e))
 }
 
 /// Where a message was put.
@@ -398,15 +397,15 @@ impl Put {
 }
 
 /// What is still open of each message of a batch: one report goes out for each when all of its pieces are settled.
-struct Tally<'a> {
-    open: HashMap<MessageNumber, Open>,
-    ready: Vec<Settled>,
-    done: Vec<Open>,
+struct BatchProgress<'a> {
+    open: HashMap<MessageNumber, MessageProgress>,
+    ready: Vec<SettledMessage>,
+    done: Vec<MessageProgress>,
     reports: &'a Reports,
     witness: &'a mut dyn Witness,
 }
 
-struct Open {
+struct MessageProgress {
     message: Arc<Arrival>,
     pieces: usize,
     puts: Vec<Put>,
@@ -414,7 +413,7 @@ struct Open {
     failure: Option<Failure>,
 }
 
-impl<'a> Tally<'a> {
+impl<'a> BatchProgress<'a> {
     fn new(reports: &'a Reports, witness: &'a mut dyn Witness) -> Self {
         Self { open: HashMap::new(), ready: Vec::new(), done: Vec::new(), reports, witness }
     }
@@ -422,7 +421,7 @@ impl<'a> Tally<'a> {
     /// These are to be settled.
     fn expect(&mut self, parcels: &[Parcel]) {
         let open = |parcel: &Parcel| {
-            let open = Open {
+            let open = MessageProgress {
                 message: Arc::clone(&parcel.message),
                 pieces: parcel.waiting.len(),
                 puts: Vec::new(),
@@ -460,10 +459,10 @@ impl<'a> Tally<'a> {
         }
         if let Some(mut open) = self.open.remove(&number) {
             let outcome = match open.failure.clone() {
-                Some(failure) => Outcome::Failed(failure),
-                None => Outcome::Delivered(open.delivered.take()),
+                Some(failure) => MessageOutcome::Failed(failure),
+                None => MessageOutcome::Delivered(open.delivered.take()),
             };
-            self.ready.push(Settled { number, octets: open.message.octets, outcome });
+            self.ready.push(SettledMessage { number, octets: open.message.octets, outcome });
             self.done.push(open);
         }
     }
@@ -472,7 +471,7 @@ impl<'a> Tally<'a> {
     fn release(&mut self) {
         self.reports.tell(self.ready.drain(..));
         let time = clock::now();
-        for Open { message, puts, failure, .. } in self.done.drain(..) {
+        for MessageProgress { message, puts, failure, .. } in self.done.drain(..) {
             match failure {
                 Some(_) => self.witness.partly(&message, puts, time),
                 None => self.witness.whole(&message, puts, time),

@@ -12,7 +12,7 @@ use crate::ledger::memory::{Alert, Lasting, Memory};
 use crate::ledger::{EntryState, Ledger};
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
 use crate::proof::{DestinationId, EntryId};
-use crate::report::{Condition, Elsewhere, Kind, Postponed, Summary};
+use crate::report::{Condition, ConditionKind, Elsewhere, Postponed, RunSummary};
 use crate::text::{count, printable, shortened};
 use crate::types::Time;
 
@@ -21,7 +21,7 @@ const MOST_NAMED: usize = 3;
 /// Characters of a sentence at most: it is kept in the memory.
 const LONGEST: usize = 600;
 
-fn condition(kind: Kind, messages: u64, message: &str, hint: Option<&str>) -> Condition {
+fn condition(kind: ConditionKind, messages: u64, message: &str, hint: Option<&str>) -> Condition {
     Condition {
         kind,
         exit: ExitCode::Later,
@@ -38,7 +38,7 @@ fn condition(kind: Kind, messages: u64, message: &str, hint: Option<&str>) -> Co
 /// What the plan leaves: messages that back off, or that only a destination lacks which isn't configured, and what a
 /// limit postpones.
 pub(super) fn planned(
-    summary: &mut Summary,
+    summary: &mut RunSummary,
     maildrop: &Maildrop,
     decisions: &[Decision],
     ledger: &Ledger,
@@ -73,26 +73,22 @@ pub(super) fn planned(
 
 /// Messages that only destinations lack which this run doesn't have.
 fn destination_gone(
-    summary: &mut Summary,
+    summary: &mut RunSummary,
     ledger: &Ledger,
     lacking: &BTreeSet<DestinationId>,
     messages: u64,
     account: &str,
 ) {
     if messages > 0 {
-        let mut names: Vec<String> = ledger
+        let names: Vec<String> = ledger
             .destinations()
             .iter()
             .filter(|destination| lacking.contains(&destination.id))
             .map(|destination| printable(&destination.name.address))
             .collect();
-        if names.len() > MOST_NAMED {
-            names.truncate(MOST_NAMED);
-            names.push("…".to_owned());
-        }
-        let (counted, names) = (count(messages, "message"), names.join(", "));
+        let (counted, names) = (count(messages, "message"), some_of(names));
         summary.put(condition(
-            Kind::DestinationGone,
+            ConditionKind::DestinationGone,
             messages,
             &format!("{counted} still to be delivered to a destination that isn't configured now: {names}"),
             Some(&format!(
@@ -103,9 +99,18 @@ fn destination_gone(
     }
 }
 
+/// At most [`MOST_NAMED`] of these, in a row.
+fn some_of(mut names: Vec<String>) -> String {
+    if names.len() > MOST_NAMED {
+        names.truncate(MOST_NAMED);
+        names.push("…".to_owned());
+    }
+    names.join(", ")
+}
+
 /// Retrieved, and found to be lacked only by destinations that this run doesn't have.
 pub(super) fn elsewhere(
-    summary: &mut Summary,
+    summary: &mut RunSummary,
     ledger: &Ledger,
     policy: &Policy,
     tally: &Tally,
@@ -119,12 +124,12 @@ pub(super) fn elsewhere(
     summary.waiting = summary.waiting.saturating_add(more);
     let lacks = ledger.unfinished().into_iter().flat_map(|unfinished| unfinished.lacks);
     let lacking = lacks.filter(|id| !policy.destinations.contains(id)).collect();
-    let messages = messages_of(summary, Kind::DestinationGone).saturating_add(more);
+    let messages = messages_of(summary, ConditionKind::DestinationGone).saturating_add(more);
     destination_gone(summary, ledger, &lacking, messages, account);
 }
 
 /// A session is about to try one of those that wait.
-pub(super) fn tried(summary: &mut Summary) {
+pub(super) fn tried(summary: &mut RunSummary) {
     summary.failed = summary.failed.saturating_sub(1);
     summary.waiting = summary.waiting.saturating_sub(1);
 }
@@ -132,7 +137,7 @@ pub(super) fn tried(summary: &mut Summary) {
 /// Nothing is new, and a destination has never had a delivery: a user who has named another one waits for mail that won't
 /// come there, because it was delivered before.
 pub(super) fn delivered_elsewhere(
-    summary: &mut Summary,
+    summary: &mut RunSummary,
     maildrop: &Maildrop,
     ledger: &Ledger,
     configured: &[DestinationId],
@@ -147,30 +152,26 @@ pub(super) fn delivered_elsewhere(
     };
     let messages = maildrop.iter().filter(|listed| is_known(*listed)).count();
     let used = ledger.destinations().iter().filter(|known| ledger.has_delivered_to(known.id));
-    let mut names: Vec<String> = used.map(|known| deliveries::path(&known.name)).collect();
+    let names: Vec<String> = used.map(|known| deliveries::path(&known.name)).collect();
     if messages == 0 || names.is_empty() {
         return;
     }
-    if names.len() > MOST_NAMED {
-        names.truncate(MOST_NAMED);
-        names.push("…".to_owned());
-    }
     let messages = u64::try_from(messages).unwrap_or(u64::MAX);
-    summary.delivered_elsewhere = Some(Elsewhere { messages, to: names.join(", ") });
+    summary.delivered_elsewhere = Some(Elsewhere { messages, to: some_of(names) });
 }
 
 /// Messages that have failed, in this session or before: when they are tried again.
 pub(super) fn failed(
-    summary: &mut Summary,
+    summary: &mut RunSummary,
     maildrop: &Maildrop,
     ledger: &Ledger,
     policy: &Policy,
     tally: &Tally,
 ) {
-    let elsewhere = messages_of(summary, Kind::DestinationGone);
+    let elsewhere = messages_of(summary, ConditionKind::DestinationGone);
     let messages = summary.failed.saturating_sub(elsewhere);
     if messages == 0 {
-        summary.conditions.retain(|condition| condition.kind != Kind::MessagesFailed);
+        summary.conditions.retain(|condition| condition.kind != ConditionKind::MessagesFailed);
         return;
     }
     let entries = maildrop.iter().filter_map(|listed| match listed.who {
@@ -185,7 +186,7 @@ pub(super) fn failed(
         _ => "tried again at the next run".to_owned(),
     };
     let mut failed = condition(
-        Kind::MessagesFailed,
+        ConditionKind::MessagesFailed,
         messages,
         &format!("{} failed, {when}", count(messages, "message")),
         None,
@@ -202,7 +203,7 @@ pub(super) fn failed(
     summary.put(failed);
 }
 
-fn messages_of(summary: &Summary, kind: Kind) -> u64 {
+fn messages_of(summary: &RunSummary, kind: ConditionKind) -> u64 {
     summary
         .conditions
         .iter()
@@ -222,13 +223,13 @@ fn next_try(entries: impl Iterator<Item = EntryId>, ledger: &Ledger) -> Option<T
 }
 
 /// Deletions that the server refused.
-pub(super) fn deletions(summary: &mut Summary, tally: &Tally) {
+pub(super) fn deletions(summary: &mut RunSummary, tally: &Tally) {
     if tally.refused.is_empty() {
         return;
     }
     let refused = count(u64::try_from(tally.refused.len()).unwrap_or(u64::MAX), "message");
     summary.put(condition(
-        Kind::DeletionRefused,
+        ConditionKind::DeletionRefused,
         0,
         &format!("the server did not delete {refused}: {}", tally.refusals.line()),
         Some("the next run tries again; if it goes on, ask the provider, or set leave-on-server = true"),
@@ -237,10 +238,10 @@ pub(super) fn deletions(summary: &mut Summary, tally: &Tally) {
 
 /// The server's answer to `QUIT` was a refusal, or (without words) none at all.
 ///
-/// No answer may be the line's fault, and is nothing to speak of, unless messages were to be deleted that an earlier run
+/// No answer may be the connection's fault, and isn't reported, unless messages were to be deleted that an earlier run
 /// would have deleted already: then its end was lost as well.
 pub(super) fn quit(
-    summary: &mut Summary,
+    summary: &mut RunSummary,
     ledger: &Ledger,
     policy: &Policy,
     tally: &Tally,
@@ -248,7 +249,7 @@ pub(super) fn quit(
 ) {
     let is_late = |id: &EntryId| {
         let entry = ledger.entry(*id);
-        entry.delivered < Some(policy.now) && plan::at_once(policy, entry.listed).is_some()
+        entry.delivered < Some(policy.now) && plan::at_once(policy, entry.listed_size).is_some()
     };
     let messages = match words {
         Some(_) => tally.accepted.len(),
@@ -264,30 +265,30 @@ pub(super) fn quit(
     };
     let hint =
         "the next run sees what is deleted; if it goes on, ask the provider, or set leave-on-server = true";
-    summary.put(condition(Kind::QuitRefused, 0, &message, Some(hint)));
+    summary.put(condition(ConditionKind::QuitRefused, 0, &message, Some(hint)));
 }
 
 /// The server lists what it had confirmed to be deleted, and it is the same mail.
-pub(super) fn not_deleted(summary: &mut Summary, messages: u64) {
+pub(super) fn not_deleted(summary: &mut RunSummary, messages: u64) {
     if messages == 0 {
         return;
     }
     let listed = if messages == 1 { "is listed again" } else { "are listed again" };
     let message = format!("{} that the server confirmed as deleted {listed}", count(messages, "message"));
     let hint = "ask the provider, or set leave-on-server = true";
-    summary.put(condition(Kind::NotDeleted, 0, &message, Some(hint)));
+    summary.put(condition(ConditionKind::NotDeleted, 0, &message, Some(hint)));
 }
 
 /// The server refuses `LIST`: `total-size` has nothing to add up, and `max-message-size` nothing to go by.
 pub(super) fn sizes_refused(
-    summary: &mut Summary,
+    summary: &mut RunSummary,
     maildrop: &Maildrop,
     ledger: &Ledger,
     policy: &Policy,
     tally: &Tally,
 ) {
     let is_unknown = |listed: Listed<'_>| match listed.who {
-        Who::Known(id) => listed.octets.is_none() && ledger.entry(id).listed.is_none(),
+        Who::Known(id) => listed.octets.is_none() && ledger.entry(id).listed_size.is_none(),
         Who::New(_) | Who::Nameless => false,
     };
     if maildrop.has_sizes() {
@@ -313,7 +314,7 @@ pub(super) fn sizes_refused(
 /// No answer of the server names a message: each is believed only when its session has ended, which is too late to delete
 /// it.
 pub(super) fn nothing_names(
-    summary: &mut Summary,
+    summary: &mut RunSummary,
     maildrop: &Maildrop,
     ledger: &Ledger,
     policy: &Policy,
@@ -330,8 +331,8 @@ pub(super) fn nothing_names(
     }
 }
 
-fn without_effect(summary: &mut Summary, message: &str, hint: &str) {
-    summary.put(condition(Kind::PolicyWithoutEffect, 0, message, Some(hint)));
+fn without_effect(summary: &mut RunSummary, message: &str, hint: &str) {
+    summary.put(condition(ConditionKind::PolicyWithoutEffect, 0, message, Some(hint)));
 }
 
 /// What the memory keeps of a condition.
@@ -342,7 +343,7 @@ pub(super) fn kept(condition: &Condition) -> Lasting {
 
 /// Whether all that is wrong is so with messages that are left alone, as long as the maildrop is as it was left; the rest
 /// shows only when it is tried again.
-pub(super) fn show_in_a_quick_poll(summary: &Summary) -> bool {
+pub(super) fn show_in_a_quick_poll(summary: &RunSummary) -> bool {
     summary.conditions.iter().all(|condition| is_left_alone(condition.messages))
 }
 
@@ -351,9 +352,9 @@ fn is_left_alone(messages: u64) -> bool {
 }
 
 /// A quick poll found the maildrop as it was left: so is what was wrong.
-pub(super) fn carry(memory: &Memory, summary: &mut Summary) {
+pub(super) fn carry(memory: &Memory, summary: &mut RunSummary) {
     for (kind, Alert { lasting, .. }) in &memory.alerts {
-        let kind = Kind::ALL.into_iter().find(|known| known.word() == kind);
+        let kind = ConditionKind::ALL.into_iter().find(|known| known.word() == kind);
         let lasting = lasting.as_ref().filter(|lasting| is_left_alone(lasting.messages));
         let (Some(kind), Some(lasting)) = (kind, lasting) else { continue };
         let Lasting { exit, messages, message, hint, reason, next } = lasting.clone();
@@ -369,7 +370,7 @@ mod tests {
     use super::planned;
     use crate::plan::trial::World;
     use crate::plan::{Decision, Why};
-    use crate::report::Summary;
+    use crate::report::RunSummary;
 
     /// A message that was refused in an earlier session of the run, without an entry that records it, is still a failure.
     #[test]
@@ -378,7 +379,7 @@ mod tests {
         world.deliver("known");
         for (name, failed) in [("new", 1), ("-", 1), ("known", 1)] {
             let maildrop = world.maildrop(&[(name, None)]);
-            let mut summary = Summary::default();
+            let mut summary = RunSummary::default();
             planned(&mut summary, &maildrop, &[Decision::Leave(Why::BackingOff)], &world.ledger, "work");
             assert_eq!((summary.failed, summary.waiting), (failed, failed), "{name}");
         }

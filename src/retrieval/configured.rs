@@ -9,12 +9,11 @@ use crate::account::Account;
 use crate::delivery::{Destination, Surroundings, destination};
 use crate::ledger::Ledger;
 use crate::proof::{DestinationId, DestinationName};
-use crate::text;
 
 /// The destinations that an account's configuration names, in its order.
-pub(super) struct Configured<'a>(pub(super) Vec<Box<dyn Destination + 'a>>);
+pub(super) struct ConfiguredDestinations<'a>(pub(super) Vec<Box<dyn Destination + 'a>>);
 
-impl<'a> Configured<'a> {
+impl<'a> ConfiguredDestinations<'a> {
     /// `directory`: that of the account's ledger.
     pub(super) fn of(account: &'a Account, context: &'a Context<'_>, directory: &'a Path) -> Self {
         let around = surroundings(account, context, directory);
@@ -64,10 +63,4 @@ pub(super) fn surroundings<'a>(
         search: context.environment.variables.get(OsStr::new("PATH")).map(OsString::as_os_str),
         stdout_is_regular_file: context.stdout_is_regular_file,
     }
-}
-
-/// A destination, for people.
-pub(super) fn shown(name: &DestinationName) -> String {
-    let words: Vec<String> = name.address.split(|octet| *octet == 0).map(text::printable).collect();
-    words.join(" ")
 }

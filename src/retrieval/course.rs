@@ -40,12 +40,12 @@ pub(super) struct Course {
     /// Sessions in a row that have brought nothing.
     pub(super) idle: u32,
     /// How the last session ended.
-    pub(super) ended: Ended,
+    pub(super) ended: SessionEnd,
 }
 
 /// How a session ended.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Ended {
+pub(super) struct SessionEnd {
     /// Commands shared a flight.
     pub(super) pipelined: bool,
     /// Messages asked for in it.
@@ -136,7 +136,7 @@ pub(super) enum Scope {
 
 /// What a session came to.
 #[derive(Debug)]
-pub(super) struct Outcome {
+pub(super) struct SessionOutcome {
     /// Whether there should be another one.
     pub(super) next: Option<(Scope, Follows)>,
     /// Whether something is left that it was meant to do, and that waits for another session.

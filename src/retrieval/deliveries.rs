@@ -5,10 +5,10 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::committer::{Put, Witness};
-use super::configured::{Configured, shown};
+use super::configured::ConfiguredDestinations;
 use super::context::Context;
 use super::run::Run;
 use crate::account::Account;
@@ -16,7 +16,7 @@ use crate::clock;
 use crate::ledger::history::{self, Past, Spot};
 use crate::ledger::{self, Ledger};
 use crate::message::date;
-use crate::message::summary::Summary;
+use crate::message::summary::HeaderSummary;
 use crate::proof::{Arrival, DestinationKind, DestinationName, DestinationRecord, Intent};
 use crate::report::{self, Delivery, Event};
 use crate::text;
@@ -25,7 +25,6 @@ use crate::types::{MessageNumber, Time};
 /// Takes the deliveries of one run.
 pub(super) struct Deliveries<'a> {
     run: &'a Run<'a>,
-    directory: PathBuf,
     destinations: Vec<DestinationRecord>,
     /// Those that the history lacks still.
     kept: Vec<Past>,
@@ -34,8 +33,7 @@ pub(super) struct Deliveries<'a> {
 impl<'a> Deliveries<'a> {
     /// For a ledger whose destinations are known.
     pub(super) fn new(run: &'a Run<'a>, ledger: &Ledger) -> Self {
-        let directory = ledger::directory(&run.context.state, &run.account.mailbox());
-        Self { run, directory, destinations: ledger.destinations().to_vec(), kept: Vec::new() }
+        Self { run, destinations: ledger.destinations().to_vec(), kept: Vec::new() }
     }
 
     /// What a run that died had retrieved proved to be delivered.
@@ -46,7 +44,7 @@ impl<'a> Deliveries<'a> {
             let spots = self.spots(vec![Put { destination: intent.destination, name }]);
             let past = Past::settled(&intent.key, intent.octets, time, spots);
             if self.run.context.reporter.wants_deliveries() {
-                self.run.report(&Event::Delivered(delivery(&past, None, Summary::default())));
+                self.run.report(&Event::Delivered(delivery(&past, None, HeaderSummary::default())));
             }
             self.kept.push(past);
         }
@@ -71,7 +69,7 @@ impl Witness for Deliveries<'_> {
     fn whole(&mut self, message: &Arrival, puts: Vec<Put>, time: Time) {
         let past = self.past(message, puts, time);
         if self.run.context.reporter.wants_deliveries() {
-            let summary = Summary::of_headline(&message.headline);
+            let summary = HeaderSummary::of_headline(&message.headline);
             self.run.report(&Event::Delivered(delivery(&past, Some(message.number), summary)));
         }
         self.kept.push(past);
@@ -89,14 +87,14 @@ impl Witness for Deliveries<'_> {
         if kept.is_empty() {
             return;
         }
-        if let Err(e) = history::append(&self.directory, &kept) {
+        if let Err(e) = history::append(&self.run.directory, &kept) {
             self.run.detail(|| format!("the history is not complete: {e}"));
         }
     }
 }
 
 /// A delivery, fit to print.
-pub(super) fn delivery(past: &Past, number: Option<MessageNumber>, summary: Summary) -> Delivery {
+pub(super) fn delivery(past: &Past, number: Option<MessageNumber>, summary: HeaderSummary) -> Delivery {
     let printable = |text: Option<String>| text.map(|text| text::printable(text.as_bytes()));
     Delivery {
         number,
@@ -112,26 +110,26 @@ pub(super) fn delivery(past: &Past, number: Option<MessageNumber>, summary: Summ
 }
 
 /// Where an account's mail goes.
-pub(super) fn destinations(account: &Account, context: &Context<'_>) -> Vec<report::Place> {
+pub(super) fn destinations(account: &Account, context: &Context<'_>) -> Vec<report::StoredAt> {
     let directory = ledger::directory(&context.state, &account.mailbox());
-    let configured = Configured::of(account, context, &directory).0;
+    let configured = ConfiguredDestinations::of(account, context, &directory).0;
     configured.iter().map(|wanted| place(&Spot { destination: wanted.name(), name: None })).collect()
 }
 
 /// A place, fit to print.
-fn place(spot: &Spot) -> report::Place {
+fn place(spot: &Spot) -> report::StoredAt {
     let Spot { destination, name } = spot;
     let file = name.as_ref().filter(|_| destination.kind == DestinationKind::Maildir).map(|name| {
         let directory = Path::new(OsStr::from_bytes(&destination.address));
         text::path(&directory.join("new").join(name))
     });
-    report::Place { kind: destination.kind.word(), path: path(destination), file }
+    report::StoredAt { kind: destination.kind.word(), path: path(destination), file }
 }
 
 /// A destination's path or command, fit to print.
 pub(super) fn path(name: &DestinationName) -> String {
     match name.kind {
         DestinationKind::Stdout => "-".to_owned(),
-        DestinationKind::Maildir | DestinationKind::Mbox | DestinationKind::Pipe => shown(name),
+        DestinationKind::Maildir | DestinationKind::Mbox | DestinationKind::Pipe => name.shown(),
     }
 }

@@ -1,11 +1,9 @@
 //! An account's destinations: those that its configuration names, and, opened for one run, the network's ends and the
 //! committer's, under the numbers that the ledger knows them by.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::committer::CommitterEnd;
-use super::configured::Configured;
 use super::error::Error;
 use super::recovery::Settling;
 use super::run::Run;
@@ -19,12 +17,12 @@ use crate::proof::DestinationName;
 use crate::report::Event;
 
 /// All destinations of an account.
-pub(super) struct Destinations {
+pub(super) struct OpenDestinations {
     pub(super) network_ends: NetworkEnds,
     pub(super) committer_ends: Vec<CommitterEnd>,
 }
 
-impl Destinations {
+impl OpenDestinations {
     /// For a session that delivers nothing.
     pub(super) fn none() -> Self {
         Self { network_ends: NetworkEnds::new(None), committer_ends: Vec::new() }
@@ -32,9 +30,9 @@ impl Destinations {
 
     /// Opens them, creating what may be created.  Before anything is retrieved: a destination that's not fit is reported
     /// while nothing is in flight.
-    pub(super) fn open(run: &Run<'_>, ledger: &mut Ledger, directory: &Path) -> Result<Self, Error> {
+    pub(super) fn open(run: &Run<'_>, ledger: &mut Ledger) -> Result<Self, Error> {
         let mut destinations = Self::none();
-        let mut wanted = Configured::of(run.account, run.context, directory).0;
+        let mut wanted = run.destinations().0;
         wanted.sort_by_cached_key(|wanted| wanted.order());
         one_name_each(&wanted)?;
         let deletes = run.options.retention.unwrap_or(run.account.retention) != Retention::Keep;
@@ -43,7 +41,7 @@ impl Destinations {
             wanted.allowed()?;
             let name = wanted.name();
             let opened = wanted.open(opening(run, ledger, &name))?;
-            let id = ledger.destination(&name, opened.inode)?;
+            let id = ledger.enter_destination(&name, opened.inode)?;
             destinations.network_ends.push(NetworkEnd { id, inlet: opened.inlet });
             let (one_by_one, sync_after) = (wanted.hands_over(), wanted.leaves_unsynced() && syncs);
             destinations.committer_ends.push(CommitterEnd {

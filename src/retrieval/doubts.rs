@@ -8,7 +8,7 @@ use super::fetch::{CompareResult, Tally};
 use super::run::Run;
 use crate::clock;
 use crate::ledger::memory::{Habits, UniqueIds};
-use crate::ledger::{self, EntryState, Ledger, Record};
+use crate::ledger::{self, EntryState, KnownDelivery, Ledger};
 use crate::message::Facts;
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Suspicion, Who, Why};
 use crate::proof::{EntryId, Key};
@@ -16,11 +16,11 @@ use crate::types::MessageNumber;
 
 /// Of more messages than these that come back together, a sample is compared where such a set has matched before.
 const MANY: usize = 64;
-/// After this many times.
+/// A sample is compared only after all of such a set have matched this many times.
 const MATCHED_BEFORE: u32 = 2;
-/// How many of them: by their headers,
+/// This many messages are compared as a sample, by their headers.
 const SAMPLE: usize = 16;
-/// or, without `TOP`, the smallest.
+/// This many, the smallest, are compared as a sample where there is no `TOP`.
 const SAMPLE_RETRIEVED: usize = 3;
 
 /// Whether the unique-ids prove nothing: each of several is its message's number (`all_numbers`), and the server has
@@ -83,7 +83,7 @@ fn put_in_doubt(
         Who::New(_) => true,
         Who::Known(id) => {
             let entry = ledger.entry(id);
-            entry.state == EntryState::Open || maildrop.times_listed(id) > u32::from(entry.copies)
+            entry.state == EntryState::Open || maildrop.times_listed(id) > u32::from(entry.deliveries)
         }
         Who::Nameless => false,
     });
@@ -97,7 +97,7 @@ fn put_in_doubt(
     if ledger.is_renumbering() {
         // What interrupted sessions have delivered meanwhile may have another key by now.
         let recent = |listed: Listed<'_>| match listed.who {
-            Who::Known(id) if ledger.is_recent(id) && ledger.entry(id).copies > 0 => Some(id),
+            Who::Known(id) if ledger.is_recent(id) && ledger.entry(id).deliveries > 0 => Some(id),
             _ => None,
         };
         let recent: Vec<EntryId> = maildrop.iter().filter_map(recent).collect();
@@ -121,7 +121,7 @@ fn put_in_doubt(
 fn gone(ledger: &Ledger, maildrop: &Maildrop) -> Result<Vec<EntryId>, ledger::Error> {
     let held = |id: &EntryId| {
         let entry = ledger.entry(*id);
-        entry.copies > 0 && entry.state != EntryState::Deleted && !entry.doubtful
+        entry.deliveries > 0 && entry.state != EntryState::Deleted && !entry.doubtful
     };
     let mut gone: Vec<EntryId> =
         ledger.present().filter(|id| maildrop.times_listed(*id) == 0).filter(held).collect();
@@ -187,7 +187,7 @@ fn telling(
     maildrop: &Maildrop,
     policy: &Policy,
     listed: &Listed<'_>,
-) -> Result<Option<(EntryId, Vec<Record>)>, ledger::Error> {
+) -> Result<Option<(EntryId, Vec<KnownDelivery>)>, ledger::Error> {
     let Who::Known(id) = listed.who else { return Ok(None) };
     let entry = ledger.entry(id);
     let usable = matches!(entry.state, EntryState::Delivered | EntryState::Recorded | EntryState::Seen)
@@ -197,7 +197,7 @@ fn telling(
     if !usable {
         return Ok(None);
     }
-    let records = ledger.records(id)?;
+    let records = ledger.deliveries_of(id)?;
     Ok(records.iter().any(|record| record.digests.identity.is_some()).then_some((id, records)))
 }
 
@@ -214,7 +214,7 @@ fn differing(
         let Some(listed) = maildrop.find(*number) else { continue };
         let Some((id, records)) = telling(ledger, maildrop, policy, &listed)? else { continue };
         let header = facts.digests.header;
-        let is_same = |record: &Record| {
+        let is_same = |record: &KnownDelivery| {
             record.digests.header == header
                 || (record.digests.identity.is_some() && record.digests.identity == facts.digests.identity)
         };
@@ -228,7 +228,7 @@ fn differing(
     Ok(differing)
 }
 
-/// A comparison has failed: what it rests on, all the other unique-ids, is in doubt as well, but for what was recognised
+/// A comparison has failed: what it rests on, all the other unique-ids, is in doubt as well, but for what was matched
 /// in this very session.  The messages may be listed under other unique-ids.
 ///
 /// # Errors
@@ -238,7 +238,7 @@ pub(super) fn mismatch(
     ledger: &mut Ledger,
     habits: &mut Habits,
     suspected: bool,
-    recognised: &[EntryId],
+    matched: &[EntryId],
 ) -> Result<(), Error> {
     habits.matched_gaps = 0;
     if habits.unique_ids == UniqueIds::Names {
@@ -251,7 +251,7 @@ pub(super) fn mismatch(
     if !suspected {
         run.detail(|| format!("{}: all messages that are known are compared", Suspicion::Mismatch));
         ledger.doubt(None)?;
-        ledger.trust(recognised)?;
+        ledger.trust(matched)?;
     }
     Ok(ledger.flush()?)
 }
@@ -268,7 +268,8 @@ pub(super) fn sample(
     for (index, (listed, decision)) in maildrop.iter().zip(decisions.iter()).enumerate() {
         let (Decision::Compare(Why::Doubtful), Who::Known(id)) = (decision, listed.who) else { continue };
         // Only what has the size that it had.
-        let Some(octets) = listed.octets.filter(|octets| ledger.entry(id).listed == Some(*octets)) else {
+        let Some(octets) = listed.octets.filter(|octets| ledger.entry(id).listed_size == Some(*octets))
+        else {
             return Vec::new();
         };
         back.push((index, id, octets.0));
@@ -368,7 +369,7 @@ pub(super) fn settle(
     ledger.complete_listing(&mut held.into_iter())?;
     for listed in maildrop.iter() {
         if let (Who::Known(id), Some(octets)) = (listed.who, listed.octets) {
-            ledger.listed(id, octets)?;
+            ledger.learn_size(id, octets)?;
         }
     }
     let left = maildrop.len().saturating_sub(tally.accepted.len());

@@ -1,15 +1,14 @@
 //! `--dry-run`: what a run would do, as far as listings and headers tell.
 
-use super::configured::Configured;
 use super::error::Error;
 use super::run::Run;
 use super::visit::{Outlook, Visit, cause};
-use crate::report::{Event, Summary};
+use crate::report::{Event, RunSummary};
 
 /// Shows what a run would do, and changes nothing: no recovery, no file.
-pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error> {
+pub(super) fn dry_run(run: &Run<'_>, summary: &mut RunSummary) -> Result<(), Error> {
     let mut visit = Visit::begin(run)?;
-    Configured::of(run.account, run.context, &visit.directory).allowed()?;
+    run.destinations().allowed()?;
     let ledger = visit.ledger()?;
     match u64::try_from(ledger.intents().len()) {
         Ok(0) => {}
@@ -25,7 +24,7 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
     summary.listed = u64::try_from(outlook.maildrop.len()).unwrap_or(u64::MAX);
     for (index, listed) in outlook.maildrop.iter().enumerate() {
         let Some((action, why)) = outlook.intention(index) else { continue };
-        let unique_id = outlook.unique_id(&listed)?.map(|unique_id| client.shown(unique_id.borrow()));
+        let unique_id = listed.unique_id(&outlook.ledger)?.map(|unique_id| client.shown(unique_id.borrow()));
         let (number, octets, why) = (listed.number, listed.octets, cause(why));
         run.report(&Event::Intended { number, unique_id, octets, action, why });
     }

@@ -10,7 +10,7 @@ use crate::credentials;
 use crate::delivery;
 use crate::exit::ExitCode;
 use crate::ledger;
-use crate::plan::maildrop::Contradiction;
+use crate::plan::maildrop::ListedTwice;
 use crate::problem::{Problem, REPORT_BUG};
 use crate::protocol::auth;
 use crate::protocol::response::ResponseCode;
@@ -36,7 +36,7 @@ pub enum Error {
     Delivery(#[from] delivery::Error),
     /// The listing contradicts itself, so no message of it can be identified.
     #[error(transparent)]
-    Listing(#[from] Contradiction),
+    Listing(#[from] ListedTwice),
     /// The listing lacks a message that the user has named.
     #[error(transparent)]
     NoSuchMessage(#[from] NoSuchMessage),
@@ -181,8 +181,8 @@ pub enum Error {
 impl Error {
     /// The same error at `server` (`host:port`), for the user: what happened names it, unless the error already does.
     #[must_use]
-    pub fn at<'a>(&'a self, server: &'a str) -> At<'a> {
-        At { error: self, server }
+    pub fn at<'a>(&'a self, server: &'a str) -> AtServer<'a> {
+        AtServer { error: self, server }
     }
 
     fn names_server(&self) -> bool {
@@ -260,13 +260,7 @@ impl Problem for Error {
             Self::Delivery(e) => return e.hint(),
             Self::Listing(e) => return e.hint(),
             Self::NoSuchMessage(e) => return e.hint(),
-            Self::UniqueIdsLost { directory, .. } => {
-                return Some(Cow::Owned(format!(
-                    "the next run asks again; if the server has given up UIDL for good, begin again by moving the \
-                     ledger away: mv '{directory}' '{directory}.old'.  Then every message that is still on the server \
-                     is retrieved again"
-                )));
-            }
+            Self::UniqueIdsLost { directory, .. } => return Some(begin_again(directory).into()),
             Self::NoIdentity { .. } => "set leave-on-server = false, or use a server that has UIDL",
             Self::NoUniqueIds { .. } => {
                 "such mail is known by its content only: let it be retrieved once (first-run = \"all\")"
@@ -350,29 +344,44 @@ impl Problem for Error {
     }
 }
 
+/// What to do where the unique-ids are gone by which a ledger knows its messages.
+fn begin_again(directory: &str) -> String {
+    format!(
+        "the next run asks again; if the server has given up UIDL for good, begin again by moving the ledger away: mv \
+         '{directory}' '{directory}.old'.  Then every message that is still on the server is retrieved again"
+    )
+}
+
 /// An [`Error`] and the server at which it came.
 #[derive(Debug)]
-pub struct At<'a> {
+pub struct AtServer<'a> {
     error: &'a Error,
     server: &'a str,
 }
 
-impl fmt::Display for At<'_> {
+impl fmt::Display for AtServer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { error, server } = self;
         if error.names_server() { error.fmt(f) } else { write!(f, "{server}: {error}") }
     }
 }
 
-impl std::error::Error for At<'_> {}
+impl std::error::Error for AtServer<'_> {}
 
-impl Problem for At<'_> {
+impl Problem for AtServer<'_> {
     fn hint(&self) -> Option<Cow<'_, str>> {
         self.error.hint()
     }
 
     fn exit_code(&self) -> ExitCode {
         self.error.exit_code()
+    }
+}
+
+/// A destination that reports to the ledger meets its errors as its own.
+impl From<ledger::Error> for delivery::Error {
+    fn from(e: ledger::Error) -> Self {
+        Self::Ledger(Box::new(e))
     }
 }
 

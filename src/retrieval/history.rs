@@ -8,9 +8,9 @@ use crate::account::Account;
 use crate::ledger::history::{self, Past};
 use crate::ledger::memory::Memory;
 use crate::ledger::{self, EntryState, Ledger};
-use crate::message::summary::Summary;
+use crate::message::summary::HeaderSummary;
 use crate::proof::{EntryId, Key};
-use crate::report::{Delivery, Kind};
+use crate::report::{ConditionKind, Delivery};
 use crate::text;
 use crate::types::{Octets, Time};
 
@@ -78,7 +78,7 @@ pub fn remembered(account: &Account, state: &Path, now: Time) -> Result<Vec<Reme
     }
     let ledger = Ledger::read(&directory, &mailbox, now)?;
     let remembered = |past: Past| Remembered {
-        delivery: delivery(&past, None, Summary::of_headline(&past.headline)),
+        delivery: delivery(&past, None, HeaderSummary::of_headline(&past.headline)),
         time: past.time,
         on_server: on_server(&ledger, &past),
     };
@@ -115,7 +115,7 @@ pub fn failing(account: &Account, state: &Path, now: Time) -> Result<Vec<Failing
             Key::Header(_) => None,
         };
         let next_try = entry.retry_after.filter(|at| *at > now);
-        let (octets, failures) = (entry.listed, entry.failures);
+        let (octets, failures) = (entry.listed_size, entry.failures);
         found.push(Failing { messages: 1, unique_id, octets, failures, next_try, reason: None });
     }
     let known = u64::try_from(found.len()).unwrap_or(u64::MAX);
@@ -125,7 +125,7 @@ pub fn failing(account: &Account, state: &Path, now: Time) -> Result<Vec<Failing
 
 /// Messages that the last run counts as failed, beyond those which the ledger has recorded.
 fn not_blamed(memory: &Memory, known: u64) -> Option<Failing> {
-    let lasting = memory.alerts.get(Kind::MessagesFailed.word())?.lasting.as_ref()?;
+    let lasting = memory.alerts.get(ConditionKind::MessagesFailed.word())?.lasting.as_ref()?;
     let messages = lasting.messages.checked_sub(known).filter(|messages| *messages > 0)?;
     // With others the reason may be that of theirs.
     let reason = lasting.reason.clone().filter(|_| known == 0);

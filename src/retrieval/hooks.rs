@@ -12,16 +12,16 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::alerts::Verdict;
+use super::alerts::RunNews;
 use super::context::Context;
 use crate::account::Account;
 use crate::clock;
-use crate::delivery::pipe::program::{self, Program, ProgramEnd};
+use crate::delivery::pipe::program::{self, HookProgram, ProgramEnd};
 use crate::report::json::delivered_line;
-use crate::report::{Event, Reporter, Summary};
+use crate::report::{Event, Reporter, RunSummary};
 use crate::text::{hex, printable, shortened};
 
-/// So long a hook may run.
+/// A hook may run this long.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// Of what a hook that fails has printed, this much is shown.
@@ -33,7 +33,7 @@ const MOST_LINES: usize = 64 * 1024 * 1024;
 /// Runs `before-run`.  That it failed is a warning.
 pub(super) fn before(account: &Account, context: &Context<'_>) {
     if let (Some(argv), false) = (&account.hooks.before_run, context.stop.raised()) {
-        run("before-run", argv, account, context, &Summary::default(), &[]);
+        run("before-run", argv, account, context, &RunSummary::default(), &[]);
     }
 }
 
@@ -41,14 +41,14 @@ pub(super) fn before(account: &Account, context: &Context<'_>) {
 pub(super) fn after(
     account: &Account,
     context: &Context<'_>,
-    summary: &Summary,
-    verdict: Verdict,
+    summary: &RunSummary,
+    verdict: RunNews,
     delivered: &[u8],
 ) {
     let hooks = &account.hooks;
     for (name, argv, is_due) in [
         ("on-new-mail", &hooks.on_new_mail, summary.delivered > 0),
-        ("on-trouble", &hooks.on_trouble, verdict.trouble),
+        ("on-trouble", &hooks.on_trouble, verdict.failure),
         ("on-recovered", &hooks.on_recovered, verdict.recovered),
     ] {
         if let (Some(argv), true) = (argv, is_due) {
@@ -62,7 +62,7 @@ fn run(
     argv: &[String],
     account: &Account,
     context: &Context<'_>,
-    summary: &Summary,
+    summary: &RunSummary,
     delivered: &[u8],
 ) {
     let [new, failed, octets] = [summary.delivered, summary.failed, summary.octets].map(|n| n.to_string());
@@ -76,7 +76,7 @@ fn run(
         ("POPFETCH_ERROR", error.as_str()),
     ];
     let ended = input(&context.state, delivered).and_then(|input| {
-        let program = Program {
+        let program = HookProgram {
             argv,
             environment: &environment,
             input,
@@ -103,9 +103,9 @@ fn complaint(said: &[u8]) -> String {
 }
 
 /// What went wrong, on one line without the server's words, which stand in quotation marks.
-fn error_line(summary: &Summary) -> String {
+fn error_line(summary: &RunSummary) -> String {
     let condition = summary.conditions.iter().map(|condition| &condition.message);
-    let Some(message) = summary.trouble.iter().map(|trouble| &trouble.message).chain(condition).next() else {
+    let Some(message) = summary.failure.iter().map(|failure| &failure.message).chain(condition).next() else {
         return String::new();
     };
     let (first, last) = (message.find('"'), message.rfind('"'));
@@ -139,12 +139,12 @@ fn input(state: &Path, lines: &[u8]) -> io::Result<File> {
 }
 
 /// Passes events on, and keeps the lines of what is delivered.
-pub(super) struct Listener {
+pub(super) struct DeliveryListener {
     inner: Arc<dyn Reporter>,
     lines: Mutex<Vec<u8>>,
 }
 
-impl Listener {
+impl DeliveryListener {
     pub(super) fn new(inner: Arc<dyn Reporter>) -> Self {
         Self { inner, lines: Mutex::new(Vec::new()) }
     }
@@ -155,7 +155,7 @@ impl Listener {
     }
 }
 
-impl Reporter for Listener {
+impl Reporter for DeliveryListener {
     fn report(&self, account: &str, event: &Event) {
         if let Event::Delivered(delivery) = event {
             let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -193,14 +193,14 @@ impl Reporter for Listener {
 
 #[cfg(test)]
 mod tests {
-    use super::{Summary, complaint, error_line};
+    use super::{RunSummary, complaint, error_line};
     use crate::exit::ExitCode;
-    use crate::report::Trouble;
+    use crate::report::ReportedError;
 
     fn line(message: &str) -> String {
         let (exit, message) = (ExitCode::Later, message.to_owned());
-        let trouble = Some(Trouble { exit, message, hint: None, news: true });
-        error_line(&Summary { trouble, ..Summary::default() })
+        let failure = Some(ReportedError { exit, message, hint: None, news: true });
+        error_line(&RunSummary { failure, ..RunSummary::default() })
     }
 
     #[test]
@@ -213,7 +213,7 @@ mod tests {
         ] {
             assert_eq!(line(message), expected);
         }
-        assert_eq!(error_line(&Summary::default()), "");
+        assert_eq!(error_line(&RunSummary::default()), "");
     }
 
     #[test]

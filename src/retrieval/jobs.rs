@@ -14,7 +14,7 @@ use crate::account::Account;
 use crate::delivery;
 use crate::exit::ExitCode;
 use crate::problem::REPORT_BUG;
-use crate::report::{Event, Summary, Trouble};
+use crate::report::{Event, ReportedError, RunSummary};
 
 /// How many sessions there may be at once.
 #[derive(Debug, Clone, Copy)]
@@ -79,7 +79,7 @@ pub fn each<'a, T: Send>(
     connections: Connections,
     work: &(dyn Fn(&Account) -> T + Sync),
 ) -> Vec<(&'a Account, T)> {
-    let queue = Queue::new(accounts, connections.per_server, descriptors());
+    let queue = AccountQueue::new(accounts, connections.per_server, descriptors());
     let workers = connections.total.get().min(accounts.len());
     let turns = || {
         let mut done = Vec::new();
@@ -108,13 +108,13 @@ fn one(account: &Account, options: &Options, context: &Context<'_>) -> ExitCode 
     match catch_unwind(AssertUnwindSafe(|| retrieve(account, options, context))) {
         Ok(summary) => summary.exit(),
         Err(_) => {
-            let trouble = Trouble {
+            let failure = ReportedError {
                 exit: ExitCode::Bug,
                 message: "a bug in popfetch ended this account's run".to_owned(),
                 hint: Some(REPORT_BUG.to_owned()),
                 news: true,
             };
-            let summary = Summary { trouble: Some(trouble), ..Summary::default() };
+            let summary = RunSummary { failure: Some(failure), ..RunSummary::default() };
             context.reporter.report(&account.name, &Event::Finished(summary));
             ExitCode::Bug
         }
@@ -122,28 +122,28 @@ fn one(account: &Account, options: &Options, context: &Context<'_>) -> ExitCode 
 }
 
 /// Accounts that wait for their turn, in the order given but for those whose server has its fill.
-struct Queue<'a> {
+struct AccountQueue<'a> {
     per_server: usize,
     /// Files that all accounts together may have open.
     descriptors: usize,
-    state: Mutex<State<'a>>,
+    state: Mutex<QueueState<'a>>,
     changed: Condvar,
 }
 
-struct State<'a> {
+struct QueueState<'a> {
     waiting: Vec<&'a Account>,
     busy: HashMap<(&'a str, u16), usize>,
     /// Files that those at work may have open.
     open: usize,
 }
 
-impl<'a> Queue<'a> {
+impl<'a> AccountQueue<'a> {
     fn new(accounts: &'a [Account], per_server: NonZeroUsize, descriptors: usize) -> Self {
-        let state = State { waiting: accounts.iter().collect(), busy: HashMap::new(), open: 0 };
+        let state = QueueState { waiting: accounts.iter().collect(), busy: HashMap::new(), open: 0 };
         Self { per_server: per_server.get(), descriptors, state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<'a>> {
+    fn lock(&self) -> MutexGuard<'_, QueueState<'a>> {
         // A panic while it is held leaves whole values only.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -216,7 +216,7 @@ fn server(account: &Account) -> (&str, u16) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Account, Connections, Queue, most_open, server};
+    use super::{Account, AccountQueue, Connections, most_open, server};
     use crate::account::{
         Auth, Deliver, FirstRun, Hooks, ListingMode, PasswordSource, Retention, Switch, SyncMode, Tls, Trust,
         Utf8Mode, Way,
@@ -275,7 +275,7 @@ mod tests {
                 .map(|(n, (host, port))| account(n, host, port))
                 .collect();
             let connections = Connections { total: count(workers), per_server: count(per_server) };
-            let queue = Queue::new(&accounts, connections.per_server, usize::MAX);
+            let queue = AccountQueue::new(&accounts, connections.per_server, usize::MAX);
             let busy: HashMap<_, AtomicUsize> =
                 accounts.iter().map(|a| (server(a), AtomicUsize::new(0))).collect();
             let (served, most) = (Mutex::new(Vec::new()), AtomicUsize::new(0));
@@ -308,7 +308,7 @@ mod tests {
     fn accounts_run_side_by_side() {
         let accounts: Vec<Account> =
             [(0, "a"), (1, "a"), (2, "a"), (3, "b")].map(|(n, host)| account(n, host, 110)).into();
-        let queue = Queue::new(&accounts, count(2), usize::MAX);
+        let queue = AccountQueue::new(&accounts, count(2), usize::MAX);
         let order = [queue.take(), queue.take(), queue.take()].map(|taken| taken.unwrap().name.clone());
         assert_eq!(order, ["0", "1", "3"], "in the order given, but for a server that has its fill");
         let together = Barrier::new(2);
@@ -328,7 +328,7 @@ mod tests {
     #[test]
     fn no_more_accounts_than_there_are_files_for() {
         let accounts: Vec<Account> = ["a", "b", "c"].map(|host| account(0, host, 110)).into();
-        let queue = Queue::new(&accounts, count(4), most_open(&accounts[0]) * 2);
+        let queue = AccountQueue::new(&accounts, count(4), most_open(&accounts[0]) * 2);
         let (first, second) = (queue.take().unwrap(), queue.take().unwrap());
         std::thread::scope(|scope| {
             let third = scope.spawn(|| queue.take().map(|account| account.host.clone()));
@@ -336,7 +336,7 @@ mod tests {
             assert_eq!(third.join().unwrap().as_deref(), Some("c"));
         });
         queue.give_back(second);
-        let queue = Queue::new(&accounts, count(4), 1);
+        let queue = AccountQueue::new(&accounts, count(4), 1);
         assert!(queue.take().is_some());
     }
 }

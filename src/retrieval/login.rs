@@ -6,14 +6,13 @@ use std::time::Duration;
 use super::error::Error;
 use super::run::Run;
 use crate::account::{Account, Auth, PasswordSource, Switch, Utf8Mode};
-use crate::client::{self, Call, Client, Login, LoginFacts, Pipelining, Prefetch, Transaction};
-use crate::ledger::memory::{Flight, LASTS, Memory, Offer, Pipelining as KnownPipelining, Stage, Utf8};
-use crate::protocol::auth::{Method, Refusal};
+use crate::client::{self, Call, Client, Login, LoginFacts, Prefetch, Sending, Transaction};
+use crate::ledger::memory::{KnownFlight, KnownPipelining, Memory, Offer, OfferStage, Utf8};
+use crate::protocol::auth::{Method, RefusalReason};
 use crate::protocol::capability::Capabilities;
 use crate::protocol::sasl::Credentials;
 use crate::report::Event;
 use crate::secret::Secret;
-use crate::types::Time;
 
 /// A maildrop that a session of this run has held is asked for again after these pauses, in seconds.
 const WAITS_FOR_LOCK: [u64; 3] = [1, 2, 5];
@@ -28,13 +27,9 @@ pub(super) fn way(account: &Account) -> String {
     format!("{host}:{port} {tls:?} {trust:?}{way}")
 }
 
-/// What the server offered this way before login, if that was asked not long ago.
-fn remembered(memory: &Memory, account: &Account, now: Time) -> Option<Capabilities> {
-    let offer = memory.offer(&way(account), Stage::BeforeLogin)?;
-    let age = now.seconds_since(offer.when);
-    if !(0..LASTS).contains(&age) {
-        return None;
-    }
+/// What the server offered this way before login, if that is remembered.
+fn remembered(memory: &Memory, account: &Account) -> Option<Capabilities> {
+    let offer = memory.offer(&way(account), OfferStage::BeforeLogin)?;
     let lines: Vec<_> = offer.capabilities.iter().map(|line| String::from_utf8_lossy(line)).collect();
     Some(Capabilities::from_lines(&lines.join("\n")))
 }
@@ -56,12 +51,9 @@ pub(super) fn log_in(
     prefetch: Option<Prefetch>,
 ) -> Result<Client<Transaction>, Error> {
     // The clock, not the ledger's time, which may be ahead of it: offers are kept and forgotten by it alone.
-    let now = run.now;
     run.report(&Event::Connecting { server: format!("{}{}", run.server(), run.account.way) });
-    if matches!(memory.flight, Flight::Two(when) if !(0..LASTS).contains(&now.seconds_since(when))) {
-        memory.flight = Flight::Unproven;
-    }
-    let mut attempts = Attempts {
+    memory.expire(run.now);
+    let mut attempts = LoginRetries {
         without_utf8: false,
         with_memory: true,
         waits: WAITS_FOR_LOCK.into_iter(),
@@ -69,9 +61,10 @@ pub(super) fn log_in(
     };
     let client = loop {
         let secret = run.current(secret);
-        match attempt(run, memory, secret, now, prefetch, attempts.flight) {
+        match attempt(run, memory, secret, prefetch, attempts.flight) {
             Ok(client) => break client,
-            Err(Error::Client(client::Error::Connection(e))) => return Err(client::Error::from(e).into()),
+            // No server was heard: what is remembered of it stays.
+            Err(e @ Error::Client(client::Error::Connection(_))) => return Err(e),
             Err(Error::Client(e))
                 if attempts.again(run, memory, &e) || run.has_other_token(secret, &e)? => {}
             Err(e) => return Err(e),
@@ -80,24 +73,24 @@ pub(super) fn log_in(
     run.logged_in.store(true, Ordering::Relaxed);
     let facts = client.login_facts();
     // What was believed was tried: it is remembered only now that the other way has worked.
-    memory.flight = if facts.one_flight { Flight::One } else { attempts.flight };
+    memory.flight = if facts.one_flight { KnownFlight::One } else { attempts.flight };
     run.report(&Event::LoggedIn { mechanism: facts.method.name(), protection: client.protection() });
     learn(run, memory, &client);
     Ok(client)
 }
 
 /// What the attempts at one login have tried.
-struct Attempts {
+struct LoginRetries {
     /// `UTF8` was not sent, because the server ended the connection at it.
     without_utf8: bool,
     /// What the server was remembered for may still be why it refuses.
     with_memory: bool,
     /// How long is waited, each time, for a maildrop that our own last session holds.
     waits: std::array::IntoIter<u64, 3>,
-    flight: Flight,
+    flight: KnownFlight,
 }
 
-impl Attempts {
+impl LoginRetries {
     /// Whether another attempt follows one that failed so.
     fn again(&mut self, run: &Run<'_>, memory: &mut Memory, e: &client::Error) -> bool {
         // What was remembered may be why.
@@ -110,14 +103,15 @@ impl Attempts {
                     !run.context.stop.wait(Duration::from_secs(pause))
                 })
             }
-            client::Error::FlightCut(e) if !matches!(self.flight, Flight::Two(_)) => {
+            client::Error::FlightCut(e) if !matches!(self.flight, KnownFlight::Two(_)) => {
                 run.detail(|| format!("{e}: tried again, with nothing behind the password"));
+                // The login may have been accepted: the server may still hold the maildrop for it.
                 run.logged_in.store(true, Ordering::Relaxed);
-                self.flight = Flight::Two(run.now);
+                self.flight = KnownFlight::Two(run.now);
                 true
             }
             client::Error::HungUpOnUtf8(_) => self.without_utf8(run, memory, e),
-            client::Error::LoginRefused { meaning: Refusal::NeedsUtf8, .. } => {
+            client::Error::LoginRefused { meaning: RefusalReason::NeedsUtf8, .. } => {
                 let dropped = !self.without_utf8 && matches!(memory.utf8, Utf8::Dropped(_));
                 if dropped {
                     memory.utf8 = Utf8::Unknown;
@@ -141,7 +135,7 @@ impl Attempts {
                 false
             }
             _ => {
-                // Not more than once, whatever the server does: without the command it can't end the line at it.
+                // Not more than once, whatever the server does: without the command it can't end the connection at it.
                 let first = !std::mem::replace(&mut self.without_utf8, true);
                 memory.utf8 = Utf8::Dropped(run.now);
                 if first {
@@ -159,7 +153,7 @@ fn learn(run: &Run<'_>, memory: &mut Memory, client: &Client<Transaction>) {
     if facts.utf8 {
         memory.utf8 = Utf8::Works(0);
         run.detail(|| "UTF8 mode: messages come as they are stored".to_owned());
-    } else if facts.utf8_offered && server.asked && sends_utf8(run, memory, now) {
+    } else if facts.utf8_offered && server.asked && sends_utf8(run, memory) {
         run.detail(|| "the server lists UTF8 and refused it: the session goes on without".to_owned());
     }
     pin(memory, run.account.auth, facts);
@@ -169,7 +163,7 @@ fn learn(run: &Run<'_>, memory: &mut Memory, client: &Client<Transaction>) {
     {
         memory.put_offer(Offer {
             way: way(run.account),
-            stage: Stage::BeforeLogin,
+            stage: OfferStage::BeforeLogin,
             when: now,
             capabilities: before.to_lines().lines().map(|line| line.as_bytes().to_vec()).collect(),
         });
@@ -180,11 +174,9 @@ fn account_wants_utf8(run: &Run<'_>) -> bool {
     run.account.utf8 == Utf8Mode::Auto
 }
 
-/// Whether `UTF8` is to be sent where it is listed: not for a week to a server that ended the line at it.
-fn sends_utf8(run: &Run<'_>, memory: &mut Memory, now: Time) -> bool {
-    if matches!(memory.utf8, Utf8::Dropped(when) if !(0..LASTS).contains(&now.seconds_since(when))) {
-        memory.utf8 = Utf8::Unknown;
-    }
+/// Whether `UTF8` is to be sent where it is listed: not to a server that ended the connection at it, as long as that is
+/// remembered.
+fn sends_utf8(run: &Run<'_>, memory: &Memory) -> bool {
     account_wants_utf8(run) && !matches!(memory.utf8, Utf8::Dropped(_))
 }
 
@@ -192,13 +184,12 @@ fn attempt(
     run: &Run<'_>,
     memory: &mut Memory,
     secret: &Secret,
-    now: Time,
     prefetch: Option<Prefetch>,
-    flight: Flight,
+    flight: KnownFlight,
 ) -> Result<Client<Transaction>, Error> {
     let account = run.account;
-    let utf8 = sends_utf8(run, memory, now);
-    let remembered = remembered(memory, account, now);
+    let utf8 = sends_utf8(run, memory);
+    let remembered = remembered(memory, account);
     let credentials = Credentials { user: &account.user, secret, host: &account.host, port: account.port };
     let call = Call {
         credentials,
@@ -221,9 +212,9 @@ fn attempt(
             && !matches!(memory.pipelining, KnownPipelining::Broken(_)),
         prefetch,
         flight: match flight {
-            Flight::Unproven => client::Flight::Unproven,
-            Flight::One => client::Flight::One,
-            Flight::Two(_) => client::Flight::Two,
+            KnownFlight::Unproven => client::PrefetchFlight::Unproven,
+            KnownFlight::One => client::PrefetchFlight::One,
+            KnownFlight::Two(_) => client::PrefetchFlight::Two,
         },
     };
     let client = Client::open(&call)?;
@@ -241,14 +232,12 @@ pub(super) fn agree_on_pipelining(run: &Run<'_>, memory: &Memory, client: &mut C
     let account = run.account;
     let offered = client.capabilities().is_some_and(|capabilities| capabilities.pipelining());
     client.set_pipelining(match account.pipelining {
-        Switch::Off => Pipelining::Off,
-        Switch::Auto if !offered => Pipelining::Off,
+        Switch::Off => Sending::Off,
+        Switch::Auto if !offered => Sending::Off,
         Switch::Auto | Switch::On => match memory.pipelining {
-            KnownPipelining::Broken(_) if account.pipelining == Switch::Auto => Pipelining::Off,
+            KnownPipelining::Broken(_) if account.pipelining == Switch::Auto => Sending::Off,
             // It was switched on explicitly.
-            KnownPipelining::Broken(_) | KnownPipelining::InStep | KnownPipelining::Unproven => {
-                Pipelining::On
-            }
+            KnownPipelining::Broken(_) | KnownPipelining::InStep | KnownPipelining::Unproven => Sending::On,
         },
     });
 }

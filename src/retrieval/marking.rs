@@ -5,18 +5,17 @@
 //! asked for by `TOP n 0` in the same session, as many as one session may ask for, and by the next ones.
 
 use std::cell::RefCell;
-use std::path::Path;
 use std::time::Duration;
 
 use super::alerts::Alerts;
-use super::by_word::{adopt, check, named, unique_id};
+use super::by_word::{adopt, check, named};
 use super::context::{Context, Options};
 use super::course::{Course, Scope};
-use super::destinations::Destinations;
+use super::destinations::OpenDestinations;
 use super::error::Error;
 use super::login::log_in;
 use super::run::Run;
-use super::session::{Held, Session};
+use super::session::{MailSession, Stores};
 use super::{quick, survey};
 use crate::access;
 use crate::account::Account;
@@ -24,14 +23,14 @@ use crate::client::{Client, Transaction};
 use crate::clock;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
-use crate::ledger::{self, Ledger, Word};
+use crate::ledger::{Ledger, UsersWord};
 use crate::message::summary;
 use crate::plan::{Maildrop, Policy};
 use crate::protocol::capability::Capabilities;
-use crate::report::{Summary, Trouble};
+use crate::report::{ReportedError, RunSummary};
 use crate::types::{MessageNumber, Octets, Selection, Time, UniqueIdBuf, Wait};
 
-/// So long a run is waited for that holds the mailbox.
+/// A run that holds the mailbox is waited for this long.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is to count as seen.
@@ -73,7 +72,7 @@ pub struct MarkedMessage {
 ///
 /// # Errors
 /// As for a run; [`Error::NoSuchMessage`], [`Error::NoUniqueIds`], [`Error::OnlyWindow`], [`Error::NoHeaders`].
-pub fn mark_seen(account: &Account, context: &Context<'_>, mark: &Mark) -> Result<Marked, Trouble> {
+pub fn mark_seen(account: &Account, context: &Context<'_>, mark: &Mark) -> Result<Marked, ReportedError> {
     let options =
         Options { insist: true, dry_run: mark.dry_run, wait: Wait::AtMost(PATIENCE), ..Options::default() };
     let mut run = Run::new(account, &options, context, clock::now());
@@ -82,15 +81,13 @@ pub fn mark_seen(account: &Account, context: &Context<'_>, mark: &Mark) -> Resul
     } else {
         locked(&mut run, |run, lock, memory| with_lock(run, mark, lock, memory))
     };
-    marked.map_err(|e| Trouble::of(&e.at(&run.server()), true))
+    marked.map_err(|e| run.failure(&e, true))
 }
 
 /// Without lock or change.
 fn look(run: &Run<'_>, mark: &Mark) -> Result<Marked, Error> {
-    let mailbox = run.account.mailbox();
-    let directory = ledger::directory(&run.context.state, &mailbox);
-    let ledger = Ledger::read(&directory, &mailbox, run.now)?;
-    let mut memory = Memory::load(&directory);
+    let ledger = Ledger::read(&run.directory, &run.account.mailbox(), run.now)?;
+    let mut memory = Memory::load(&run.directory);
     let mut client = connect(run, &mut memory)?;
     let (marked, ..) = choose(run, mark, &mut client, &ledger, &mut memory)?;
     client.leave();
@@ -100,46 +97,30 @@ fn look(run: &Run<'_>, mark: &Mark) -> Result<Marked, Error> {
 /// Does `work` while no other popfetch has the mailbox, and keeps what was learnt of the server.
 pub(super) fn locked<T>(
     run: &mut Run<'_>,
-    work: impl FnOnce(&Run<'_>, (&Path, Lock), &mut Memory) -> Result<T, Error>,
+    work: impl FnOnce(&Run<'_>, Lock, &mut Memory) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let directory = ledger::directory(&run.context.state, &run.account.mailbox());
-    access::check_path(&directory)?;
-    let lock = Lock::acquire(&directory, run.options.wait, &run.context.stop)?;
+    access::check_path(&run.directory)?;
+    let lock = Lock::acquire(&run.directory, run.options.wait, &run.context.stop)?;
     // It may have been waited for.
     run.now = clock::now();
     let run = &*run;
-    let mut memory = Memory::load(&directory);
-    let done = work(run, (&directory, lock), &mut memory);
+    let mut memory = Memory::load(&run.directory);
+    let done = work(run, lock, &mut memory);
     Alerts::new(run).note_login(&mut memory, done.as_ref().err());
     // What was known of an idle maildrop no longer holds.
     quick::forget(&mut memory);
-    if let Err(e) = memory.save(&directory) {
-        run.detail(|| format!("what was learnt of the server was not kept: {e}"));
-    }
+    run.keep(&memory);
     done
 }
 
-pub(super) fn open(run: &Run<'_>, directory: &Path, lock: Lock, memory: &Memory) -> Result<Ledger, Error> {
-    Ledger::check_extent(directory, memory.extent)?;
+fn with_lock(run: &Run<'_>, mark: &Mark, lock: Lock, memory: &mut Memory) -> Result<Marked, Error> {
     // What an interrupted run has left is for the next run to settle: no destination is needed here.
-    let ledger = Ledger::open(directory, &run.account.mailbox(), lock, run.now)?;
-    for warning in ledger.warnings() {
-        run.warn(warning.clone());
-    }
-    Ok(ledger)
-}
-
-fn with_lock(
-    run: &Run<'_>,
-    mark: &Mark,
-    (directory, lock): (&Path, Lock),
-    memory: &mut Memory,
-) -> Result<Marked, Error> {
-    let mut ledger = open(run, directory, lock, memory)?;
+    let mut ledger = run.open_ledger(lock, memory)?;
     let mut client = connect(run, memory)?;
     let (marked, chosen, maildrop, policy) = choose(run, mark, &mut client, &ledger, memory)?;
-    let word = mark.delivered.map_or(Word::Seen, Word::Delivered);
-    let words: Vec<(UniqueIdBuf, Word)> = chosen.into_iter().map(|unique_id| (unique_id, word)).collect();
+    let word = mark.delivered.map_or(UsersWord::Seen, UsersWord::Delivered);
+    let words: Vec<(UniqueIdBuf, UsersWord)> =
+        chosen.into_iter().map(|unique_id| (unique_id, word)).collect();
     ledger.import(&words)?;
     identify(run, client, ledger, (maildrop, policy), memory)?;
     Ok(marked)
@@ -154,9 +135,9 @@ pub(super) fn identify(
     memory: &mut Memory,
 ) -> Result<(), Error> {
     adopt(&mut maildrop, &ledger);
-    let mut held = Held { ledger, destinations: Destinations::none() };
-    let (mut summary, mut course, mut taken) = (Summary::default(), Course::default(), (0, Octets(0)));
-    let session = Session {
+    let mut held = Stores { ledger, destinations: OpenDestinations::none() };
+    let (mut summary, mut course, mut taken) = (RunSummary::default(), Course::default(), (0, Octets(0)));
+    let session = MailSession {
         run,
         summary: &mut summary,
         memory,
@@ -179,7 +160,7 @@ pub(super) fn connect(run: &Run<'_>, memory: &mut Memory) -> Result<Client<Trans
     log_in(run, memory, &secret, None)
 }
 
-type Chosen = (Marked, Vec<UniqueIdBuf>, Maildrop, Policy);
+type MarkedChoice = (Marked, Vec<UniqueIdBuf>, Maildrop, Policy);
 
 /// Lists, and finds what is meant.
 fn choose(
@@ -188,23 +169,23 @@ fn choose(
     client: &mut Client<Transaction>,
     ledger: &Ledger,
     memory: &mut Memory,
-) -> Result<Chosen, Error> {
+) -> Result<MarkedChoice, Error> {
     let policy = survey::policy(run, ledger, client);
     let mut maildrop = survey::list(run, client, ledger, &mut memory.habits)?;
     check(run, &maildrop, &policy, mark.messages.is_none())?;
     if !maildrop.has_sizes() {
         // For the user to see; a server that refuses it is none the worse.
-        let _ = client.sizes(|number, octets| maildrop.size(number, octets))?;
+        let _ = client.sizes(|number, octets| maildrop.set_size(number, octets))?;
     }
     let numbers: Vec<MessageNumber> = match &mark.messages {
         None => maildrop.iter().map(|listed| listed.number).collect(),
         Some(selection) => named(selection, &maildrop, ledger)?,
     };
-    let word = mark.delivered.map_or(Word::Seen, Word::Delivered);
+    let word = mark.delivered.map_or(UsersWord::Seen, UsersWord::Delivered);
     let mut marked = Marked::default();
     let mut chosen: Vec<(MarkedMessage, UniqueIdBuf)> = Vec::new();
     for listed in numbers.iter().filter_map(|number| maildrop.find(*number)) {
-        match unique_id(&listed, ledger)?.filter(|unique_id| ledger.may_import(unique_id, word)) {
+        match listed.unique_id(ledger)?.filter(|unique_id| ledger.may_import(unique_id, word)) {
             Some(unique_id) => {
                 let shown = client.shown(unique_id.borrow());
                 let message =
@@ -243,7 +224,7 @@ fn dates(
     let text = |_, text: &[u8]| header.borrow_mut().extend_from_slice(text);
     client.headers(numbers, text, |_, given| {
         let header = header.take();
-        dates.push(if given { summary::Summary::of(&header).date } else { None });
+        dates.push(if given { summary::HeaderSummary::of(&header).date } else { None });
     })?;
     Ok(dates)
 }

@@ -8,7 +8,6 @@ mod alerts;
 mod by_word;
 pub mod check;
 mod committer;
-mod compare;
 mod conditions;
 mod configured;
 mod context;
@@ -37,7 +36,6 @@ mod survey;
 pub mod takeover;
 mod visit;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -46,12 +44,12 @@ pub use error::Error;
 pub use marking::{Mark, Marked, MarkedMessage, mark_seen};
 #[doc(hidden)]
 pub use pipeline::simulation::fuzz_pipeline;
-pub use release::{Offer, release};
+pub use release::{ReleaseOffer, release};
 pub use visit::by_hand;
 pub use visit::{
-    Ask, Better, Capabilities, CertificateInfo, Chosen, Deleted, Doomed, Expire, Extent, Found, KeepAlive,
-    LoginInfo, Row, Rows, Server, ServerInfo, Taker, Which, check_all, delete, find_server, list, probe,
-    server_info, show, try_login,
+    AskUser, Better, Capabilities, CertificateInfo, Deleted, Doomed, Expire, KeepAlive, ListFilter,
+    LoginInfo, MessageRow, MessageRows, NewMail, Server, ServerInfo, ShownMessage, ShownPart, Taker,
+    check_all, delete, find_server, list, probe, server_info, show, try_login,
 };
 
 use crate::access;
@@ -60,19 +58,18 @@ use crate::client::{Client, Transaction};
 use crate::clock;
 use crate::credentials;
 use crate::delivery;
+use crate::ledger::Ledger;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
-use crate::ledger::{self, Ledger};
-use crate::oauth::Holder;
+use crate::oauth::TokenHolder;
 use crate::problem::Problem as _;
-use crate::report::{Event, Summary, Trouble};
+use crate::report::{Event, RunSummary};
 use crate::types::Time;
-use alerts::{Alerts, Verdict};
-use configured::surroundings;
-use destinations::Destinations;
-use hooks::Listener;
+use alerts::{Alerts, RunNews};
+use destinations::OpenDestinations;
+use hooks::DeliveryListener;
 use run::Run;
-use session::Held;
+use session::Stores;
 use sessions::Sessions;
 
 const HOUR: i64 = 3_600;
@@ -80,14 +77,14 @@ const DAY: i64 = 24 * HOUR;
 
 /// Retrieves one account's mail, and reports how it went.
 #[must_use]
-pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> Summary {
+pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> RunSummary {
     let hooks = &account.hooks;
     if options.dry_run || hooks.is_empty() {
         return one_run(account, options, context).0;
     }
     hooks::before(account, context);
     let listener =
-        hooks.on_new_mail.is_some().then(|| Arc::new(Listener::new(Arc::clone(&context.reporter))));
+        hooks.on_new_mail.is_some().then(|| Arc::new(DeliveryListener::new(Arc::clone(&context.reporter))));
     let heard = listener.clone().map(|listener| Context { reporter: listener, ..context.clone() });
     let (summary, verdict) = one_run(account, options, heard.as_ref().unwrap_or(context));
     let delivered = listener.map_or_else(Vec::new, |listener| listener.lines());
@@ -96,21 +93,20 @@ pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> 
 }
 
 /// The run itself, between its hooks.
-fn one_run(account: &Account, options: &Options, context: &Context<'_>) -> (Summary, Verdict) {
+fn one_run(account: &Account, options: &Options, context: &Context<'_>) -> (RunSummary, RunNews) {
     let started = Instant::now();
     let mut run = Run::new(account, options, context, clock::now());
-    let mut summary = Summary { dry_run: options.dry_run, ..Summary::default() };
-    let (result, verdict) =
-        if let Err(e) = access::check_path(&ledger::directory(&context.state, &account.mailbox())) {
-            // A user who can change its content could name other users' files there, and popfetch would remove them.
-            (Err(e.into()), Verdict::failed())
-        } else if options.dry_run {
-            (dry_run::dry_run(&run, &mut summary), Verdict::failed())
-        } else {
-            mailbox(&mut run, &mut summary)
-        };
+    let mut summary = RunSummary { dry_run: options.dry_run, ..RunSummary::default() };
+    let (result, verdict) = if let Err(e) = access::check_path(&run.directory) {
+        // A user who can change its content could name other users' files there, and popfetch would remove them.
+        (Err(e.into()), RunNews::failed())
+    } else if options.dry_run {
+        (dry_run::dry_run(&run, &mut summary), RunNews::failed())
+    } else {
+        mailbox(&mut run, &mut summary)
+    };
     if let Err(e) = result {
-        summary.trouble = Some(Trouble::of(&e.at(&run.server()), verdict.news));
+        summary.failure = Some(run.failure(&e, verdict.news));
     }
     summary.elapsed = started.elapsed();
     run.report(&Event::Finished(summary.clone()));
@@ -118,15 +114,13 @@ fn one_run(account: &Account, options: &Options, context: &Context<'_>) -> (Summ
 }
 
 /// How the run ended, and what of it is news.
-fn mailbox(run: &mut Run<'_>, summary: &mut Summary) -> (Result<(), Error>, Verdict) {
-    let mailbox = run.account.mailbox();
-    let directory = ledger::directory(&run.context.state, &mailbox);
-    let lock = match Lock::acquire(&directory, run.options.wait, &run.context.stop).map_err(Error::from) {
+fn mailbox(run: &mut Run<'_>, summary: &mut RunSummary) -> (Result<(), Error>, RunNews) {
+    let lock = match Lock::acquire(&run.directory, run.options.wait, &run.context.stop).map_err(Error::from) {
         Ok(lock) => lock,
         // A lock that another popfetch holds passes on its own; a state directory that can't be made doesn't.
         Err(e) => {
-            let news = !e.is_transient() || Alerts::new(run).locked(&directory);
-            return (Err(e), Verdict { news, trouble: news, recovered: false });
+            let news = !e.is_transient() || Alerts::new(run).locked();
+            return (Err(e), RunNews { news, failure: news, recovered: false });
         }
     };
     lock.begin_run();
@@ -134,37 +128,28 @@ fn mailbox(run: &mut Run<'_>, summary: &mut Summary) -> (Result<(), Error>, Verd
     run.now = clock::now();
     let run = &*run;
     let alerts = Alerts::new(run);
-    let mut memory = Memory::load(&directory);
-    Alerts::unlocked(&mut memory, &directory);
+    let mut memory = Memory::load(&run.directory);
+    alerts.unlocked(&mut memory);
     let result = match alerts.check_pause(&memory) {
         // The memory is this run's until it has been written.
-        Ok(()) => with_lock(run, summary, &directory, lock.clone(), &mut memory),
+        Ok(()) => with_lock(run, summary, lock.clone(), &mut memory),
         paused => paused,
     };
     let verdict = alerts.judge(&mut memory, &result, summary);
     alerts.remember(&mut memory, &result, summary);
-    if let Err(e) = memory.save(&directory) {
-        // What it holds can be learnt again.
-        run.detail(|| format!("what was learnt of the server was not kept: {e}"));
-    }
+    run.keep(&memory);
     lock.end_run();
     (result, verdict)
 }
 
-fn with_lock(
-    run: &Run<'_>,
-    summary: &mut Summary,
-    directory: &Path,
-    lock: Lock,
-    memory: &mut Memory,
-) -> Result<(), Error> {
+fn with_lock(run: &Run<'_>, summary: &mut RunSummary, lock: Lock, memory: &mut Memory) -> Result<(), Error> {
     if run.account.sync == SyncMode::Off {
         run.warn(
             "sync = \"off\": after a power failure mail that was deleted on the server may be missing here"
                 .to_owned(),
         );
     }
-    if let Some(question) = quick::question(run, memory, directory) {
+    if let Some(question) = quick::question(run, memory) {
         let secret = run.secret()?;
         let mut sessions = Sessions::new(run, summary, memory, &secret);
         let begun = match sessions.glance(question) {
@@ -173,12 +158,12 @@ fn with_lock(
             Err(e) if sessions.goes_on_after(&e) => None,
             Err(e) => return Err(e),
         };
-        let held = open(run, sessions.summary, directory, lock, sessions.memory)?;
-        return finish(sessions, held, begun, directory);
+        let stores = open(run, sessions.summary, lock, sessions.memory)?;
+        return finish(sessions, stores, begun);
     }
-    let held = open(run, summary, directory, lock, memory)?;
+    let stores = open(run, summary, lock, memory)?;
     let secret = run.secret()?;
-    finish(Sessions::new(run, summary, memory, &secret), held, None, directory)
+    finish(Sessions::new(run, summary, memory, &secret), stores, None)
 }
 
 /// Does `work` with all that is needed to get, renew or give up the tokens of `account`.
@@ -186,7 +171,7 @@ pub fn with_holder<T>(
     account: &Account,
     oauth: &OAuth,
     context: &Context<'_>,
-    work: impl FnOnce(&Holder<'_>) -> T,
+    work: impl FnOnce(&TokenHolder<'_>) -> T,
 ) -> T {
     let options = Options::default();
     let run = Run::new(account, &options, context, clock::now());
@@ -202,47 +187,34 @@ pub fn timestamp() -> String {
 /// All sessions, the first of which may have begun, and the end of the ledger.
 fn finish(
     mut sessions: Sessions<'_, '_>,
-    mut held: Held,
+    mut stores: Stores,
     begun: Option<Client<Transaction>>,
-    directory: &Path,
 ) -> Result<(), Error> {
-    let result = sessions.all(&mut held, begun);
+    let result = sessions.all(&mut stores, begun);
     if matches!(result, Err(Error::Bug)) {
         // The committer died in the midst of something: the next run begins with what is on disk.
         return result;
     }
-    let closed = close_up(sessions.run, held.ledger, directory, sessions.memory);
+    let closed = close_up(sessions.run, stores.ledger, sessions.memory);
     result.and(closed)
 }
 
 /// Opens the ledger, settles what a killed run has left, and opens the destinations.
-fn open(
-    run: &Run<'_>,
-    summary: &mut Summary,
-    directory: &Path,
-    lock: Lock,
-    memory: &mut Memory,
-) -> Result<Held, Error> {
-    Ledger::check_extent(directory, memory.extent)?;
-    let mut ledger = Ledger::open(directory, &run.account.mailbox(), lock, run.now)?;
-    for warning in ledger.warnings() {
-        run.warn(warning.clone());
-    }
+fn open(run: &Run<'_>, summary: &mut RunSummary, lock: Lock, memory: &mut Memory) -> Result<Stores, Error> {
+    let mut ledger = run.open_ledger(lock, memory)?;
     if !ledger.intents().is_empty() {
         run.report(&Event::Doing("putting an interrupted run right"));
     }
-    recovery::recover(run, &mut ledger, directory, summary)?;
+    recovery::recover(run, &mut ledger, summary)?;
     correct_clock(run, &mut ledger, memory)?;
-    let destinations = Destinations::open(run, &mut ledger, directory)?;
-    Ok(Held { ledger, destinations })
+    let destinations = OpenDestinations::open(run, &mut ledger)?;
+    Ok(Stores { ledger, destinations })
 }
 
-/// In order, also after a line that broke: the next run then need not rewrite the ledger.
-fn close_up(run: &Run<'_>, mut ledger: Ledger, directory: &Path, memory: &mut Memory) -> Result<(), Error> {
-    // A spool has served only when what became of its messages is on disk.
+/// In order, also after a connection that broke: the next run then need not rewrite the ledger.
+fn close_up(run: &Run<'_>, mut ledger: Ledger, memory: &mut Memory) -> Result<(), Error> {
     ledger.sync()?;
-    let around = surroundings(run.account, run.context, directory);
-    let cleaned = delivery::clean_up(around, ledger.id(), &ledger.intents());
+    let cleaned = delivery::clean_up(run.surroundings(), ledger.id(), &ledger.intents());
     if let Some(extent) = ledger.close()? {
         memory.extent = Some(extent);
     }

@@ -10,7 +10,7 @@ use crate::account::{Account, Auth, PasswordSource};
 use crate::clock;
 use crate::credentials;
 use crate::ledger::lock::Lock;
-use crate::ledger::{self, memory::Memory};
+use crate::ledger::memory::Memory;
 use crate::types::Wait;
 
 /// Asks for the passwords of these accounts that have no other source.
@@ -33,11 +33,10 @@ pub(super) fn ask(accounts: &[Account], options: &Options, context: &Context<'_>
 
 /// Whether a login will be tried, as far as can be seen: it isn't paused, and no other popfetch has the mailbox.
 fn will_log_in(account: &Account, options: &Options, context: &Context<'_>) -> bool {
-    let directory = ledger::directory(&context.state, &account.mailbox());
-    if options.dry_run || !directory.is_dir() {
+    let run = Run::new(account, options, context, clock::now());
+    if options.dry_run || !run.directory.is_dir() {
         return true;
     }
-    let run = Run::new(account, options, context, clock::now());
-    let pauses = Alerts::new(&run).check_pause(&Memory::load(&directory)).is_err();
-    !pauses && (options.wait != Wait::NO || !Lock::is_held(&directory))
+    let pauses = Alerts::new(&run).check_pause(&Memory::load(&run.directory)).is_err();
+    !pauses && (options.wait != Wait::NO || !Lock::is_held(&run.directory))
 }

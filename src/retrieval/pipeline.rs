@@ -1,5 +1,5 @@
 //! What may be sent, and what an answer means, in one round of a session: a state machine that knows no client, no disk and
-//! no clock.  [`super::fetch`] drives it: it sends what [`Pipeline::next`] says, and reports each answer to
+//! no clock.  [`super::fetch`] drives it: it sends what [`Pipeline::next`] returns, and reports each answer to
 //! [`Pipeline::on`].
 //!
 //! ```text
@@ -14,8 +14,8 @@
 //! - what was asked for is released only when an answer that names a message has come behind it ([`naming`]);
 //! - a `DELE` is sent once, for what was handed to [`Pipeline::delete`], and behind every question that it could confuse;
 //! - an answer belongs to exactly one command, the oldest of its sort;
-//! - what has failed before, or had the line die on it, is asked for only when nothing else is in doubt;
-//! - each call either makes progress or says that there's nothing to do: every order of answers comes to an end.
+//! - what has failed before, or at which the connection ended, is asked for only when nothing else is in doubt;
+//! - each call either makes progress or returns that there is nothing to do: every order of answers comes to an end.
 
 pub(super) mod naming;
 pub(super) mod simulation;
@@ -28,18 +28,15 @@ use std::collections::{HashMap, VecDeque};
 use crate::plan::{Allowance, Decision};
 use crate::proof::{Delivered, EntryId};
 use crate::types::{MessageNumber, Octets};
-use naming::{Candidates, NamingAnswer, Question};
-use standing::{Header, Standing};
+use naming::{Candidates, NamingAnswer, NamingQuestion};
+use standing::{HeaderSupport, SessionStanding};
 
-/// A batch holds about this many messages at most, and no question covers more,
-pub(super) const BATCH_MESSAGES: usize = 256;
-/// or this many octets.
-pub(super) const BATCH_OCTETS: u64 = 32 << 20;
-/// Octets on their way or waiting for the committer, beyond which no further `RETR` is sent: the disk or the MDA is slow.
+/// With this many octets on their way or waiting for the committer no further `RETR` is sent: the disk or the MDA is slow.
 const ROOM: u64 = 64 << 20;
-/// The same for messages: each that waits may keep a file open (of those for a Maildir one in 16 does).
+/// With this many messages on their way or waiting for the committer no further `RETR` is sent: each that waits may keep a file
+/// open (of those for a Maildir one in 16 does).
 const MOST_WAITING: usize = 1024;
-/// The same for messages to be handed over that aren't small: each keeps a file open.
+/// With this many no further `RETR` is sent where messages are handed to programs: each that isn't small keeps a file open.
 const MOST_TO_HAND_OVER: usize = 128;
 /// What a message of unknown size counts.
 pub(super) const UNKNOWN_SIZE: u64 = 64 << 10;
@@ -69,7 +66,7 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// What failed before, or had the line die on it, never keeps the others waiting.
+    /// What failed before, or ended the connection, never keeps the others waiting.
     pub(super) fn comes_last(&self) -> bool {
         self.failures > 0 || self.died
     }
@@ -88,7 +85,7 @@ pub(super) enum Ask {
 #[derive(Debug)]
 pub(super) enum Send<D> {
     /// What only the server can answer that holds this maildrop.
-    Question(Question),
+    Question(NamingQuestion),
     /// `RETR` or `TOP`.
     Ask(Job),
     /// `DELE`.
@@ -145,7 +142,7 @@ pub(super) enum Answered<'t> {
 
 /// What an answer comes to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step<H> {
+pub(super) enum AnswerMeaning<H> {
     /// Its text follows.
     Begin(Job),
     /// It was refused: what that means is held until it is confirmed.
@@ -166,9 +163,9 @@ pub(super) enum Step<H> {
     Unasked,
 }
 
-/// The line, when something may be sent.
+/// What the connection can take, when something may be sent.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Line {
+pub(super) struct Readiness {
     /// Commands can share a flight.
     pub(super) pipelines: bool,
     /// Every command has been answered.
@@ -197,7 +194,7 @@ pub(super) struct Rules {
 pub(super) struct Pipeline<J, H, D> {
     jobs: J,
     rules: Rules,
-    pub(super) standing: Standing,
+    pub(super) standing: SessionStanding,
     next: Option<Job>,
     /// Those whose header didn't settle it.
     again: VecDeque<Job>,
@@ -239,7 +236,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
     pub(super) fn new(
         jobs: J,
         rules: Rules,
-        standing: Standing,
+        standing: SessionStanding,
         ready: Vec<D>,
         allowance: Allowance,
     ) -> Self {
@@ -271,13 +268,13 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
 
     // ---- what is sent ------------------------------------------------------------------------------------------
 
-    /// What is sent next; none when nothing may be sent now.  What it says counts as sent.
+    /// What is sent next; none when nothing may be sent now.  What it returns counts as sent.
     ///
     /// # Errors
     /// [`NothingNames`]: what is in doubt can't be confirmed in a session that goes on.
     pub(super) fn next(
         &mut self,
-        line: Line,
+        line: Readiness,
         from: &impl Candidates,
     ) -> Result<Option<Send<D>>, NothingNames> {
         loop {
@@ -315,7 +312,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
 
     /// Before the first message it must be known which question the server can answer.  Where commands share a flight, the
     /// first question goes with the first message; else its answer is awaited.
-    fn trial_is_due(&mut self, line: Line) -> bool {
+    fn trial_is_due(&mut self, line: Readiness) -> bool {
         let naming = &self.standing.naming;
         let due = naming.needs_trial() || (naming.is_on_trial() && !line.pipelines);
         due && !self.is_in_doubt() && self.upcoming().is_some()
@@ -328,8 +325,8 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
     }
 
     /// Asks what only the server can know that holds this maildrop.
-    fn question(&mut self, from: &impl Candidates) -> Option<Question> {
-        let Standing { naming, pace, gone, last, .. } = &mut self.standing;
+    fn question(&mut self, from: &impl Candidates) -> Option<NamingQuestion> {
+        let SessionStanding { naming, pace, gone, last, .. } = &mut self.standing;
         let question = naming.ask(from, gone, *last)?;
         if self.uncovered.0 > 0 {
             pace.asked();
@@ -393,13 +390,13 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
         let standing = &mut self.standing;
         standing.several |= standing.last.is_some_and(|last| last != job.number);
         standing.last = Some(job.number);
-        if job.decision.compares().is_some() && (standing.budget.is_some() || !standing.died.is_empty()) {
+        if job.decision.why_compared().is_some() && (standing.budget.is_some() || !standing.died.is_empty()) {
             standing.begun.insert(job.number);
         }
         standing.asked = standing.asked.saturating_add(1);
     }
 
-    fn affordable(&mut self, line: Line) -> Option<Job> {
+    fn affordable(&mut self, line: Readiness) -> Option<Job> {
         let job = self.upcoming()?;
         let alone = line.at_rest && !self.is_in_doubt();
         if self.is_impossible() {
@@ -407,7 +404,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
         }
         let fits = match job.ask {
             Ask::Header => {
-                let Header { given, in_flight, .. } = self.standing.header;
+                let HeaderSupport { given, in_flight, .. } = self.standing.header;
                 given || in_flight < FIRST_HEADERS
             }
             Ask::Whole => {
@@ -416,7 +413,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
                 room || self.waiting == 0
             }
         };
-        // Should the line die on it again, no other is in doubt for its sake.
+        // Should the connection end at it again, no other is in doubt for its sake.
         (fits && (alone || !(job.comes_last() || self.delicate))).then_some(job)
     }
 
@@ -453,7 +450,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
     }
 
     fn permitted(&self, mut job: Job) -> Permit {
-        let Standing { header, charged, budget, died, gone, asked, .. } = &self.standing;
+        let SessionStanding { header, charged, budget, died, gone, asked, .. } = &self.standing;
         // One message is done to its end, whatever the limit is.
         let begun = self.standing.begun.contains(&job.number);
         let spent = budget.is_some_and(|budget| charged.saturating_add(3) > budget && *charged > 0 && !begun);
@@ -461,7 +458,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
         if self.alone || deletions >= MOST_DELETIONS || spent {
             return Permit::LaterSession;
         }
-        // Should the line end at it again, nothing else hangs on that, and it isn't for the length of the session.
+        // Should the connection end at it again, nothing else hangs on that, and it isn't for the length of the session.
         if *asked > 0 && !begun && !died.is_empty() && job.died {
             return Permit::FirstOnly;
         }
@@ -494,7 +491,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
     // ---- what comes --------------------------------------------------------------------------------------------
 
     /// What an answer comes to.
-    pub(super) fn on(&mut self, answered: Answered<'_>) -> Step<H> {
+    pub(super) fn on(&mut self, answered: Answered<'_>) -> AnswerMeaning<H> {
         match answered {
             Answered::Began { ask, given } => self.began(ask, given),
             Answered::Ended => match self.current.take() {
@@ -503,45 +500,45 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
                         self.standing.header.ended();
                     }
                     self.done.push(job);
-                    Step::Complete(job)
+                    AnswerMeaning::Complete(job)
                 }
-                None => Step::Unasked,
+                None => AnswerMeaning::Unasked,
             },
             Answered::Named { ok, text } => {
                 match self.standing.naming.answered(ok, text, self.done.is_empty()) {
-                    NamingAnswer::Named => Step::Release(self.release()),
+                    NamingAnswer::Named => AnswerMeaning::Release(self.release()),
                     NamingAnswer::Nothing => {
                         self.ask_again();
-                        Step::Wait
+                        AnswerMeaning::Wait
                     }
-                    NamingAnswer::Wrong => Step::Unasked,
+                    NamingAnswer::Wrong => AnswerMeaning::Unasked,
                 }
             }
             Answered::Deleted { number, ok, octets } => match self.deleting.remove(&number) {
-                None => Step::Unasked,
+                None => AnswerMeaning::Unasked,
                 Some(entry) if ok => {
                     self.standing.naming.deleted(octets);
-                    Step::Gone(entry)
+                    AnswerMeaning::Gone(entry)
                 }
-                Some(entry) => Step::Kept(entry),
+                Some(entry) => AnswerMeaning::Kept(entry),
             },
         }
     }
 
-    fn began(&mut self, ask: Ask, given: bool) -> Step<H> {
+    fn began(&mut self, ask: Ask, given: bool) -> AnswerMeaning<H> {
         if self.current.is_some() || self.in_flight.front().is_none_or(|job| job.ask != ask) {
-            return Step::Unasked;
+            return AnswerMeaning::Unasked;
         }
-        let Some(job) = self.in_flight.pop_front() else { return Step::Unasked };
+        let Some(job) = self.in_flight.pop_front() else { return AnswerMeaning::Unasked };
         if given {
             self.current = Some(job);
-            return Step::Begin(job);
+            return AnswerMeaning::Begin(job);
         }
         self.done.push(job);
         match ask {
             Ask::Whole => {
-                self.settled(job.size);
-                Step::Refused(job)
+                self.free_room(job.size);
+                AnswerMeaning::Refused(job)
             }
             Ask::Header => {
                 let missing = self.standing.header.was_refused();
@@ -550,7 +547,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
                     Decision::Identify => self.skipped.push(job),
                     _ => self.again.push_back(Job { ask: Ask::Whole, ..job }),
                 }
-                Step::NoHeader(job, missing)
+                AnswerMeaning::NoHeader(job, missing)
             }
         }
     }
@@ -564,7 +561,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
     pub(super) fn release(&mut self) -> Vec<H> {
         let done = std::mem::take(&mut self.done);
         self.delicate = false;
-        let Standing { pace, confirmed, .. } = &mut self.standing;
+        let SessionStanding { pace, confirmed, .. } = &mut self.standing;
         pace.careful = pace.careful.saturating_sub(done.len());
         *confirmed = confirmed.saturating_add(u32::try_from(done.len()).unwrap_or(u32::MAX));
         std::mem::take(&mut self.held)
@@ -611,7 +608,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
     }
 
     /// A message that was asked for is settled; its room becomes free.
-    pub(super) fn settled(&mut self, octets: u64) {
+    pub(super) fn free_room(&mut self, octets: u64) {
         self.unsettled = self.unsettled.saturating_sub(octets);
         self.waiting = self.waiting.saturating_sub(1);
     }
@@ -639,7 +636,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
             Some(job) => vec![job],
             None => self.last_done().into_iter().chain(self.in_flight.front().copied()).collect(),
         };
-        let Standing { confirmed, others_came, ref died, .. } = self.standing;
+        let SessionStanding { confirmed, others_came, ref died, .. } = self.standing;
         let others_came = others_came || confirmed > 0;
         let again = !died.is_empty() && confirmed > 0 && !suspects.iter().any(|job| job.died);
         Ending { suspects: suspects.into_iter().map(|job| (job, job.died && others_came)).collect(), again }

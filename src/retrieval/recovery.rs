@@ -8,54 +8,43 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::committer::ledger_error;
-use super::configured::{Configured, shown, surroundings};
 use super::deliveries::Deliveries;
 use super::error::Error;
 use super::run::Run;
 use crate::access::Owner;
 use crate::clock;
-use crate::delivery::mbox::{self, Neighbour, Neighbours};
+use crate::delivery::mbox;
+use crate::delivery::neighbours::{Neighbour, Neighbours};
 use crate::delivery::{self, Settler, Surroundings, Unsettled};
 use crate::ledger::lock::Lock;
 use crate::ledger::{self, Ledger};
 use crate::proof::{DestinationKind, DestinationName, DestinationRecord, Intent, IntentId};
-use crate::report::{Event, Summary};
+use crate::report::{Event, RunSummary};
 use crate::signals::Stop;
 use crate::types::Wait;
 
 /// Settles every open line of this ledger.
-pub(super) fn recover(
-    run: &Run<'_>,
-    ledger: &mut Ledger,
-    directory: &Path,
-    summary: &mut Summary,
-) -> Result<(), Error> {
-    let around = surroundings(run.account, run.context, directory);
-    let Settled { delivered, dropped, failed, published } = settle(ledger, around, |_| true);
+pub(super) fn recover(run: &Run<'_>, ledger: &mut Ledger, summary: &mut RunSummary) -> Result<(), Error> {
+    let around = run.surroundings();
+    let SettledIntents { delivered, dropped, failed, published } = settle(ledger, around, |_| true);
     if delivered > 0 || dropped > 0 {
         run.report(&Event::Recovered { delivered, dropped });
         summary.delivered = summary.delivered.saturating_add(delivered);
         Deliveries::new(run, ledger).settled(&published);
     }
     if let Some((name, e)) = failed.into_iter().next() {
-        return Err(Error::Delivery(release_hint(run, directory, &name, e)));
+        return Err(Error::Delivery(release_hint(run, &name, e)));
     }
     delivery::clean_up(around, ledger.id(), &ledger.intents())?;
     Ok(())
 }
 
 /// Where a destination is out of reach: how its unfinished deliveries can be given up.
-fn release_hint(
-    run: &Run<'_>,
-    directory: &Path,
-    name: &DestinationName,
-    e: delivery::Error,
-) -> delivery::Error {
+fn release_hint(run: &Run<'_>, name: &DestinationName, e: delivery::Error) -> delivery::Error {
     let delivery::Error::Later { what, hint } = e else { return e };
     let account = &run.account.name;
-    let command = match Configured::of(run.account, run.context, directory).has(name) {
-        true => format!("popfetch state release {account} --destination '{}'", shown(name)),
+    let command = match run.destinations().has(name) {
+        true => format!("popfetch state release {account} --destination '{}'", name.shown()),
         false => format!("popfetch state release {account}"),
     };
     delivery::Error::later(what, format!("{hint}; or give up what is unfinished there: {command}"))
@@ -63,10 +52,10 @@ fn release_hint(
 
 /// What settling came to.
 #[derive(Default)]
-pub(super) struct Settled {
-    /// So many were delivered.
+pub(super) struct SettledIntents {
+    /// How many were delivered.
     pub(super) delivered: u64,
-    /// So many come again.
+    /// How many come again.
     pub(super) dropped: u64,
     /// What was delivered.
     pub(super) published: Vec<Intent>,
@@ -80,15 +69,15 @@ pub(super) fn settle(
     ledger: &mut Ledger,
     around: Surroundings<'_>,
     wanted: impl Fn(&DestinationName) -> bool,
-) -> Settled {
-    let mut settled = Settled::default();
+) -> SettledIntents {
+    let mut settled = SettledIntents::default();
     for destination in ledger.destinations().to_vec() {
         if !wanted(&destination.name) {
             continue;
         }
         let name = destination.name.clone();
         match settle_one(ledger, around, destination) {
-            Ok(Done { delivered, dropped, published }) => {
+            Ok(SettledIntents { delivered, dropped, published, .. }) => {
                 settled.delivered = settled.delivered.saturating_add(delivered);
                 settled.dropped = settled.dropped.saturating_add(dropped);
                 settled.published.extend(published);
@@ -105,26 +94,18 @@ pub(super) fn settle(
     settled
 }
 
-/// What settling one destination came to.
-#[derive(Default)]
-struct Done {
-    delivered: u64,
-    dropped: u64,
-    published: Vec<Intent>,
-}
-
 /// Settles the open lines at one destination.
 fn settle_one(
     ledger: &mut Ledger,
     around: Surroundings<'_>,
     destination: DestinationRecord,
-) -> Result<Done, delivery::Error> {
+) -> Result<SettledIntents, delivery::Error> {
     // Not the ledger's, which never runs back: a line from a future that the clock has left since must not look new.
     let now = clock::now();
     let intents: Vec<_> =
         ledger.intents().into_iter().filter(|intent| intent.destination == destination.id).collect();
     if intents.is_empty() {
-        return Ok(Done::default());
+        return Ok(SettledIntents::default());
     }
     let named = delivery::named(&destination.name, around);
     named.allowed()?;
@@ -133,10 +114,11 @@ fn settle_one(
     let recovered = named.recover(&unsettled, &mut settlement, now)?;
     let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     let published = settlement.published;
-    Ok(Done {
+    Ok(SettledIntents {
         delivered: wide(recovered.delivered),
         dropped: wide(recovered.again),
         published: unsettled.intents.into_iter().filter(|intent| published.contains(&intent.id)).collect(),
+        failed: Vec::new(),
     })
 }
 
@@ -149,15 +131,15 @@ struct Settlement<'a> {
 impl Settler for Settlement<'_> {
     fn delivered(&mut self, intents: &[IntentId]) -> Result<(), delivery::Error> {
         self.published.extend(intents);
-        self.ledger.settle_delivered(intents).map_err(ledger_error)
+        Ok(self.ledger.settle_delivered(intents)?)
     }
 
     fn dropped(&mut self, intents: &[IntentId]) -> Result<(), delivery::Error> {
-        self.ledger.settle_dropped(intents).map_err(ledger_error)
+        Ok(self.ledger.settle_dropped(intents)?)
     }
 
     fn sync(&mut self) -> Result<(), delivery::Error> {
-        self.ledger.sync().map_err(ledger_error)
+        Ok(self.ledger.sync()?)
     }
 }
 
@@ -174,7 +156,7 @@ impl Neighbours for Settling {
         let lock = match Lock::acquire(&neighbour.directory, Wait::NO, &self.stop) {
             Ok(lock) => lock,
             Err(ledger::Error::Locked) => return Ok(false),
-            Err(e) => return Err(ledger_error(e)),
+            Err(e) => return Err(e.into()),
         };
         let directory = &neighbour.directory;
         let owner = self.owner.as_ref();
@@ -186,9 +168,8 @@ impl Neighbours for Settling {
             search: None,
             stdout_is_regular_file: false,
         };
-        if let Some(mailbox) = Ledger::mailbox_of(directory).map_err(ledger_error)? {
-            let mut ledger =
-                Ledger::open(directory, &mailbox, lock.clone(), clock::now()).map_err(ledger_error)?;
+        if let Some(mailbox) = Ledger::mailbox_of(directory)? {
+            let mut ledger = Ledger::open(directory, &mailbox, lock.clone(), clock::now())?;
             if ledger.id() == neighbour.ledger {
                 let here = |name: &DestinationName| {
                     let path = Path::new(OsStr::from_bytes(&name.address));
@@ -196,14 +177,13 @@ impl Neighbours for Settling {
                 };
                 let settled = settle(&mut ledger, around, here);
                 if let Some((_, e)) = settled.failed.into_iter().next() {
-                    ledger.close().map_err(ledger_error)?;
+                    ledger.close()?;
                     return Err(e);
                 }
             }
-            // A spool has served only when what became of its messages is on disk.
-            ledger.sync().map_err(ledger_error)?;
+            ledger.sync()?;
             delivery::clean_up(around, ledger.id(), &ledger.intents())?;
-            ledger.close().map_err(ledger_error)?;
+            ledger.close()?;
         }
         mbox::forget(&self.state, &neighbour.ledger, mbox)?;
         drop(lock);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::configured::{Configured, shown, surroundings};
+use super::configured::{ConfiguredDestinations, surroundings};
 use super::context::Context;
 use super::error::Error;
 use super::recovery::settle;
@@ -18,12 +18,12 @@ use crate::proof::{DestinationId, DestinationRecord};
 use crate::text;
 use crate::types::Wait;
 
-/// So long another popfetch is waited for.
+/// Another popfetch is waited for this long.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What giving up would mean, shown to the user who is asked, a line each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Offer {
+pub struct ReleaseOffer {
     /// What is given up, and what may come twice by that.
     pub consequences: Vec<String>,
     /// What stays unfinished all the same.
@@ -40,16 +40,16 @@ pub fn release(
     account: &Account,
     context: &Context<'_>,
     wanted: Option<&str>,
-    agrees: &mut dyn FnMut(&Offer) -> bool,
-) -> Result<(Offer, bool), Error> {
+    agrees: &mut dyn FnMut(&ReleaseOffer) -> bool,
+) -> Result<(ReleaseOffer, bool), Error> {
     let mailbox = account.mailbox();
     let directory = ledger::directory(&context.state, &mailbox);
     if !directory.is_dir() {
-        return Ok((Offer::default(), false));
+        return Ok((ReleaseOffer::default(), false));
     }
     access::check_path(&directory)?;
     let around = surroundings(account, context, &directory);
-    let configured = Configured::of(account, context, &directory);
+    let configured = ConfiguredDestinations::of(account, context, &directory);
     let lock = Lock::acquire(&directory, Wait::AtMost(PATIENCE), &context.stop)?;
     let mut ledger = Ledger::open(&directory, &mailbox, lock, clock::now())?;
     let wanted = wanted.map(|wanted| find(&ledger, wanted)).transpose()?;
@@ -73,7 +73,7 @@ pub fn release(
     let mut offer = offer(&ledger, around, &given_up);
     for (name, e) in failed.iter().filter(|(name, _)| !given_up.iter().any(|known| known.name == *name)) {
         let described = named(name, around).described();
-        offer.remains.push(format!("{described}: {e} (to give it up: --destination '{}')", shown(name)));
+        offer.remains.push(format!("{described}: {e} (to give it up: --destination '{}')", name.shown()));
     }
     let agreed = !offer.consequences.is_empty() && agrees(&offer);
     if agreed {
@@ -87,7 +87,7 @@ pub fn release(
 }
 
 /// What would become of the messages.
-fn offer(ledger: &Ledger, around: Surroundings<'_>, given_up: &[DestinationRecord]) -> Offer {
+fn offer(ledger: &Ledger, around: Surroundings<'_>, given_up: &[DestinationRecord]) -> ReleaseOffer {
     let unfinished = ledger.unfinished();
     let mut consequences = Vec::new();
     for known in given_up {
@@ -112,7 +112,7 @@ fn offer(ledger: &Ledger, around: Surroundings<'_>, given_up: &[DestinationRecor
             ));
         }
     }
-    Offer { consequences, remains: Vec::new() }
+    ReleaseOffer { consequences, remains: Vec::new() }
 }
 
 fn was(messages: usize) -> String {
@@ -123,9 +123,9 @@ fn was(messages: usize) -> String {
 /// The destination that the user means: by its whole name, or by any part of it that no other has.
 fn find(ledger: &Ledger, wanted: &str) -> Result<DestinationRecord, Error> {
     let known = ledger.destinations();
-    let exact: Vec<&DestinationRecord> = known.iter().filter(|known| shown(&known.name) == wanted).collect();
+    let exact: Vec<&DestinationRecord> = known.iter().filter(|known| known.name.shown() == wanted).collect();
     let found = match exact.is_empty() {
-        true => known.iter().filter(|known| shown(&known.name).contains(wanted)).collect(),
+        true => known.iter().filter(|known| known.name.shown().contains(wanted)).collect(),
         false => exact,
     };
     match found.as_slice() {
@@ -133,7 +133,7 @@ fn find(ledger: &Ledger, wanted: &str) -> Result<DestinationRecord, Error> {
         found => {
             let wanted = text::printable(wanted.as_bytes());
             let number = if found.is_empty() { "no destination is" } else { "several destinations are" };
-            let names: Vec<String> = known.iter().map(|known| shown(&known.name)).collect();
+            let names: Vec<String> = known.iter().map(|known| known.name.shown()).collect();
             let hint = format!("the ledger knows: {}", names.join(", "));
             Err(unfit(format!("{number} called {wanted}"), hint))
         }

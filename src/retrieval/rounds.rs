@@ -5,13 +5,14 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Error;
-use super::compare::{Comparison, Search, Used};
+use super::by_word;
 use super::doubts;
 use super::fetch::{CompareResult, Tally};
 use super::pipeline::MOST_DELETIONS;
 use super::run::Run;
 use crate::ledger::memory::Habits;
 use crate::ledger::{EntryState, Ledger};
+use crate::plan::compare::{Comparison, Search, Used};
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
 use crate::proof::{Delivered, EntryId};
 use crate::types::{MessageNumber, Octets};
@@ -50,7 +51,7 @@ impl Round {
     }
 }
 
-/// Which rounds are behind.
+/// Which rounds are over.
 #[derive(Debug)]
 pub(super) struct Rounds {
     /// Whether all that is known is in doubt already.
@@ -142,8 +143,7 @@ impl Rounds {
                 // is used, so that it would be taken for one more.
                 self.attempted.retain(|number| !tally.standing.aside.contains(number));
             }
-            let recognised: Vec<EntryId> = recognised(tally);
-            doubts::mismatch(run, ledger, habits, self.suspected, &recognised)?;
+            doubts::mismatch(run, ledger, habits, self.suspected, &matched_entries(tally))?;
             (self.suspected, self.search) = (true, Search::EveryKey);
             (self.sampled, self.many) = (Vec::new(), false);
         } else if !self.sampled.is_empty() {
@@ -263,7 +263,7 @@ impl Rounds {
             let recognised =
                 tally.recognised.contains_key(&retired.number) && !self.nameless.contains(&retired.number);
             if recognised {
-                ready.extend(ledger.delivered(retired.entry, retired.number));
+                ready.extend(ledger.prove_delivered(retired.entry, retired.number));
             } else {
                 due.insert(retired.number, retired.why);
             }
@@ -280,25 +280,21 @@ impl Rounds {
     }
 }
 
-/// What was recognised in this session.
-fn recognised(tally: &Tally) -> Vec<EntryId> {
+/// The entries that this session's comparisons have matched.
+fn matched_entries(tally: &Tally) -> Vec<EntryId> {
     let matched = tally.compared.iter().filter(|compared| compared.result == CompareResult::Matched);
     matched.filter_map(|compared| compared.entry).collect()
 }
 
-/// Gives messages that this session delivered or recognised their entries, so that they count among the newest.
+/// Gives messages that this session delivered or matched their entries, so that they count among the newest.
 fn adopt(maildrop: &mut Maildrop, ledger: &Ledger, tally: &Tally) {
-    let delivered = maildrop.iter().filter_map(|listed| match listed.who {
-        Who::New(unique_id) => ledger.find(unique_id).map(|id| (listed.number, id)),
-        Who::Known(_) | Who::Nameless => None,
-    });
-    let nameless = tally.compared.iter().filter_map(|compared| {
-        let nameless = matches!(maildrop.find(compared.number)?.who, Who::Nameless);
-        let id = compared.entry.filter(|_| nameless && compared.result == CompareResult::Matched)?;
-        (ledger.entry(id).state != EntryState::Open).then_some((compared.number, id))
-    });
-    let found: Vec<(MessageNumber, EntryId)> = delivered.chain(nameless).collect();
-    for (number, id) in found {
-        maildrop.assign(number, id);
+    by_word::adopt(maildrop, ledger);
+    for compared in &tally.compared {
+        let is_nameless = maildrop.find(compared.number).is_some_and(|listed| listed.who == Who::Nameless);
+        if let (true, CompareResult::Matched, Some(id)) = (is_nameless, compared.result, compared.entry)
+            && ledger.entry(id).state != EntryState::Open
+        {
+            maildrop.assign(compared.number, id);
+        }
     }
 }

@@ -3,21 +3,24 @@
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::configured::Configured;
+use super::configured::{ConfiguredDestinations, surroundings};
 use super::context::{Context, Options};
 use super::error::Error;
 use crate::account::{Account, PasswordSource};
 use crate::client::{self, Dialogue};
 use crate::clock;
-use crate::credentials::{self, Means, fingerprint};
-use crate::ledger;
+use crate::credentials::{self, Means, configuration_digest};
+use crate::delivery::Surroundings;
+use crate::ledger::lock::Lock;
+use crate::ledger::memory::Memory;
+use crate::ledger::{self, Ledger};
 use crate::message::{self, Retrieval};
 use crate::oauth::Watch;
-use crate::report::Event;
+use crate::report::{Event, ReportedError};
 use crate::secret::Secret;
 use crate::text;
 use crate::types::Time;
@@ -27,6 +30,8 @@ pub(super) struct Run<'a> {
     pub(super) account: &'a Account,
     pub(super) options: &'a Options,
     pub(super) context: &'a Context<'a>,
+    /// That of the mailbox's ledger.
+    pub(super) directory: PathBuf,
     /// When it began: all that it decides goes by this time.
     pub(super) now: Time,
     /// Whether any destination hands messages over one by one: it then starts with the first.
@@ -48,17 +53,62 @@ impl<'a> Run<'a> {
         now: Time,
     ) -> Self {
         let directory = ledger::directory(&context.state, &account.mailbox());
-        let hands_over = Configured::of(account, context, &directory).hand_over();
+        let hands_over = ConfiguredDestinations::of(account, context, &directory).hand_over();
         let (fingerprint, logged_in) = (OnceLock::new(), AtomicBool::new(false));
         let (has_kept_token, renewed) = (AtomicBool::new(false), OnceLock::new());
-        Self { account, options, context, now, hands_over, fingerprint, logged_in, has_kept_token, renewed }
+        Self {
+            account,
+            options,
+            context,
+            directory,
+            now,
+            hands_over,
+            fingerprint,
+            logged_in,
+            has_kept_token,
+            renewed,
+        }
     }
 
-    /// What distinguishes the configuration from another one ([`fingerprint`]).  To be asked with the mailbox's lock
+    /// The destinations that the account's configuration names.
+    pub(super) fn destinations(&self) -> ConfiguredDestinations<'_> {
+        ConfiguredDestinations::of(self.account, self.context, &self.directory)
+    }
+
+    /// What these may use.
+    pub(super) fn surroundings(&self) -> Surroundings<'_> {
+        surroundings(self.account, self.context, &self.directory)
+    }
+
+    /// Opens the mailbox's ledger, for a run that has the lock; what is to be said of it is reported.
+    pub(super) fn open_ledger(&self, lock: Lock, memory: &Memory) -> Result<Ledger, Error> {
+        Ledger::check_extent(&self.directory, memory.extent)?;
+        let ledger = Ledger::open(&self.directory, &self.account.mailbox(), lock, self.now)?;
+        for warning in ledger.warnings() {
+            self.warn(warning.clone());
+        }
+        Ok(ledger)
+    }
+
+    /// Keeps what was learnt of the server.
+    pub(super) fn keep(&self, memory: &Memory) {
+        if let Err(e) = memory.save(&self.directory) {
+            // What it holds can be learnt again.
+            self.detail(|| format!("what was learnt of the server was not kept: {e}"));
+        }
+    }
+
+    /// An error of this run, to be reported; `--quiet` reports it if it is `news`.
+    pub(super) fn failure(&self, e: &Error, news: bool) -> ReportedError {
+        ReportedError::of(&e.at(&self.server()), news)
+    }
+
+    /// What distinguishes the configuration from another one ([`configuration_digest`]).  To be asked with the mailbox's lock
     /// held: the key that it is made with is kept in the state directory.
     pub(super) fn fingerprint(&self) -> &str {
-        self.fingerprint
-            .get_or_init(|| fingerprint(self.account, self.context.environment, &key(&self.context.state)))
+        self.fingerprint.get_or_init(|| {
+            configuration_digest(self.account, self.context.environment, &key(&self.context.state))
+        })
     }
 
     /// The password or token: what was typed before the run, or from its source.
@@ -111,7 +161,7 @@ impl<'a> Run<'a> {
         self.context.reporter.report(&self.account.name, event);
     }
 
-    /// Says what is decided and why, if anybody listens.
+    /// Reports what is decided and why, if details are shown.
     pub(super) fn detail(&self, text: impl FnOnce() -> String) {
         if self.context.reporter.wants_detail() {
             self.report(&Event::Detail(text()));
@@ -122,7 +172,7 @@ impl<'a> Run<'a> {
         self.report(&Event::Warning(text));
     }
 
-    /// Where the dialogue goes, if anybody wants to see it.
+    /// Where the dialogue goes, if it is shown.
     pub(super) fn dialogue(&self) -> Option<Dialogue> {
         self.context.reporter.wants_dialogue().then(|| {
             let (reporter, account) = (Arc::clone(&self.context.reporter), self.account.name.clone());

@@ -6,60 +6,60 @@
 //! |---|---|---|
 //! | [`Memory`] | many runs, in a file | what is known of the server, and how the last run went |
 //! | [`Course`] | a run | what one session leaves to the next |
-//! | [`Standing`], [`Tally`] | a session | what the pipeline counts over all rounds; what came of it |
+//! | [`SessionStanding`], [`Tally`] | a session | what the pipeline counts over all rounds; what came of it |
 //! | [`Rounds`] | a session | which rounds are over |
-//! | [`Fetch`], [`State`], `Pipeline` | a round | commands on their way, answers that aren't believed yet |
+//! | [`Fetch`], [`RoundState`], `Pipeline` | a round | commands on their way, answers that aren't believed yet |
 
 mod deletions;
 mod known;
 mod left_out;
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
 use super::alerts;
 use super::by_word;
 use super::committer::{self, Work};
-use super::compare::Comparison;
 use super::conditions;
-use super::course::{Course, Ended, Follows, GivenUp, Outcome, Scope};
+use super::course::{Course, Follows, GivenUp, Scope, SessionEnd, SessionOutcome};
 use super::deliveries::Deliveries;
-use super::destinations::Destinations;
+use super::destinations::OpenDestinations;
 use super::doubts;
 use super::error::Error;
-use super::fetch::{CompareResult, Fetch, Queue, State, Tally};
+use super::fetch::{CompareResult, Fetch, JobQueue, RoundState, Tally};
 use super::pipeline::naming::Naming;
-use super::pipeline::standing::{self, Header, Pace, Standing};
+use super::pipeline::standing::{self, HeaderSupport, QuestionPace, SessionStanding};
 use super::quick;
 use super::rounds::{Round, Rounds};
 use super::run::Run;
 use super::survey::{self, Survey};
-use crate::client::{self, Client, Farewell, Pipelining, Transaction};
+use crate::client::{self, Client, Farewell, Sending, Transaction};
 use crate::clock;
-use crate::ledger::memory::{Memory, Pipelining as KnownPipelining};
+use crate::ledger::memory::{KnownPipelining, Memory};
 use crate::ledger::{self, Ledger};
 use crate::message::Digest;
+use crate::plan::compare::Comparison;
+use crate::plan::quick::{Done, settled};
 use crate::plan::{self, Decision, Maildrop, Policy, Who, Why};
 use crate::proof::{DestinationId, EntryId, Key};
 use crate::protocol::capability::Capabilities;
-use crate::report::{Event, Summary};
+use crate::report::{Event, RunSummary};
 use crate::text::count;
 use crate::types::{Octets, UniqueIdBuf};
-use known::Known;
+use known::KnownBefore;
 
-/// After this many sessions in a row that brought nothing there is no other one.
+/// After this many sessions in a row that brought nothing no other one follows.
 const MOST_IDLE: u32 = 2;
 
 /// What a run works with, from its recovery to its end.
-pub(super) struct Held {
+pub(super) struct Stores {
     pub(super) ledger: Ledger,
-    pub(super) destinations: Destinations,
+    pub(super) destinations: OpenDestinations,
 }
 
 /// One session.
-pub(super) struct Session<'a, 'b> {
+pub(super) struct MailSession<'a, 'b> {
     pub(super) run: &'a Run<'b>,
-    pub(super) summary: &'a mut Summary,
+    pub(super) summary: &'a mut RunSummary,
     pub(super) memory: &'a mut Memory,
     pub(super) scope: &'a Scope,
     /// Messages, and their octets, that the run's sessions have delivered.
@@ -68,14 +68,14 @@ pub(super) struct Session<'a, 'b> {
 }
 
 /// What a session lists, and the policy that it goes by.
-struct Listing {
+struct Basis {
     maildrop: Maildrop,
     policy: Policy,
 }
 
 /// What a session is about to do.
 struct Prepared {
-    listing: Listing,
+    listing: Basis,
     decisions: Vec<Decision>,
     /// What is tried when all else has been done.
     kept: Vec<Decision>,
@@ -86,15 +86,15 @@ struct Prepared {
     tally: Tally,
 }
 
-impl Session<'_, '_> {
+impl MailSession<'_, '_> {
     /// From the listing to the farewell.  If the result is [`Error::Bug`], the ledger must not be used again.
     pub(super) fn transact(
         mut self,
         mut client: Client<Transaction>,
-        held: &mut Held,
-    ) -> Result<Outcome, Error> {
+        held: &mut Stores,
+    ) -> Result<SessionOutcome, Error> {
         if self.course.unpipelined {
-            client.set_pipelining(Pipelining::Off);
+            client.set_pipelining(Sending::Off);
         }
         self.course.ended.pipelined = client.pipelines();
         let work = match self.prepare(&mut client, &mut held.ledger) {
@@ -108,7 +108,7 @@ impl Session<'_, '_> {
         let renumbering = held.ledger.is_renumbering();
         let mut rounds = Rounds::new(suspected, renumbering, &listing.maildrop);
         let result = self.rounds((&mut rounds, decisions, kept), &mut client, held, &mut listing, &mut tally);
-        let Listing { maildrop, policy } = &listing;
+        let Basis { maildrop, policy } = &listing;
         let result = result.and_then(|()| self.settle(held, &listing, &tally));
         self.count(&tally, maildrop, &held.ledger, policy);
         let configured: Vec<DestinationId> =
@@ -124,9 +124,9 @@ impl Session<'_, '_> {
             return Err(e);
         }
         let drops = client.drops_at_quit();
-        let confirmed = self.part(client, &mut held.ledger, &listing, &mut tally)?;
+        let confirmed = self.end(client, &mut held.ledger, &listing, &mut tally)?;
         self.remember(confirmed, maildrop, &held.ledger, policy, drop_listing, &tally)?;
-        match tally.trouble.take() {
+        match tally.failure.take() {
             Some(e) => Err(e),
             None => Ok(self.outcome((confirmed, drops), policy, maildrop, &held.ledger, &tally)),
         }
@@ -136,7 +136,7 @@ impl Session<'_, '_> {
     pub(super) fn identify(
         mut self,
         mut client: Client<Transaction>,
-        held: &mut Held,
+        held: &mut Stores,
         maildrop: Maildrop,
         policy: Policy,
     ) -> Result<(), Error> {
@@ -150,7 +150,7 @@ impl Session<'_, '_> {
         let mut rounds = Rounds::new(false, false, &maildrop);
         let (habits, has_top) = (&self.memory.habits, true);
         let round = rounds.first(decisions, (&maildrop, &policy), &held.ledger, habits, has_top)?;
-        let listing = Listing { maildrop, policy };
+        let listing = Basis { maildrop, policy };
         match self.round(&mut client, held, &listing, round, &mut tally) {
             Ok(_) => Ok(client.quit_without_answer()?),
             Err(e) => {
@@ -198,7 +198,7 @@ impl Session<'_, '_> {
         let uncertain = self.entries_given_up(ledger).into_iter().collect();
         let tally = Tally { standing, cut_short: others_wait, uncertain, ..Tally::default() };
         let kept = self.keep_for_the_end(&mut decisions, &maildrop, ledger);
-        let (listing, suspected) = (Listing { maildrop, policy }, suspicion.is_some());
+        let (listing, suspected) = (Basis { maildrop, policy }, suspicion.is_some());
         Ok(Prepared { listing, decisions, kept, suspected, drop_listing, tally })
     }
 
@@ -207,8 +207,8 @@ impl Session<'_, '_> {
         &mut self,
         (rounds, decisions, mut kept): (&mut Rounds, Vec<Decision>, Vec<Decision>),
         client: &mut Client<Transaction>,
-        held: &mut Held,
-        listing: &mut Listing,
+        held: &mut Stores,
+        listing: &mut Basis,
         tally: &mut Tally,
     ) -> Result<(), Error> {
         let has_top = !tally.standing.header.is_missing();
@@ -220,11 +220,11 @@ impl Session<'_, '_> {
             // What later rounds would decide is another run's matter where only what failed is tried; but what was set aside
             // is part of that.
             let only_aside = matches!(self.scope, Scope::Only { .. }) || self.run.options.retry;
-            if tally.trouble.is_some() || (only_aside && tally.standing.aside.is_empty()) {
+            if tally.failure.is_some() || (only_aside && tally.standing.aside.is_empty()) {
                 break;
             }
             let habits = &mut self.memory.habits;
-            let Listing { maildrop, policy } = &mut *listing;
+            let Basis { maildrop, policy } = &mut *listing;
             next = rounds.next(self.run, comparison, (maildrop, policy), &mut held.ledger, habits, tally)?;
             if let (true, Some(round)) = (only_aside, &mut next) {
                 round.keep_only(&tally.standing.aside, maildrop);
@@ -251,12 +251,12 @@ impl Session<'_, '_> {
     }
 
     /// Overwrites what the decisions rested on, if all was done that they asked for.
-    fn settle(&mut self, held: &mut Held, listing: &Listing, tally: &Tally) -> Result<(), Error> {
-        let is_whole = tally.trouble.is_none() && !tally.cut_short && !self.run.context.stop.raised();
+    fn settle(&mut self, held: &mut Stores, listing: &Basis, tally: &Tally) -> Result<(), Error> {
+        let is_whole = tally.failure.is_none() && !tally.cut_short && !self.run.context.stop.raised();
         if !is_whole || *self.scope != Scope::Everything {
             return Ok(());
         }
-        let Listing { maildrop, policy } = listing;
+        let Basis { maildrop, policy } = listing;
         doubts::settle(&mut held.ledger, &mut self.memory.habits, maildrop, policy, tally)
     }
 
@@ -289,7 +289,7 @@ impl Session<'_, '_> {
         client: &Client<Transaction>,
         maildrop: &Maildrop,
         drop_listing: Option<(u32, Octets)>,
-    ) -> Result<Standing, Error> {
+    ) -> Result<SessionStanding, Error> {
         let seed = clock::random().map_err(client::Error::Random)?;
         let known = self.memory.names.map(|(form, _)| form);
         // Where `STAT` wasn't asked, it's likely to count what the listing counts.
@@ -303,14 +303,14 @@ impl Session<'_, '_> {
         // Where a session may be cut, what came until then should be confirmed.
         let is_sure = died.is_empty() && self.memory.limit.is_none();
         let first = if is_sure { standing::first_pace(client) } else { 1 };
-        Ok(Standing {
+        Ok(SessionStanding {
             naming: Naming::new(u64::from_ne_bytes(seed), known, maildrop.has_unique_ids(), drop_listing),
-            pace: Pace::new(self.course.careful, first),
-            header: Header::new(!has_top),
+            pace: QuestionPace::new(self.course.careful, first),
+            header: HeaderSupport::new(!has_top),
             budget: self.memory.limit.map(|limit| limit.commands),
             others_came: self.course.came,
             died,
-            ..Standing::default()
+            ..SessionStanding::default()
         })
     }
 
@@ -322,7 +322,7 @@ impl Session<'_, '_> {
         ledger: &Ledger,
         deletes: bool,
     ) -> Result<(), Error> {
-        let Standing { naming, pace, asked, confirmed, answered, last, aside, .. } = &tally.standing;
+        let SessionStanding { naming, pace, asked, confirmed, answered, last, aside, .. } = &tally.standing;
         let course = &mut *self.course;
         course.came |= *confirmed > 0;
         course.folder_data |= tally.folder_data;
@@ -331,7 +331,7 @@ impl Session<'_, '_> {
         let matched = matched.filter(|compared| compared.entry.is_some_and(|id| course.matched.insert(id)));
         let mut brought = matched.count() > 0;
         brought |= tally.delivered > 0 || !tally.survived.is_empty();
-        course.ended = Ended {
+        course.ended = SessionEnd {
             pipelined: course.ended.pipelined,
             asked: usize::try_from(*asked).unwrap_or(usize::MAX),
             void: tally.void,
@@ -383,7 +383,7 @@ impl Session<'_, '_> {
         tally: &Tally,
     ) -> Result<(), Error> {
         let well = confirmed
-            && tally.trouble.is_none()
+            && tally.failure.is_none()
             && conditions::show_in_a_quick_poll(self.summary)
             // A quick poll doesn't show it.
             && self.summary.delivered_elsewhere.is_none()
@@ -392,7 +392,16 @@ impl Session<'_, '_> {
             && !tally.left_alone
             && !self.run.context.stop.raised();
         if well && quick::wanted(self.run) {
-            quick::remember(self.run, self.memory, maildrop, ledger, policy, drop_listing, tally)?;
+            let done = Done {
+                everything: tally.left_nothing_undone(),
+                deleted: &tally.accepted,
+                has_top: !tally.standing.header.is_missing(),
+            };
+            let settled = match quick::grows_at_end(self.memory) {
+                true => settled(maildrop, ledger, policy, drop_listing, done)?,
+                false => None,
+            };
+            quick::remember(self.run, self.memory, settled);
         } else {
             quick::forget(self.memory);
         }
@@ -430,41 +439,31 @@ impl Session<'_, '_> {
         self.run.report(&Event::Planned { messages, octets });
     }
 
-    /// One round of a session: retrieves, compares and deletes what it says, with the committer beside the network, and
+    /// One round of a session: retrieves, compares and deletes what it holds, with the committer beside the network, and
     /// adds to `tally`.  The error may be either's.
     fn round(
         &mut self,
         client: &mut Client<Transaction>,
-        held: &mut Held,
-        listing: &Listing,
+        held: &mut Stores,
+        listing: &Basis,
         round: Round,
         tally: &mut Tally,
     ) -> Result<Comparison, Error> {
         if round.is_empty() {
             return Ok(round.comparison);
         }
-        let Listing { maildrop, policy } = listing;
-        let Held { ledger, destinations } = held;
+        let Basis { maildrop, policy } = listing;
+        let Stores { ledger, destinations } = held;
         let Round { decisions, mut comparison, ready } = round;
-        let entry =
-            |(unique_id, digest): &(UniqueIdBuf, Digest)| Some((ledger.find(unique_id.borrow())?, *digest));
-        comparison.withheld = self.memory.withheld.iter().filter_map(entry).collect();
-        comparison.some_failed = alerts::messages_wait(self.memory) || !self.course.given_up.is_empty();
-        let mut known = Known::read(maildrop, &decisions, ledger)?;
+        self.remind(&mut comparison, ledger);
         let sample = tally.standing.naming.sample(maildrop.len());
-        for listed in sample.iter().filter_map(|place| maildrop.at(*place)) {
-            if let Who::Known(id) = listed.who
-                && let Entry::Vacant(vacant) = known.keys.entry(id)
-            {
-                vacant.insert(ledger.key(id)?);
-            }
-        }
+        let known = KnownBefore::read(maildrop, &decisions, &sample, ledger)?;
         let died = tally.standing.died.clone();
-        let queue = Queue::new((maildrop, &decisions, policy), &known.keys, &known.failed_before, died);
+        let queue = JobQueue::new((maildrop, &decisions, policy), &known.keys, &known.failed_before, died);
         let (reports, inbox) = committer::reports().map_err(Error::NoThread)?;
         let (work, orders) = std::sync::mpsc::channel::<Work>();
         let mut deliveries = Deliveries::new(self.run, ledger);
-        let Destinations { network_ends, committer_ends } = destinations;
+        let OpenDestinations { network_ends, committer_ends } = destinations;
         let mut fetch = Fetch {
             run: self.run,
             client,
@@ -479,7 +478,7 @@ impl Session<'_, '_> {
             policy,
             work: Some(work),
             inbox,
-            state: State::new(self.run, std::mem::take(tally), ready, queue),
+            state: RoundState::new(self.run, std::mem::take(tally), ready, queue),
         };
         let result = std::thread::scope(|scope| {
             let committer = std::thread::Builder::new()
@@ -494,13 +493,22 @@ impl Session<'_, '_> {
             let committed = committer.join().map_err(|_| Error::Bug)?;
             // What it still had to report has been reported by now.
             fetch.last_reports();
-            // A disk that refuses outranks a line that broke.
+            // A disk that refuses outranks a connection that broke.
             committed.map_err(Error::from).and(fetched)
         });
         *tally = fetch.state.end();
         result.map(|()| fetch.comparison)
     }
 
+    /// What earlier sessions and runs have seen of messages that the ledger doesn't hold.
+    fn remind(&self, comparison: &mut Comparison, ledger: &Ledger) {
+        let entry =
+            |(unique_id, digest): &(UniqueIdBuf, Digest)| Some((ledger.find(unique_id.borrow())?, *digest));
+        comparison.withheld = self.memory.withheld.iter().filter_map(entry).collect();
+        comparison.some_failed = alerts::messages_wait(self.memory) || !self.course.given_up.is_empty();
+    }
+
+    /// Adds what a session came to, to what the run has.
     fn count(&mut self, tally: &Tally, maildrop: &Maildrop, ledger: &Ledger, policy: &Policy) {
         let summary = &mut *self.summary;
         summary.delivered = summary.delivered.saturating_add(tally.delivered);
@@ -524,12 +532,12 @@ impl Session<'_, '_> {
         }
     }
 
-    /// Ends the session; whether the server has confirmed that.
-    fn part(
+    /// Ends the session.  Whether what it did counts on the server: it has confirmed `QUIT`, or nothing depended on that.
+    fn end(
         &mut self,
         client: Client<Transaction>,
         ledger: &mut Ledger,
-        Listing { maildrop, policy }: &Listing,
+        Basis { maildrop, policy }: &Basis,
         tally: &mut Tally,
     ) -> Result<bool, Error> {
         if client.outstanding() > 0 {
@@ -586,6 +594,7 @@ impl Session<'_, '_> {
         }
     }
 
+    /// Whether another session follows, and which messages it is about.
     fn outcome(
         &mut self,
         (confirmed, drops_at_quit): (bool, bool),
@@ -593,45 +602,48 @@ impl Session<'_, '_> {
         maildrop: &Maildrop,
         ledger: &Ledger,
         tally: &Tally,
-    ) -> Outcome {
-        // What this run has tried waits for the next one.
-        let given_up = self.entries_given_up(ledger);
-        let left = || -> Vec<EntryId> {
-            let due = maildrop.iter().filter_map(|listed| match listed.who {
-                Who::Known(id) if is_due(&ledger.entry(id), policy) && !given_up.contains(&id) => Some(id),
-                _ => None,
-            });
-            due.take(10).collect()
-        };
-        let has_stored = tally.delivered > 0
-            || tally.compared.iter().any(|compared| compared.result == CompareResult::Matched);
+    ) -> SessionOutcome {
         let course = &mut *self.course;
         let deleted = tally.accepted.iter().filter(|id| confirmed && course.deleted.insert(**id)).count();
         course.idle = if course.brought || deleted > 0 { 0 } else { course.idle.saturating_add(1) };
         let brought = course.idle < MOST_IDLE && (tally.standing.confirmed > 0 || !tally.accepted.is_empty());
         if confirmed && tally.cut_short && brought {
             let scope = if *self.scope == Scope::Broken { Scope::Everything } else { self.scope.clone() };
-            return Outcome { next: Some((scope, Follows::Rest)), left: true };
+            return SessionOutcome { next: Some((scope, Follows::Rest)), left: true };
         }
         // For the sake of those nothing else was asked in this session, or it has brought one of them.
         let broken = (tally.left_alone && confirmed && brought).then_some((Scope::Broken, Follows::Rest));
-        let left_over = tally.cut_short || tally.left_alone;
-        if !policy.window {
-            let deletes = drops_at_quit && policy.deletes();
-            let next = match self.scope {
-                // What wasn't stored is left alone, so that the rest can be deleted.
-                Scope::Everything if deletes && !confirmed && tally.not_stored && brought => {
-                    Some((Scope::Everything, Follows::Rest))
-                }
-                // Unless this run has tried them already.
-                Scope::Everything if drops_at_quit && confirmed && self.course.given_up.is_empty() => {
-                    (!left().is_empty()).then_some((Scope::Failed, Follows::Rest))
-                }
-                _ => None,
-            };
-            return Outcome { next: next.or(broken), left: left_over };
-        }
-        let next = match self.scope {
+        let due = || self.due_again(policy, maildrop, ledger);
+        let next = match policy.window {
+            true => self.after_window((confirmed, brought), tally, due).map(|scope| (scope, Follows::Window)),
+            false => {
+                let next = match self.scope {
+                    // What wasn't stored is left alone, so that the rest can be deleted.
+                    Scope::Everything if drops_at_quit && policy.deletes() && !confirmed => {
+                        (tally.not_stored && brought).then_some(Scope::Everything)
+                    }
+                    // Unless this run has tried them already.
+                    Scope::Everything if drops_at_quit && confirmed && self.course.given_up.is_empty() => {
+                        (!due().is_empty()).then_some(Scope::Failed)
+                    }
+                    _ => None,
+                };
+                next.map(|scope| (scope, Follows::Rest))
+            }
+        };
+        SessionOutcome { next: next.or(broken), left: tally.cut_short || tally.left_alone }
+    }
+
+    /// What follows a session in a window of the maildrop.
+    fn after_window(
+        &self,
+        (confirmed, brought): (bool, bool),
+        tally: &Tally,
+        due: impl FnOnce() -> Vec<EntryId>,
+    ) -> Option<Scope> {
+        let has_stored = tally.delivered > 0
+            || tally.compared.iter().any(|compared| compared.result == CompareResult::Matched);
+        match self.scope {
             // Behind it there may be more.
             Scope::Everything if confirmed && has_stored && brought => Some(Scope::Everything),
             // What wasn't stored is left alone, so that a `QUIT` takes the rest out of the window.
@@ -639,7 +651,7 @@ impl Session<'_, '_> {
                 Some(Scope::Everything)
             }
             Scope::Everything => {
-                let left = left();
+                let left = due();
                 (!left.is_empty() && tally.failed == 0).then_some(Scope::Only { left })
             }
             Scope::Only { left } => match left.split_last() {
@@ -648,8 +660,17 @@ impl Session<'_, '_> {
                 _ => (confirmed && tally.delivered > 0).then_some(Scope::Everything),
             },
             Scope::Failed | Scope::Broken => None,
-        };
-        Outcome { next: next.map(|scope| (scope, Follows::Window)).or(broken), left: left_over }
+        }
+    }
+
+    /// Some of what failed before this run and has waited long enough.  What this run has tried waits for the next one.
+    fn due_again(&self, policy: &Policy, maildrop: &Maildrop, ledger: &Ledger) -> Vec<EntryId> {
+        let given_up = self.entries_given_up(ledger);
+        let due = maildrop.iter().filter_map(|listed| match listed.who {
+            Who::Known(id) if is_due(&ledger.entry(id), policy) && !given_up.contains(&id) => Some(id),
+            _ => None,
+        });
+        due.take(10).collect()
     }
 }
 

@@ -1,16 +1,16 @@
 //! The sessions of one run: mostly one.  Another one follows where the server shows only a window of the maildrop, where
 //! answers can't be matched to commands any more, or where a session may do only a limited amount.
 
-use super::course::{Course, Ended, Follows, Outcome, Scope};
+use super::course::{Course, Follows, Scope, SessionEnd, SessionOutcome};
 use super::error::Error;
 use super::login::{agree_on_pipelining, log_in};
 use super::run::Run;
-use super::session::{Held, Session};
+use super::session::{MailSession, Stores};
 use super::{conditions, quick, survey};
 use crate::account::Switch;
 use crate::client::{Client, Prefetch, Transaction};
-use crate::ledger::memory::{Flight, Limit, Memory, Pipelining};
-use crate::report::{Event, Summary};
+use crate::ledger::memory::{KnownFlight, KnownPipelining, Limit, Memory};
+use crate::report::{Event, RunSummary};
 use crate::secret::Secret;
 use crate::types::Octets;
 
@@ -30,7 +30,7 @@ const FEWEST_COMMANDS: u32 = 4;
 /// What the sessions of one run have in common.
 pub(super) struct Sessions<'a, 'b> {
     pub(super) run: &'a Run<'b>,
-    pub(super) summary: &'a mut Summary,
+    pub(super) summary: &'a mut RunSummary,
     pub(super) memory: &'a mut Memory,
     pub(super) secret: &'a Secret,
     /// Messages, and their octets, that its sessions have delivered.
@@ -42,7 +42,7 @@ pub(super) struct Sessions<'a, 'b> {
 impl<'a, 'b> Sessions<'a, 'b> {
     pub(super) fn new(
         run: &'a Run<'b>,
-        summary: &'a mut Summary,
+        summary: &'a mut RunSummary,
         memory: &'a mut Memory,
         secret: &'a Secret,
     ) -> Self {
@@ -52,19 +52,19 @@ impl<'a, 'b> Sessions<'a, 'b> {
     /// One session, or as many as it takes.  The first may have begun.
     pub(super) fn all(
         &mut self,
-        held: &mut Held,
+        held: &mut Stores,
         mut begun: Option<Client<Transaction>>,
     ) -> Result<(), Error> {
         let mut scope = if self.run.options.retry { Scope::Failed } else { Scope::Everything };
         let mut follows = Follows::First;
         let mut windows = 0;
-        self.memory.expire(self.run.now);
         for _ in 0..MOST_SESSIONS {
             match self.one(held, begun.take(), &scope, follows) {
-                // Where sessions are known to be cut it was one more cut; else it's nothing: the next listing shows.
+                // If this server is known to cut sessions, it has done so again.  Otherwise nothing follows from it: the
+                // next listing shows what was deleted.
                 Ok(_) if self.quit_was_cut() => follows = Follows::Rest,
                 Ok(_) if self.run.context.stop.raised() => return Ok(()),
-                Ok(Outcome { next: Some(next), .. }) => {
+                Ok(SessionOutcome { next: Some(next), .. }) => {
                     (scope, follows) = next;
                     self.may_last_longer();
                     windows += u32::from(follows == Follows::Window);
@@ -72,13 +72,13 @@ impl<'a, 'b> Sessions<'a, 'b> {
                         break;
                     }
                 }
-                Ok(Outcome { next: None, left: true }) => break,
+                Ok(SessionOutcome { next: None, left: true }) => break,
                 Ok(_) => return Ok(()),
                 Err(e) if self.goes_on_after(&e) => follows = Follows::Rest,
                 Err(e) => {
                     if self.course.unpipelined && e.is_silence() {
                         // It falls silent also when asked one thing at a time: that has nothing to do with pipelining.
-                        self.memory.pipelining = Pipelining::Unproven;
+                        self.memory.pipelining = KnownPipelining::Unproven;
                     }
                     return Err(e);
                 }
@@ -138,7 +138,7 @@ impl<'a, 'b> Sessions<'a, 'b> {
         true
     }
 
-    /// After some sessions that ended well before their limit the next one may last longer: a line that broke by chance is
+    /// After some sessions that ended well before their limit the next one may last longer: a connection that broke by chance is
     /// no limit of the server's.
     fn may_last_longer(&mut self) {
         self.course.good = self.course.good.saturating_add(1);
@@ -150,7 +150,7 @@ impl<'a, 'b> Sessions<'a, 'b> {
 
     /// After a session whose answers could no longer be matched to commands: what they were asked for is asked for
     /// again, one command at a time.
-    fn asks_again(&mut self, e: &Error, ended: Ended) -> bool {
+    fn asks_again(&mut self, e: &Error, ended: SessionEnd) -> bool {
         if matches!(e, Error::OutOfStep) {
             // It may be the question that the server answers otherwise now: it's tried again before it's relied on.
             self.memory.names = None;
@@ -168,7 +168,7 @@ impl<'a, 'b> Sessions<'a, 'b> {
             return ended.void > 1 && self.course.disordered < MOST_DISORDERED;
         }
         if self.run.account.pipelining == Switch::Auto {
-            self.memory.pipelining = Pipelining::Broken(self.run.now);
+            self.memory.pipelining = KnownPipelining::Broken(self.run.now);
         }
         self.course.unpipelined = true;
         // What it was is among those that were asked for; what was compared before it is compared again.
@@ -185,15 +185,14 @@ impl<'a, 'b> Sessions<'a, 'b> {
             Ok(glance) => glance,
             Err(e) => {
                 // The server may no longer answer what comes behind the password: the next run doesn't count on it.
-                self.memory.flight = Flight::Unproven;
+                self.memory.flight = KnownFlight::Unproven;
                 quick::forget(self.memory);
                 return Err(e.into());
             }
         };
         let Some(glance) = glance else { return Ok(Some(client)) };
-        if let (true, Some((messages, _))) = (quick::is_unchanged(self.memory, &glance), glance.drop_listing)
-        {
-            self.summary.listed = u64::from(messages);
+        if let Some(messages) = quick::unchanged(self.memory, &glance) {
+            self.summary.listed = messages;
             self.run.report(&Event::Listed { messages: self.summary.listed });
             self.run.detail(|| "the maildrop is as it was left: no listing taken".to_owned());
             conditions::carry(self.memory, self.summary);
@@ -208,19 +207,18 @@ impl<'a, 'b> Sessions<'a, 'b> {
     /// One session, perhaps one that has begun.
     fn one(
         &mut self,
-        held: &mut Held,
+        held: &mut Stores,
         begun: Option<Client<Transaction>>,
         scope: &Scope,
         follows: Follows,
-    ) -> Result<Outcome, Error> {
-        self.course.ended = Ended::default();
+    ) -> Result<SessionOutcome, Error> {
+        self.course.ended = SessionEnd::default();
         let client = match begun.map_or_else(|| self.open(held), Ok) {
             Ok(client) => client,
-            // Nothing is lost when an extra session isn't available, whatever the server says about it: it has just let
-            // us in.
+            // Nothing is lost when an extra session isn't available, whatever the server answers: it has just let us in.
             Err(e) if follows == Follows::Window => {
                 self.run.detail(|| format!("no further session: {e}"));
-                return Ok(Outcome { next: None, left: false });
+                return Ok(SessionOutcome { next: None, left: false });
             }
             Err(Error::Client(e)) if follows == Follows::Rest && e.refuses_credentials() => {
                 return Err(Error::NoFurtherSession(e));
@@ -228,7 +226,7 @@ impl<'a, 'b> Sessions<'a, 'b> {
             Err(e) => return Err(e),
         };
         let Self { run, summary, memory, taken, course, .. } = self;
-        let session = Session { run, summary, memory, scope, taken, course };
+        let session = MailSession { run, summary, memory, scope, taken, course };
         let outcome = session.transact(client, held);
         if outcome.is_err() {
             // What it was about may be due although the maildrop looks as it was left.
@@ -238,7 +236,7 @@ impl<'a, 'b> Sessions<'a, 'b> {
     }
 
     /// Logs in, and asks for the listings in the same flight.
-    fn open(&mut self, held: &Held) -> Result<Client<Transaction>, Error> {
+    fn open(&mut self, held: &Stores) -> Result<Client<Transaction>, Error> {
         let listing = Prefetch::Listing {
             drop_listing: true,
             headers: match (survey::draw_spot_checks(self.memory), self.memory.limit) {

@@ -3,27 +3,27 @@
 
 use std::collections::HashMap;
 
-use super::configured::Configured;
 use super::doubts;
 use super::error::Error;
 use super::quick;
 use super::run::Run;
-use crate::client::{Client, Listing, Refused, Transaction};
+use crate::client::{Client, ListingAnswer, Refused, Transaction};
 use crate::clock;
+use crate::ledger::Ledger;
 use crate::ledger::memory::{Habits, Memory};
-use crate::ledger::{self, Ledger};
 use crate::message::{Examiner, Facts};
 use crate::plan::{self, Decision, Maildrop, Policy, Suspicion, Why};
 use crate::protocol::capability::Capabilities;
 use crate::report::Event;
+use crate::text;
 use crate::types::{MessageNumber, Octets, Time, UniqueId};
 
 /// With a full listing, `LIST` is asked at least this often: a unique-id used again shows by its size.
 const SIZES_EVERY: i64 = 86_400;
 
-/// In one session at most this many messages are identified that are known by the user's word alone,
+/// In one session at most this many messages are identified that are known by the user's word alone.
 const MOST_IDENTIFIED: usize = 10_000;
-/// and this many where each costs a wait.
+/// In one session at most this many messages are identified where commands can't share a flight, so that each costs a wait.
 const MOST_IDENTIFIED_ONE_BY_ONE: usize = 100;
 
 /// Whether the sizes are to be looked at, whatever else there is to do.
@@ -58,7 +58,7 @@ pub(super) fn survey(
     // A draw of its own: what was asked ahead was drawn when the connection was opened.
     let drawn = draw_spot_checks(memory);
     let mut maildrop = list(run, client, ledger, &mut memory.habits)?;
-    quick::judge(memory, &maildrop, ledger)?;
+    quick::check(memory, &maildrop, ledger)?;
     if !client.pipelines() && sizes_are_due(memory.sizes, ledger.now()) {
         // One at a time each costs a wait: one a day.
         if let [Some(number), _] = drawn {
@@ -169,8 +169,7 @@ impl Headers {
 
 /// What this run's policies come to.
 pub(super) fn policy(run: &Run<'_>, ledger: &Ledger, client: &Client<Transaction>) -> Policy {
-    let directory = ledger::directory(&run.context.state, &run.account.mailbox());
-    let destinations = Configured::of(run.account, run.context, &directory).numbers(ledger);
+    let destinations = run.destinations().numbers(ledger);
     let policy = Policy::new(run.account, run.options.retention, run.options.all, destinations, ledger);
     let utf8 = client.login_facts().utf8;
     Policy { insist: run.options.insist, utf8, window: client.lists_a_window(), ..policy }
@@ -196,13 +195,13 @@ pub(super) fn list(
         Ok(())
     })?;
     match unique_ids {
-        Listing::Taken => {
+        ListingAnswer::Taken => {
             maildrop.complete()?;
             if doubts::are_numbers(habits, maildrop.len(), all_numbers) {
                 maildrop.forget_unique_ids();
             }
         }
-        Listing::Refused(Refused { text, passes }) => {
+        ListingAnswer::Refused(Refused { text, passes }) => {
             maildrop = Maildrop::default();
             if !passes {
                 nameless(client, &mut maildrop)?;
@@ -248,8 +247,8 @@ pub(super) fn decide(
             {
                 nameless.push((number, octets));
             }
-            maildrop.size(number, octets);
-        })? == Listing::Taken;
+            maildrop.set_size(number, octets);
+        })? == ListingAnswer::Taken;
     if taken {
         if let (None, Some((number, _))) = (counted, nameless.first())
             && client.unique_id_now(*number)?.is_some()
@@ -266,7 +265,7 @@ pub(super) fn decide(
 /// Without `UIDL`, the scan listing shows what there is.
 fn nameless(client: &mut Client<Transaction>, maildrop: &mut Maildrop) -> Result<(), Error> {
     let mut sizes = Vec::new();
-    if let Listing::Refused(Refused { text, passes }) =
+    if let ListingAnswer::Refused(Refused { text, passes }) =
         client.sizes(|number, octets| sizes.push((number, octets)))?
     {
         return Err(Error::ListingRefused { command: "LIST", text, passes });
@@ -276,7 +275,7 @@ fn nameless(client: &mut Client<Transaction>, maildrop: &mut Maildrop) -> Result
     }
     maildrop.complete()?;
     for (number, octets) in sizes {
-        maildrop.size(number, octets);
+        maildrop.set_size(number, octets);
     }
     Ok(())
 }
@@ -287,8 +286,7 @@ fn accept_nameless(run: &Run<'_>, ledger: &Ledger) -> Result<(), Error> {
     if !ledger.knows_unique_ids()? {
         return Ok(());
     }
-    let directory = ledger::directory(&run.context.state, &run.account.mailbox());
-    let directory = crate::text::printable(directory.as_os_str().as_encoded_bytes());
+    let directory = text::path(&run.directory);
     Err(Error::UniqueIdsLost { server: run.server(), directory })
 }
 

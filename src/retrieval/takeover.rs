@@ -8,35 +8,33 @@
 //! A mailbox in which popfetch has delivered mail may be imported into: what the ledger knows stays as it is, and only what
 //! it doesn't know is added.  So to import twice is to import once.
 
-use std::path::Path;
 use std::time::Duration;
 
-use super::by_word;
 use super::context::{Context, Options};
 use super::error::Error;
-use super::marking::{self, locked, open};
+use super::marking::{self, locked};
 use super::run::Run;
 use super::survey;
 use crate::account::Account;
 use crate::client::{Client, Transaction};
 use crate::clock;
-use crate::import::Program;
+use crate::import::ForeignProgram;
 use crate::import::matching::{self, Matched};
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
-use crate::ledger::{self, Ledger, Word};
+use crate::ledger::{self, Ledger, UsersWord};
 use crate::plan::{Listed, Maildrop};
-use crate::report::Trouble;
+use crate::report::ReportedError;
 use crate::types::{Time, UniqueIdBuf, Wait};
 
-/// So long a run is waited for that holds the mailbox.
+/// A run that holds the mailbox is waited for this long.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a program remembers of an account's mailbox.
 #[derive(Debug, Clone, Copy)]
 pub struct Memories<'a> {
     /// Whose they are.
-    pub program: Program,
+    pub program: ForeignProgram,
     /// Unique-ids, and when their messages were retrieved, if the program knows.
     pub seen: &'a [(UniqueIdBuf, Option<Time>)],
     /// Whether they were delivered; else they were only seen, and no policy deletes them.
@@ -64,12 +62,14 @@ pub struct Taken {
 ///
 /// # Errors
 /// As for a run; [`Error::NothingMatches`], [`Error::NoUniqueIds`].
-pub fn compare(account: &Account, context: &Context<'_>, memories: Memories<'_>) -> Result<Taken, Trouble> {
+pub fn compare(
+    account: &Account,
+    context: &Context<'_>,
+    memories: Memories<'_>,
+) -> Result<Taken, ReportedError> {
     act(account, context, |run| {
-        let mailbox = run.account.mailbox();
-        let directory = ledger::directory(&run.context.state, &mailbox);
-        let ledger = Ledger::read(&directory, &mailbox, run.now)?;
-        let mut memory = Memory::load(&directory);
+        let ledger = Ledger::read(&run.directory, &run.account.mailbox(), run.now)?;
+        let mut memory = Memory::load(&run.directory);
         let mut client = marking::connect(run, &mut memory)?;
         let (taken, ..) = look(run, memories, &mut client, &ledger, &mut memory)?;
         client.leave();
@@ -81,7 +81,11 @@ pub fn compare(account: &Account, context: &Context<'_>, memories: Memories<'_>)
 ///
 /// # Errors
 /// As of [`compare`]; when the ledger cannot be written.
-pub fn take_over(account: &Account, context: &Context<'_>, memories: Memories<'_>) -> Result<Taken, Trouble> {
+pub fn take_over(
+    account: &Account,
+    context: &Context<'_>,
+    memories: Memories<'_>,
+) -> Result<Taken, ReportedError> {
     act(account, context, |run| locked(run, |run, lock, memory| with_lock(run, lock, memory, memories)))
 }
 
@@ -93,13 +97,13 @@ pub fn take_unseen(
     account: &Account,
     context: &Context<'_>,
     memories: Memories<'_>,
-) -> Result<Taken, Trouble> {
+) -> Result<Taken, ReportedError> {
     act(account, context, |run| {
         if matching::are_numbers(memories.seen) {
             return Err(Error::OnlyNumbers { program: memories.program.name() });
         }
-        locked(run, |run, (directory, lock), memory| {
-            let mut ledger = open(run, directory, lock, memory)?;
+        locked(run, |run, lock, memory| {
+            let mut ledger = run.open_ledger(lock, memory)?;
             let all = matching::either_way(memories.program, memories.seen);
             let recorded = ledger.import_whole(&words(run, memories, &all))?;
             memory.extent = ledger.close()?.or(memory.extent);
@@ -112,19 +116,14 @@ fn act<'a>(
     account: &'a Account,
     context: &'a Context<'a>,
     work: impl FnOnce(&mut Run<'_>) -> Result<Taken, Error>,
-) -> Result<Taken, Trouble> {
+) -> Result<Taken, ReportedError> {
     let options = Options { insist: true, wait: Wait::AtMost(PATIENCE), ..Options::default() };
     let mut run = Run::new(account, &options, context, clock::now());
-    work(&mut run).map_err(|e| Trouble::of(&e.at(&run.server()), true))
+    work(&mut run).map_err(|e| run.failure(&e, true))
 }
 
-fn with_lock(
-    run: &Run<'_>,
-    (directory, lock): (&Path, Lock),
-    memory: &mut Memory,
-    memories: Memories<'_>,
-) -> Result<Taken, Error> {
-    let mut ledger = open(run, directory, lock, memory)?;
+fn with_lock(run: &Run<'_>, lock: Lock, memory: &mut Memory, memories: Memories<'_>) -> Result<Taken, Error> {
+    let mut ledger = run.open_ledger(lock, memory)?;
     let mut client = marking::connect(run, memory)?;
     let (taken, matched, maildrop) = look(run, memories, &mut client, &ledger, memory)?;
     let all = [matched.listed, matched.unlisted].concat();
@@ -146,8 +145,8 @@ fn look(
     if !memories.seen.is_empty() && !maildrop.is_empty() && !maildrop.has_unique_ids() {
         return Err(Error::NoUniqueIds { server: run.server() });
     }
-    let named = |listed: Listed<'_>| by_word::unique_id(&listed, ledger).transpose();
-    let listing = maildrop.iter().filter_map(named).collect::<Result<Vec<UniqueIdBuf>, Error>>()?;
+    let named = |listed: Listed<'_>| listed.unique_id(ledger).transpose();
+    let listing = maildrop.iter().filter_map(named).collect::<Result<Vec<UniqueIdBuf>, ledger::Error>>()?;
     let matched = matching::compare(memories.program, memories.seen, &listing);
     // An empty maildrop contradicts nothing.
     if matched.listed.is_empty() && !memories.seen.is_empty() && !maildrop.is_empty() {
@@ -169,15 +168,15 @@ fn look(
     Ok((taken, matched, maildrop))
 }
 
-/// What the ledger is told: the program's own times; without one, the delivery counts from now.
+/// What the ledger records: the program's own times; without one, the delivery counts from now.
 fn words(
     run: &Run<'_>,
     memories: Memories<'_>,
     messages: &[(UniqueIdBuf, Option<Time>)],
-) -> Vec<(UniqueIdBuf, Word)> {
+) -> Vec<(UniqueIdBuf, UsersWord)> {
     let word = |time: &Option<Time>| match memories.delivered {
-        true => Word::Delivered(time.unwrap_or(run.now)),
-        false => Word::Seen,
+        true => UsersWord::Delivered(time.unwrap_or(run.now)),
+        false => UsersWord::Seen,
     };
     messages.iter().map(|(unique_id, time)| (unique_id.clone(), word(time))).collect()
 }

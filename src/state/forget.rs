@@ -14,7 +14,7 @@ use crate::types::Time;
 
 /// Which messages are to be forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Which {
+pub enum ForgetWhich {
     /// Those of these unique-ids, as they are or as popfetch prints them; `uid:` may stand before one.
     Named(Vec<String>),
     /// Those that were delivered, or recorded as retrieved, before this time.
@@ -44,7 +44,7 @@ pub struct Forgotten {
 pub fn forget(
     account: &Account,
     state: &Path,
-    which: &Which,
+    which: &ForgetWhich,
     stop: &Stop,
     agrees: &mut dyn FnMut(&[Forgotten]) -> bool,
 ) -> Result<usize, Error> {
@@ -52,7 +52,7 @@ pub fn forget(
     let directory = ledger::directory(state, &mailbox);
     if Ledger::octets(&directory).is_none() {
         return match which {
-            Which::Named(names) => Err(Error::NoSuchMessage(printable(names.concat().as_bytes()))),
+            ForgetWhich::Named(names) => Err(Error::NoSuchMessage(printable(names.concat().as_bytes()))),
             _ => Ok(0),
         };
     }
@@ -78,15 +78,15 @@ pub fn forget(
     Ok(forgotten)
 }
 
-fn wanted(ledger: &Ledger, which: &Which) -> Result<Vec<EntryId>, Error> {
+fn wanted(ledger: &Ledger, which: &ForgetWhich) -> Result<Vec<EntryId>, Error> {
     let all = || ledger.entries();
     Ok(match which {
-        Which::All => all().collect(),
-        Which::Seen => all().filter(|id| ledger.entry(*id).state == EntryState::Seen).collect(),
-        Which::Before(time) => all()
+        ForgetWhich::All => all().collect(),
+        ForgetWhich::Seen => all().filter(|id| ledger.entry(*id).state == EntryState::Seen).collect(),
+        ForgetWhich::Before(time) => all()
             .filter(|id| ledger.entry(*id).delivered.is_some_and(|delivered| delivered < *time))
             .collect(),
-        Which::Named(names) => {
+        ForgetWhich::Named(names) => {
             let mut found = Vec::new();
             for name in names {
                 let name = name.strip_prefix("uid:").unwrap_or(name);
@@ -120,7 +120,7 @@ fn shown(ledger: &Ledger, id: EntryId) -> Result<Forgotten, ledger::Error> {
     };
     let delivered = match entry.state {
         EntryState::Delivered | EntryState::Recorded | EntryState::Deleted => true,
-        EntryState::Open | EntryState::Seen => entry.copies > 0 && entry.state == EntryState::Open,
+        EntryState::Open | EntryState::Seen => entry.deliveries > 0 && entry.state == EntryState::Open,
     };
     Ok(Forgotten { unique_id, when: entry.delivered, delivered })
 }

@@ -14,7 +14,7 @@ use crate::types::Time;
 
 /// What the ledger of a mailbox knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownMessages {
     /// Messages that were delivered whole, and are on the server as far as is known; counted as recorded or seen too.
     pub delivered: u64,
     /// Those that only count as retrieved.
@@ -33,7 +33,7 @@ pub struct Known {
     pub destinations: Vec<String>,
 }
 
-impl Known {
+impl KnownMessages {
     /// All messages that are known.
     #[must_use]
     pub fn messages(&self) -> u64 {
@@ -91,7 +91,7 @@ pub fn octets(directory: &Path) -> u64 {
 
 /// A mailbox whose state is kept.
 #[derive(Debug)]
-pub struct Kept {
+pub struct KeptMailbox {
     /// The account that names it, if one does.
     pub account: Option<String>,
     /// Whose it is; `None` where that cannot be read.
@@ -103,10 +103,10 @@ pub struct Kept {
     /// When the last run ended, or began where it hasn't ended.
     pub last_run: Option<Time>,
     /// What its ledger knows.
-    pub known: Result<Known, ledger::Error>,
+    pub known: Result<KnownMessages, ledger::Error>,
 }
 
-impl Kept {
+impl KeptMailbox {
     /// The account's name; the mailbox where no account names it, and the directory where that cannot be read.
     #[must_use]
     pub fn name(&self) -> String {
@@ -117,7 +117,7 @@ impl Kept {
 
 /// All that is kept below `state`: of these accounts, in their order, then what none of them names.
 #[must_use]
-pub fn all(accounts: &[Account], state: &Path, now: Time) -> Vec<Kept> {
+pub fn all(accounts: &[Account], state: &Path, now: Time) -> Vec<KeptMailbox> {
     let mut directories = directories(state);
     directories.sort();
     let mut all = Vec::new();
@@ -140,17 +140,17 @@ fn kept(
     mailbox: Result<Option<Mailbox>, ledger::Error>,
     directory: PathBuf,
     now: Time,
-) -> Kept {
+) -> KeptMailbox {
     let (mailbox, known) = match mailbox {
         Ok(Some(mailbox)) => {
-            let known = Known::read(&directory, &mailbox, now);
+            let known = KnownMessages::read(&directory, &mailbox, now);
             (Some(mailbox), known)
         }
         Ok(None) => (None, Err(ledger::Error::missing(&directory))),
         Err(e) => (None, Err(e)),
     };
     let last_run = Lock::look(&directory).and_then(|seen| seen.last_run);
-    Kept { account, mailbox, octets: octets(&directory), last_run, known, directory }
+    KeptMailbox { account, mailbox, octets: octets(&directory), last_run, known, directory }
 }
 
 /// The directories of mailboxes below the directory of all state: those that hold a ledger, or have held one.
@@ -173,14 +173,14 @@ pub struct Verified {
 
 /// Reads all that is kept of a mailbox: every line of its ledger with its checksum, and whether its end is missing.
 #[must_use]
-pub fn verify(kept: &Kept, now: Time) -> Verified {
+pub fn verify(kept: &KeptMailbox, now: Time) -> Verified {
     match verified(kept, now) {
         Ok(verified) => verified,
         Err(e) => Verified { error: Some(e), ..Verified::default() },
     }
 }
 
-fn verified(kept: &Kept, now: Time) -> Result<Verified, ledger::Error> {
+fn verified(kept: &KeptMailbox, now: Time) -> Result<Verified, ledger::Error> {
     let directory = &kept.directory;
     Ledger::check_extent(directory, Memory::load(directory).extent)?;
     let mailbox = match &kept.mailbox {

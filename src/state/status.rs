@@ -7,8 +7,8 @@ use crate::access;
 use crate::account::{Account, PasswordSource};
 use crate::clock;
 use crate::exit::ExitCode;
-use crate::ledger::lock::{Lock, Seen, Stage};
-use crate::ledger::memory::{LOCKED, LOGIN, Last, Lasting, Memory, PASSING};
+use crate::ledger::lock::{Lock, LockStage, LockStatus};
+use crate::ledger::memory::{LOCKED, LOGIN, LastRun, Lasting, Memory, PASSING};
 use crate::ledger::{self, Ledger};
 use crate::oauth;
 use crate::problem::Problem as _;
@@ -17,7 +17,7 @@ use crate::types::Time;
 
 /// How a mailbox stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Status {
+pub struct MailboxStatus {
     /// The directory of its state.
     pub directory: PathBuf,
     /// When the last run ended, or began where it hasn't ended.
@@ -81,7 +81,7 @@ impl Finding {
     }
 }
 
-impl Status {
+impl MailboxStatus {
     /// How the account's mailbox stands `now`; `state` is the directory of all state.
     #[must_use]
     pub fn of(account: &Account, state: &Path, now: Time) -> Self {
@@ -96,7 +96,7 @@ impl Status {
         let failing = |lasting: &Lasting| lasting.messages;
         Self {
             last_run: seen.and_then(|seen| seen.last_run),
-            is_running: seen.is_some_and(|seen| seen.stage == Stage::AtWork),
+            is_running: seen.is_some_and(|seen| seen.stage == LockStage::AtWork),
             exit: last.map(|last| last.exit),
             mail: last.and_then(|last| last.mail),
             server: last.and_then(|last| last.server),
@@ -125,7 +125,7 @@ struct Judge<'a> {
     account: &'a Account,
     directory: &'a Path,
     memory: &'a Memory,
-    seen: Option<Seen>,
+    seen: Option<LockStatus>,
     state: &'a Path,
     now: Time,
 }
@@ -165,14 +165,14 @@ impl Judge<'_> {
 
     /// Whether a run is at work, was interrupted, or has never been.
     fn run(&self) -> Option<Finding> {
-        let Some(Seen { last_run: last_run @ Some(_), stage }) = self.seen else {
+        let Some(LockStatus { last_run: last_run @ Some(_), stage }) = self.seen else {
             let hint = format!("popfetch {} fetches its mail", self.account.name);
             return Some(Finding::new("never-run", "never run", true).hint(hint));
         };
         let finding = match stage {
-            Stage::Ended => return None,
-            Stage::AtWork => Finding::new("running", "running now", false),
-            Stage::BrokenOff => Finding::new("interrupted", "the last run was interrupted", false)
+            LockStage::Ended => return None,
+            LockStage::AtWork => Finding::new("running", "running now", false),
+            LockStage::BrokenOff => Finding::new("interrupted", "the last run was interrupted", false)
                 .hint("nothing is lost: the next run puts it right"),
         };
         Some(Finding { since: last_run, ..finding })
@@ -231,7 +231,7 @@ impl Judge<'_> {
     /// What is wrong although the runs go on.
     fn conditions(&self) -> Vec<Finding> {
         // What may be chance doesn't count in the first run that meets it.
-        let counts = self.memory.last.as_ref().is_none_or(|Last { exit, .. }| *exit != ExitCode::Done);
+        let counts = self.memory.last.as_ref().is_none_or(|LastRun { exit, .. }| *exit != ExitCode::Done);
         let lasting = self
             .memory
             .alerts

@@ -40,7 +40,7 @@ const LARGEST: u64 = 16 * 1024 * 1024;
 
 /// What became of a mailbox that was to be moved or restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum TransferOutcome {
     /// It has been.
     Done,
     /// It had been before; what was left of that was finished.
@@ -52,7 +52,12 @@ pub enum Outcome {
 ///
 /// # Errors
 /// [`Error::Unfinished`]; [`Error::InTheWay`] where the account has retrieved mail under its new name; locks, ledgers.
-pub fn adopt(account: &Account, state: &Path, from: &Mailbox, stop: &Stop) -> Result<(Outcome, u32), Error> {
+pub fn adopt(
+    account: &Account,
+    state: &Path,
+    from: &Mailbox,
+    stop: &Stop,
+) -> Result<(TransferOutcome, u32), Error> {
     let to = account.mailbox();
     let (old, new) = (ledger::directory(state, from), ledger::directory(state, &to));
     let old_lock = super::lock(&old, stop)?;
@@ -62,7 +67,7 @@ pub fn adopt(account: &Account, state: &Path, from: &Mailbox, stop: &Stop) -> Re
     let ledger = Ledger::open(&old, from, old_lock.clone(), clock::now())?;
     let outcome = match present(&new, &to)? {
         // The last attempt ended before the old one was removed.
-        Some(outline) if outline.id == ledger.id() => Outcome::DoneBefore,
+        Some(outline) if outline.id == ledger.id() => TransferOutcome::DoneBefore,
         Some(outline) if outline.messages > 0 || outline.unfinished => {
             let directory = text::path(&new);
             return Err(Error::InTheWay {
@@ -76,10 +81,10 @@ pub fn adopt(account: &Account, state: &Path, from: &Mailbox, stop: &Stop) -> Re
                 ),
             });
         }
-        Some(_) | None => Outcome::Done,
+        Some(_) | None => TransferOutcome::Done,
     };
     let messages = u32::try_from(ledger.entries().count()).unwrap_or(u32::MAX);
-    if outcome == Outcome::Done {
+    if outcome == TransferOutcome::Done {
         let unfinished = ledger.unfinished().iter().filter(|message| !message.staged.is_empty()).count();
         if unfinished > 0 {
             let messages = u64::try_from(unfinished).unwrap_or(u64::MAX);
@@ -223,7 +228,7 @@ pub fn read_exported(octets: &[u8]) -> Result<Vec<Exported<'_>>, Error> {
     if digest != Some(text::hex(Digest::of(whole).as_bytes()).as_bytes()) {
         return Err(wrong("the file does not match its checksum: its end is missing, or it was changed"));
     }
-    let mut reader = Reader(files);
+    let mut reader = ArchiveReader(files);
     let mut all = Vec::new();
     while !reader.0.is_empty() {
         all.push(
@@ -241,9 +246,9 @@ fn last_line(body: &[u8]) -> Option<usize> {
 }
 
 /// What is left to be read.
-struct Reader<'a>(&'a [u8]);
+struct ArchiveReader<'a>(&'a [u8]);
 
-impl<'a> Reader<'a> {
+impl<'a> ArchiveReader<'a> {
     /// A line of fields, the first of which is `word`; `None` when another one stands there.
     fn line(&mut self, word: &str) -> Option<Vec<&'a [u8]>> {
         let end = self.0.iter().position(|octet| *octet == b'\n')?;
@@ -302,7 +307,7 @@ impl Exported<'_> {
     ///
     /// # Errors
     /// [`Error::InTheWay`] where what is there is another ledger, or has gone on since this one was written.
-    pub fn restore(&self, state: &Path, stop: &Stop) -> Result<Outcome, Error> {
+    pub fn restore(&self, state: &Path, stop: &Stop) -> Result<TransferOutcome, Error> {
         let directory = ledger::directory(state, &self.mailbox);
         let lock: Lock = super::lock(&directory, stop)?;
         let there = present(&directory, &self.mailbox)?;
@@ -330,7 +335,7 @@ impl Exported<'_> {
                 put(&path, octets)?;
             }
         }
-        Ok(if is_there { Outcome::DoneBefore } else { Outcome::Done })
+        Ok(if is_there { TransferOutcome::DoneBefore } else { TransferOutcome::Done })
     }
 
     /// Whether this one has gone on since `there` was written.

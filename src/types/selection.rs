@@ -25,26 +25,26 @@ use crate::text::{count, printable};
 
 /// Messages that the user has named.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Selection(Vec<Part>);
+pub struct Selection(Vec<SelectionPart>);
 
 /// What one word, or one element of a list, names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
-    One(Place),
-    Range(Place, Place),
+enum SelectionPart {
+    One(Position),
+    Range(Position, Position),
     /// As it was typed.
     UniqueId(String),
 }
 
 /// A place in the listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Position {
     Number(MessageNumber),
     /// 1 is the last one.
     FromEnd(u32),
 }
 
-const LAST: Place = Place::FromEnd(1);
+const LAST: Position = Position::FromEnd(1);
 
 /// The listing lacks a message that was named.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -80,14 +80,14 @@ impl Selection {
     /// What these words name together; `None` without any.
     #[must_use]
     pub fn of(words: &[String]) -> Option<Self> {
-        let parts: Vec<Part> = words.iter().flat_map(|word| read(word)).collect();
+        let parts: Vec<SelectionPart> = words.iter().flat_map(|word| read(word)).collect();
         (!parts.is_empty()).then_some(Self(parts))
     }
 
     /// Whether unique-ids are needed to find the messages.
     #[must_use]
     pub fn needs_unique_ids(&self) -> bool {
-        self.0.iter().any(|part| matches!(part, Part::UniqueId(_)))
+        self.0.iter().any(|part| matches!(part, SelectionPart::UniqueId(_)))
     }
 
     /// The messages of a listing that are named, ascending, each once.  Of the listing every message is given, ascending
@@ -100,8 +100,8 @@ impl Selection {
         listing: impl IntoIterator<Item = (MessageNumber, Option<UniqueIdBuf>)>,
     ) -> Result<Vec<MessageNumber>, NoSuchMessage> {
         let named = self.0.iter().filter_map(|part| match part {
-            Part::UniqueId(text) => Some((text.as_bytes(), Vec::new())),
-            Part::One(_) | Part::Range(..) => None,
+            SelectionPart::UniqueId(text) => Some((text.as_bytes(), Vec::new())),
+            SelectionPart::One(_) | SelectionPart::Range(..) => None,
         });
         let mut by_unique_id: HashMap<&[u8], Vec<MessageNumber>> = named.collect();
         let mut numbers = Vec::new();
@@ -118,9 +118,9 @@ impl Selection {
         let mut all = BTreeSet::new();
         for part in &self.0 {
             let found: &[MessageNumber] = match part {
-                Part::One(place) => place.index(&numbers).and_then(|at| numbers.get(at..=at)),
-                Part::Range(first, last) => first.until(*last, &numbers),
-                Part::UniqueId(text) => by_unique_id.get(text.as_bytes()).map(Vec::as_slice),
+                SelectionPart::One(place) => place.index(&numbers).and_then(|at| numbers.get(at..=at)),
+                SelectionPart::Range(first, last) => first.until(*last, &numbers),
+                SelectionPart::UniqueId(text) => by_unique_id.get(text.as_bytes()).map(Vec::as_slice),
             }
             .filter(|found| !found.is_empty())
             .ok_or_else(|| NoSuchMessage { named: part.to_string(), messages: numbers.len() })?;
@@ -130,7 +130,7 @@ impl Selection {
     }
 }
 
-impl Place {
+impl Position {
     /// Where in the ascending numbers it is.
     fn index(self, numbers: &[MessageNumber]) -> Option<usize> {
         match self {
@@ -157,7 +157,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Number(number) => number.fmt(f),
@@ -167,7 +167,7 @@ impl fmt::Display for Place {
     }
 }
 
-impl fmt::Display for Part {
+impl fmt::Display for SelectionPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::One(place) => place.fmt(f),
@@ -177,18 +177,18 @@ impl fmt::Display for Part {
     }
 }
 
-fn read(word: &str) -> Vec<Part> {
+fn read(word: &str) -> Vec<SelectionPart> {
     if let Some(unique_id) = word.strip_prefix("uid:") {
-        return vec![Part::UniqueId(unique_id.to_owned())];
+        return vec![SelectionPart::UniqueId(unique_id.to_owned())];
     }
-    let places: Option<Vec<Part>> = word.split(',').map(element).collect();
-    places.unwrap_or_else(|| vec![Part::UniqueId(word.to_owned())])
+    let places: Option<Vec<SelectionPart>> = word.split(',').map(element).collect();
+    places.unwrap_or_else(|| vec![SelectionPart::UniqueId(word.to_owned())])
 }
 
 /// A place or a range; `None` for what is neither, as a range that runs backwards.
-fn element(text: &str) -> Option<Part> {
+fn element(text: &str) -> Option<SelectionPart> {
     if let Some(place) = place(text) {
-        return Some(Part::One(place));
+        return Some(SelectionPart::One(place));
     }
     // A minus sign in front is the first place's own.
     let at = text.char_indices().skip(1).find_map(|(at, c)| (c == '-').then_some(at))?;
@@ -199,23 +199,23 @@ fn element(text: &str) -> Option<Part> {
         last => place(last)?,
     };
     let backwards = match (first, last) {
-        (Place::Number(first), Place::Number(last)) => first > last,
-        (Place::FromEnd(first), Place::FromEnd(last)) => first < last,
+        (Position::Number(first), Position::Number(last)) => first > last,
+        (Position::FromEnd(first), Position::FromEnd(last)) => first < last,
         _ => false,
     };
-    (!backwards).then_some(Part::Range(first, last))
+    (!backwards).then_some(SelectionPart::Range(first, last))
 }
 
-fn place(text: &str) -> Option<Place> {
+fn place(text: &str) -> Option<Position> {
     if text == "last" {
         return Some(LAST);
     }
     match text.strip_prefix('-') {
         Some(digits) => {
             let from_end = u32::try_from(parse_decimal(digits.as_bytes())?).ok();
-            from_end.filter(|from_end| *from_end > 0).map(Place::FromEnd)
+            from_end.filter(|from_end| *from_end > 0).map(Position::FromEnd)
         }
-        None => MessageNumber::parse(text.as_bytes()).map(Place::Number),
+        None => MessageNumber::parse(text.as_bytes()).map(Position::Number),
     }
 }
 

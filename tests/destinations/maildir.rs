@@ -75,13 +75,13 @@ fn the_hint_about_a_maildir_is_a_field_of_its_own() {
     let run = sandbox.run(["--json"]);
     let line = run.out();
     run.exits(73);
-    let trouble: serde_json::Value = line
+    let failure: serde_json::Value = line
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .find(|v: &serde_json::Value| v["error"].is_object())
         .unwrap();
     let (message, hint) =
-        (trouble["error"]["message"].as_str().unwrap(), trouble["error"]["hint"].as_str().unwrap());
+        (failure["error"]["message"].as_str().unwrap(), failure["error"]["hint"].as_str().unwrap());
     assert!(message.contains("there is no directory") && !message.contains("hint"), "{message}");
     assert!(hint.starts_with("mkdir -p "), "{hint}");
 }

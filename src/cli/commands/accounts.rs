@@ -20,7 +20,7 @@ pub(in crate::cli) struct AccountsArgs {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "configured")]
-struct Configured<'a> {
+struct AccountObject<'a> {
     host: &'a str,
     port: u16,
     user: &'a str,
@@ -35,7 +35,7 @@ pub(super) fn run(args: &AccountsArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     let lines = accounts.iter().map(|account| match args.output.json {
         true => {
             let (host, user) = (account.host.as_str(), account.user.as_str());
-            json::line(&account.name, &Configured { host, port: account.port, user })
+            json::line(&account.name, &AccountObject { host, port: account.port, user })
         }
         false => format!("{}\n", account.name),
     });

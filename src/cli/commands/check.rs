@@ -26,9 +26,9 @@ use crate::config::{self, Configuration, Flags};
 use crate::exit::ExitCode;
 use crate::message::date;
 use crate::report::plain::{Level, Plain};
-use crate::report::{Trouble, json};
+use crate::report::{ReportedError, json};
 use crate::retrieval::jobs::Connections;
-use crate::retrieval::{Found, Options, check_all};
+use crate::retrieval::{NewMail, Options, check_all};
 use crate::text::{count, size};
 
 /// Show how much is new on the server, and fetch nothing.
@@ -103,9 +103,9 @@ fn connections(configuration: &Configuration) -> Connections {
     }
 }
 
-fn exit_code(found: &[(&Account, Result<Found, Trouble>)]) -> ExitCode {
+fn exit_code(found: &[(&Account, Result<NewMail, ReportedError>)]) -> ExitCode {
     let failures = found.iter().filter_map(|(_, found)| found.as_ref().err());
-    let worst = failures.map(|trouble| trouble.exit).fold(ExitCode::Done, ExitCode::merge);
+    let worst = failures.map(|failure| failure.exit).fold(ExitCode::Done, ExitCode::merge);
     let any = found.iter().any(|(_, found)| found.as_ref().is_ok_and(|found| found.new > 0));
     match worst {
         ExitCode::Done if !any => ExitCode::No,
@@ -113,14 +113,14 @@ fn exit_code(found: &[(&Account, Result<Found, Trouble>)]) -> ExitCode {
     }
 }
 
-fn report(args: &CheckArgs, cli: &Cli, found: &[(&Account, Result<Found, Trouble>)]) {
+fn report(args: &CheckArgs, cli: &Cli, found: &[(&Account, Result<NewMail, ReportedError>)]) {
     let known = || found.iter().filter_map(|(_, found)| found.as_ref().ok());
     let widest = found.iter().map(|(account, _)| account.name.chars().count()).max().unwrap_or(0);
     let several = found.len() > 1;
     let mut text = String::new();
     for (account, found) in found {
-        if let Err(trouble) = found {
-            cli.failed(account, trouble);
+        if let Err(failure) = found {
+            cli.failed(account, failure);
         }
         text.push_str(&match (args.output.json, found) {
             (true, found) => json::line(&account.name, &object(found)),
@@ -136,7 +136,7 @@ fn report(args: &CheckArgs, cli: &Cli, found: &[(&Account, Result<Found, Trouble
     cli.show(&text, &args.output);
 }
 
-fn sentence(found: &Found) -> String {
+fn sentence(found: &NewMail) -> String {
     let octets = found.octets.map_or_else(String::new, |octets| format!(", {}", size(octets.0)));
     let new = match found.new {
         0 => "nothing new".to_owned(),
@@ -145,7 +145,7 @@ fn sentence(found: &Found) -> String {
     format!("{new} ({} on the server)", count(found.listed, "message"))
 }
 
-fn object(found: &Result<Found, Trouble>) -> Check<'_> {
+fn object(found: &Result<NewMail, ReportedError>) -> Check<'_> {
     match found {
         Ok(found) => Check {
             new: Some(found.new),
@@ -156,7 +156,7 @@ fn object(found: &Result<Found, Trouble>) -> Check<'_> {
             exit: if found.new > 0 { ExitCode::Done.number() } else { ExitCode::No.number() },
             error: None,
         },
-        Err(Trouble { exit, message, hint, news }) => Check {
+        Err(ReportedError { exit, message, hint, news }) => Check {
             new: None,
             octets: None,
             listed: None,

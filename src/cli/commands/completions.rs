@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::access;
-use crate::cli::install::{self, Piece};
+use crate::cli::install::{self, InstalledFile};
 use crate::cli::setup::Cli;
 use crate::exit::ExitCode;
 
@@ -58,7 +58,7 @@ impl Shell {
     }
 
     /// The script, and the file in which the shell looks for it; `None` without a home.
-    fn piece(self, cli: &Cli) -> Option<Piece> {
+    fn piece(self, cli: &Cli) -> Option<InstalledFile> {
         let data = install::data_folder(cli)?;
         let (path, mark) = match self {
             Self::Bash => (data.join("bash-completion/completions/popfetch"), "\n_popfetch() {\n"),
@@ -72,11 +72,11 @@ impl Shell {
                 (folder.join("fish/completions/popfetch.fish"), "\ncomplete -c popfetch ")
             }
         };
-        Some(Piece { path, content: self.script(), mark })
+        Some(InstalledFile { path, content: self.script(), mark })
     }
 
     /// What is to be done before it is used.
-    fn next(self, piece: &Piece) -> String {
+    fn next(self, piece: &InstalledFile) -> String {
         match self {
             Self::Bash => {
                 "bash: the next shell completes popfetch, if the package bash-completion is there\n"

@@ -27,14 +27,14 @@ pub(in crate::cli) struct CronArgs {
 
     /// Print this part alone, for a file.
     #[arg(long, value_name = "PART")]
-    only: Option<Part>,
+    only: Option<Printed>,
 
     #[command(flatten)]
     config: ConfigArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Part {
+enum Printed {
     Crontab,
     Service,
     Timer,
@@ -97,7 +97,7 @@ impl Every {
 }
 
 /// What is run: its words, the program's path first, and variables that it needs.
-struct Job {
+struct CronJob {
     words: Vec<String>,
     variables: Vec<(&'static str, String)>,
     is_root: bool,
@@ -125,12 +125,12 @@ pub(super) fn run(args: &CronArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         Err(error) if args.accounts.is_empty() => cli.printer.warn(&format!("{error:#}")),
         Err(error) => return Err(error),
     }
-    let job = Job { has_programs, ..Job::of(args, cli)? };
+    let job = CronJob { has_programs, ..CronJob::of(args, cli)? };
     cli.printer.out(&match args.only {
         None => job.everything(args.every),
-        Some(Part::Crontab) => job.crontab(args.every),
-        Some(Part::Service) => job.service(),
-        Some(Part::Timer) => timer(args.every),
+        Some(Printed::Crontab) => job.crontab(args.every),
+        Some(Printed::Service) => job.service(),
+        Some(Printed::Timer) => timer(args.every),
     });
     Ok(ExitCode::Done)
 }
@@ -142,7 +142,7 @@ pub(super) fn run(args: &CronArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
 pub(super) fn crontab_line(cli: &Cli, config: &ConfigArgs, every: Duration) -> anyhow::Result<String> {
     let every = Every::of(every).unwrap_or(Every::Minutes(10));
     let args = CronArgs { accounts: Vec::new(), every, only: None, config: config.clone() };
-    Ok(Job::of(&args, cli)?.crontab(every))
+    Ok(CronJob::of(&args, cli)?.crontab(every))
 }
 
 fn asks(account: &Account) -> bool {
@@ -153,7 +153,7 @@ fn hands_to_programs(account: &Account) -> bool {
     account.deliver.iter().any(|deliver| matches!(deliver, Deliver::Pipe(_)))
 }
 
-impl Job {
+impl CronJob {
     fn of(args: &CronArgs, cli: &Cli) -> anyhow::Result<Self> {
         let environment = &cli.environment;
         let program = environment.program().context("cannot find out where this program is")?;
@@ -265,7 +265,7 @@ fn unit_word(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Every, INTERVAL, Job, LIMITS, SERVICE, STARTS, TIMER, every};
+    use super::{CronJob, Every, INTERVAL, LIMITS, SERVICE, STARTS, TIMER, every};
 
     #[test]
     fn the_units_have_the_lines_that_are_replaced() {
@@ -300,7 +300,7 @@ mod tests {
 
     #[test]
     fn every_word_arrives_as_it_is() {
-        let job = Job {
+        let job = CronJob {
             words: ["/opt/my 50%/pop\"fetch$", "--quiet", "it's", "a$b", "ü"].map(str::to_owned).to_vec(),
             variables: vec![("XDG_STATE_HOME", "/var/a b".to_owned())],
             is_root: false,

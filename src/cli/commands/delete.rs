@@ -74,7 +74,7 @@ pub(super) fn run(args: &DeleteArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         let options = Options { insist: true, ..Options::default() };
         let deleted = delete(&account, &options, context, &selection, args.dry_run, &mut ask);
         match deleted {
-            Err(trouble) => cli.failed(&account, &trouble),
+            Err(failure) => cli.failed(&account, &failure),
             Ok(_) if args.dry_run => ExitCode::Done,
             Ok(_) if withheld > 0 => {
                 let what = format!(

@@ -24,11 +24,11 @@ use crate::cli::setup::{Cli, ConfigArgs, ReadArgs};
 use crate::clock;
 use crate::exit::ExitCode;
 use crate::message::date;
-use crate::message::summary::Summary;
+use crate::message::summary::HeaderSummary;
 use crate::report::plain::{Level, Plain};
 use crate::report::table::{Column, table};
 use crate::report::{Action, json, terminal};
-use crate::retrieval::{Options, Row, Rows, Which, list};
+use crate::retrieval::{ListFilter, MessageRow, MessageRows, Options, list};
 use crate::text::{count, printable, readable, size};
 use crate::types::Time;
 
@@ -68,7 +68,7 @@ pub(in crate::cli) struct ListArgs {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "listed")]
-struct Listed<'a> {
+struct ListObject<'a> {
     number: u32,
     unique_id: Option<&'a str>,
     octets: Option<u64>,
@@ -89,10 +89,10 @@ struct Listed<'a> {
 pub(super) fn run(args: &ListArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     let account = cli.account(&args.config, args.account.as_deref())?;
     let which = match (args.new, args.seen, args.failed) {
-        (true, _, _) => Which::New,
-        (_, true, _) => Which::Seen,
-        (_, _, true) => Which::Failed,
-        _ => Which::All,
+        (true, _, _) => ListFilter::New,
+        (_, true, _) => ListFilter::Seen,
+        (_, _, true) => ListFilter::Failed,
+        _ => ListFilter::All,
     };
     let most = if args.all { usize::MAX } else { args.number.get() };
     let reporter = Plain::new(Arc::clone(&cli.printer), Level::Normal, &[account.name.as_str()]);
@@ -107,20 +107,20 @@ pub(super) fn run(args: &ListArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
             }
             ExitCode::Done
         }
-        Err(trouble) => cli.failed(&account, &trouble),
+        Err(failure) => cli.failed(&account, &failure),
     })
 }
 
-fn print(cli: &Cli, args: &ListArgs, which: Which, found: &Rows) {
-    let Rows { rows, matching, listed } = found;
+fn print(cli: &Cli, args: &ListArgs, which: ListFilter, found: &MessageRows) {
+    let MessageRows { rows, matching, listed } = found;
     let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     if rows.is_empty() {
         let all = count(number(*listed), "message");
         let what = match (which, listed) {
             (_, 0) => "no messages on the server".to_owned(),
-            (Which::New, _) => format!("nothing new ({all} on the server)"),
-            (Which::Seen, _) => format!("none was delivered before ({all} on the server)"),
-            (Which::All | Which::Failed, _) => format!("none has failed ({all} on the server)"),
+            (ListFilter::New, _) => format!("nothing new ({all} on the server)"),
+            (ListFilter::Seen, _) => format!("none was delivered before ({all} on the server)"),
+            (ListFilter::All | ListFilter::Failed, _) => format!("none has failed ({all} on the server)"),
         };
         return cli.show(&format!("{what}\n"), &args.output);
     }
@@ -134,7 +134,7 @@ fn print(cli: &Cli, args: &ListArgs, which: Which, found: &Rows) {
 /// Narrower terminals get neither sizes nor plans: there would be no place left for names and subjects.
 const NARROW: usize = 64;
 
-fn text(rows: &[Row], width: Option<usize>, now: Time) -> String {
+fn text(rows: &[MessageRow], width: Option<usize>, now: Time) -> String {
     let mut columns = vec![
         (Column::number("N"), rows.iter().map(|row| row.number.to_string()).collect::<Vec<String>>()),
         (Column::text("DATE"), rows.iter().map(|row| date_cell(row, now)).collect()),
@@ -159,22 +159,22 @@ fn text(rows: &[Row], width: Option<usize>, now: Time) -> String {
 /// What stands where nothing is known.
 const NOTHING: &str = "-";
 
-fn cell(row: &Row, part: impl Fn(&Summary) -> &Option<String>) -> String {
+fn cell(row: &MessageRow, part: impl Fn(&HeaderSummary) -> &Option<String>) -> String {
     let text = row.summary.as_ref().and_then(|summary| part(summary).as_deref()).map(readable);
     text.filter(|text| !text.trim().is_empty()).unwrap_or_else(|| NOTHING.to_owned())
 }
 
-fn date_cell(row: &Row, now: Time) -> String {
+fn date_cell(row: &MessageRow, now: Time) -> String {
     let date = row.summary.as_ref().and_then(|summary| summary.date);
     date.map_or_else(|| NOTHING.to_owned(), |date| clock::short(date, now))
 }
 
-fn size_cell(row: &Row) -> String {
+fn size_cell(row: &MessageRow) -> String {
     row.octets.map_or_else(|| NOTHING.to_owned(), |octets| size(octets.0))
 }
 
 /// What the next run would do, in few words: there's little room.
-fn plan(row: &Row, now: Time) -> String {
+fn plan(row: &MessageRow, now: Time) -> String {
     let text = match (row.action, row.why.word) {
         (Action::Retrieve, "new") if row.then_deleted => "retrieve, delete",
         (Action::Retrieve, "new") => "retrieve",
@@ -197,10 +197,10 @@ fn plan(row: &Row, now: Time) -> String {
     text.to_owned()
 }
 
-fn object(row: &Row) -> Listed<'_> {
+fn object(row: &MessageRow) -> ListObject<'_> {
     let summary = row.summary.clone().unwrap_or_default();
     let text = |text: Option<String>| text.map(|text| printable(text.as_bytes()));
-    Listed {
+    ListObject {
         number: row.number.get(),
         unique_id: row.unique_id.as_deref(),
         octets: row.octets.map(|octets| octets.0),

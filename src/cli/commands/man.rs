@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::install::{self, Piece};
+use crate::cli::install::{self, InstalledFile};
 use crate::cli::setup::Cli;
 use crate::exit::ExitCode;
 use crate::text;
@@ -91,7 +91,7 @@ fn install(cli: &Cli) -> ExitCode {
     };
     let pieces = Page::value_variants().iter().map(|page| {
         let (place, mark) = page.place();
-        Piece { path: folder.join(place), content: page.source(), mark }
+        InstalledFile { path: folder.join(place), content: page.source(), mark }
     });
     let code = install::install(&pieces.collect::<Vec<_>>(), cli);
     cli.printer.out(&match looked_at() {

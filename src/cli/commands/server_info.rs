@@ -9,14 +9,14 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
-use crate::account::{Tls, Word as _};
+use crate::account::{SettingWord as _, Tls};
 use crate::cli::setup::{Cli, ConfigArgs, ReadArgs};
 use crate::config::{self, ConfigError};
 use crate::exit::ExitCode;
 use crate::report::plain::{Level, Plain};
 use crate::report::prose::wrapped;
 use crate::report::table::{padded, width};
-use crate::report::{Trouble, json};
+use crate::report::{ReportedError, json};
 use crate::retrieval::{
     Better, Capabilities, CertificateInfo, Expire, LoginInfo, Options, Server, ServerInfo, find_server,
     server_info,
@@ -65,26 +65,26 @@ pub(super) fn run(args: &ServerInfoArgs, cli: &Cli) -> anyhow::Result<ExitCode> 
             }
             Err((host, port)) => (host.as_str(), find_server(host, *port, context)),
         };
-        let trouble = match &info {
-            Ok(info) => trouble(info),
-            Err(trouble) => Some(trouble),
+        let failure = match &info {
+            Ok(info) => failure(info),
+            Err(failure) => Some(failure),
         };
         if args.output.json {
-            cli.printer.out(&json::line(&name, &object(host, &info, trouble)));
+            cli.printer.out(&json::line(&name, &object(host, &info, failure)));
         } else if let Ok(info) = &info {
             cli.show(&shown(info), &args.output);
         }
-        let Some(trouble) = trouble else { return ExitCode::Done };
+        let Some(failure) = failure else { return ExitCode::Done };
         if let Ok(account) = &account {
-            return cli.failed(account, trouble);
+            return cli.failed(account, failure);
         }
-        cli.printer.complain(&trouble.message, trouble.hint.as_deref());
-        trouble.exit
+        cli.printer.complain(&failure.message, failure.hint.as_deref());
+        failure.exit
     })
 }
 
 /// What is wrong with the server's certificate, or with the login.
-fn trouble(info: &ServerInfo) -> Option<&Trouble> {
+fn failure(info: &ServerInfo) -> Option<&ReportedError> {
     let certificate = info.certificate.as_ref().and_then(|certificate| certificate.refused.as_ref());
     certificate.or(info.login.as_ref().and_then(|login| login.as_ref().err()))
 }
@@ -262,7 +262,7 @@ fn mechanisms(list: Option<&Capabilities>) -> String {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "server-info")]
-struct Object<'a> {
+struct ServerInfoObject<'a> {
     host: &'a str,
     port: Option<u16>,
     tls: Option<&'static str>,
@@ -303,9 +303,9 @@ struct Failure<'a> {
 
 fn object<'a>(
     host: &'a str,
-    info: &'a Result<ServerInfo, Trouble>,
-    trouble: Option<&'a Trouble>,
-) -> Object<'a> {
+    info: &'a Result<ServerInfo, ReportedError>,
+    failure: Option<&'a ReportedError>,
+) -> ServerInfoObject<'a> {
     let info = info.as_ref().ok();
     let server: Option<&Server> = info.map(|info| &info.server);
     let before = info.and_then(|info| info.before_login.as_ref());
@@ -324,7 +324,7 @@ fn object<'a>(
         }
     });
     let tls_word = |tls: Tls| Tls::WORDS.iter().find(|(_, known)| *known == tls).map(|(word, _)| *word);
-    Object {
+    ServerInfoObject {
         host,
         port: server.map(|server| server.port),
         tls: server.and_then(|server| tls_word(server.tls)),
@@ -345,8 +345,8 @@ fn object<'a>(
         octets: login.and_then(|login| Some(login.drop_listing?.1.0)),
         certificate,
         better: info.map_or_else(Vec::new, |info| info.better.iter().map(|better| word(*better)).collect()),
-        exit: trouble.map_or(ExitCode::Done, |trouble| trouble.exit).number(),
-        error: trouble.map(|Trouble { message, hint, news, .. }| Failure {
+        exit: failure.map_or(ExitCode::Done, |failure| failure.exit).number(),
+        error: failure.map(|ReportedError { message, hint, news, .. }| Failure {
             message,
             hint: hint.as_deref(),
             news: *news,

@@ -16,14 +16,14 @@ use crate::cli::questions::agrees_while;
 use crate::cli::setup::{Cli, ConfigArgs};
 use crate::exit::ExitCode;
 use crate::message::date;
-use crate::report::Trouble;
+use crate::report::ReportedError;
 use crate::report::plain::{Level, Plain};
 use crate::retrieval::Options;
-use crate::retrieval::by_hand::{ByHand, Farewell, Known, Piece, Question, Waited, by_hand};
+use crate::retrieval::by_hand::{AnswerPiece, ByHand, Farewell, KnownAs, ReadCommand, Waited, by_hand};
 use crate::text::{count, printable, size};
 use crate::types::MessageNumber;
-use input::{Input, WORDS, Word};
-use lines::{Lines, Typed};
+use input::{ShellInput, ShellWord, WORDS};
+use lines::{LineEditor, Typed};
 
 /// Talk POP3 with an account's server by hand.
 #[derive(Debug, Clone, Args)]
@@ -62,21 +62,23 @@ pub(super) fn run(args: &ShellArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     cli.run(Arc::new(reporter), |context| {
         let led = by_hand(&account, &options, context, |hand| {
             let prompt = format!("{}> ", printable(account.name.as_bytes()));
-            let lines = if is_typed { Lines::typed(prompt, history) } else { Lines::piped() };
+            let lines = if is_typed { LineEditor::typed(prompt, history) } else { LineEditor::piped() };
             match lines {
-                Ok(lines) => Shell { args, cli, account: &account, hand, is_typed, raw: false }.run(lines),
+                Ok(lines) => {
+                    ShellSession { args, cli, account: &account, hand, is_typed, raw: false }.run(lines)
+                }
                 Err(e) => {
                     cli.printer.complain(&format!("lines can't be read: {e}"), None);
                     ExitCode::LocalIo
                 }
             }
         });
-        led.unwrap_or_else(|trouble| cli.failed(&account, &trouble))
+        led.unwrap_or_else(|failure| cli.failed(&account, &failure))
     })
 }
 
 /// One session.
-struct Shell<'a> {
+struct ShellSession<'a> {
     args: &'a ShellArgs,
     cli: &'a Cli,
     account: &'a Account,
@@ -88,15 +90,15 @@ struct Shell<'a> {
 }
 
 /// How a session ends.
-enum End {
+enum ShellEnd {
     /// By `QUIT`.
     Quit,
     /// Without it, with this exit code.
     Abort(ExitCode),
 }
 
-impl Shell<'_> {
-    fn run(mut self, mut lines: Lines) -> ExitCode {
+impl ShellSession<'_> {
+    fn run(mut self, mut lines: LineEditor) -> ExitCode {
         if self.is_typed {
             let messages = count(u64::try_from(self.hand.messages()).unwrap_or(u64::MAX), "message");
             self.say(&format!("{}: {messages}; help lists the commands", self.hand.server()));
@@ -106,16 +108,16 @@ impl Shell<'_> {
                 Ok(ControlFlow::Continue(())) => {}
                 Ok(ControlFlow::Break(end)) => break end,
                 // The connection is gone, and with it the session.
-                Err(trouble) => {
+                Err(failure) => {
                     drop(lines);
-                    return self.cli.failed(self.account, &trouble);
+                    return self.cli.failed(self.account, &failure);
                 }
             }
         };
         drop(lines);
         match end {
-            End::Quit => self.quit(),
-            End::Abort(code) => {
+            ShellEnd::Quit => self.quit(),
+            ShellEnd::Abort(code) => {
                 self.hand.abort();
                 code
             }
@@ -123,10 +125,10 @@ impl Shell<'_> {
     }
 
     /// Reads a line, and does what it asks for.
-    fn line(&mut self, lines: &mut Lines) -> Result<ControlFlow<End>, Trouble> {
+    fn line(&mut self, lines: &mut LineEditor) -> Result<ControlFlow<ShellEnd>, ReportedError> {
         lines.ask();
         if self.hand.wait(lines.wake())? == Waited::Stopped {
-            return Ok(ControlFlow::Break(End::Abort(ExitCode::Done)));
+            return Ok(ControlFlow::Break(ShellEnd::Abort(ExitCode::Done)));
         }
         match lines.take() {
             Typed::Line(line) => match input::parse(&line) {
@@ -134,7 +136,7 @@ impl Shell<'_> {
                 Err(what) => {
                     self.cli.printer.warn(&what);
                     Ok(if self.args.strict {
-                        ControlFlow::Break(End::Abort(ExitCode::Usage))
+                        ControlFlow::Break(ShellEnd::Abort(ExitCode::Usage))
                     } else {
                         ControlFlow::Continue(())
                     })
@@ -149,39 +151,39 @@ impl Shell<'_> {
     }
 
     /// The lines have ended, and none of them was `quit`: what is marked isn't deleted.
-    fn without_quit(&self) -> End {
+    fn without_quit(&self) -> ShellEnd {
         let marked = self.hand.marked().len();
         if marked == 0 {
-            return End::Abort(ExitCode::Done);
+            return ShellEnd::Abort(ExitCode::Done);
         }
         let messages = count(u64::try_from(marked).unwrap_or(u64::MAX), "message");
         self.cli.printer.complain(
             &format!("{messages} marked, and not deleted: the session ended without quit"),
             Some("end with quit to have them deleted, with abort to keep them"),
         );
-        End::Abort(ExitCode::Later)
+        ShellEnd::Abort(ExitCode::Later)
     }
 
-    fn answer(&mut self, input: Input) -> Result<ControlFlow<End>, Trouble> {
+    fn answer(&mut self, input: ShellInput) -> Result<ControlFlow<ShellEnd>, ReportedError> {
         let ok = match input {
-            Input::Blank => true,
-            Input::Ask(question) => self.ask(question)?,
-            Input::Dele(number) => self.mark(number)?,
-            Input::Raw(raw) => {
+            ShellInput::Blank => true,
+            ShellInput::Ask(question) => self.ask(question)?,
+            ShellInput::Dele(number) => self.mark(number)?,
+            ShellInput::Raw(raw) => {
                 self.raw = raw;
                 true
             }
-            Input::Help(word) => {
+            ShellInput::Help(word) => {
                 self.help(word);
                 true
             }
-            Input::Quit if self.may_delete() => return Ok(ControlFlow::Break(End::Quit)),
-            Input::Quit if self.is_typed => true,
-            Input::Quit => return Ok(ControlFlow::Break(End::Abort(ExitCode::Usage))),
-            Input::Abort => return Ok(ControlFlow::Break(End::Abort(ExitCode::Done))),
+            ShellInput::Quit if self.may_delete() => return Ok(ControlFlow::Break(ShellEnd::Quit)),
+            ShellInput::Quit if self.is_typed => true,
+            ShellInput::Quit => return Ok(ControlFlow::Break(ShellEnd::Abort(ExitCode::Usage))),
+            ShellInput::Abort => return Ok(ControlFlow::Break(ShellEnd::Abort(ExitCode::Done))),
         };
         Ok(if !ok && self.args.strict {
-            ControlFlow::Break(End::Abort(ExitCode::Later))
+            ControlFlow::Break(ShellEnd::Abort(ExitCode::Later))
         } else {
             ControlFlow::Continue(())
         })
@@ -206,13 +208,13 @@ impl Shell<'_> {
         false
     }
 
-    fn ask(&mut self, question: Question) -> Result<bool, Trouble> {
+    fn ask(&mut self, question: ReadCommand) -> Result<bool, ReportedError> {
         let mut answer = Vec::new();
         let (mut text, mut is_cut) = (Vec::new(), false);
         let ok = self.hand.ask(question, |piece| match piece {
-            Piece::Status(ok, words) => answer.push(status(ok, words)),
-            Piece::Line(line) => answer.push(line.to_vec()),
-            Piece::Text(octets) => {
+            AnswerPiece::Status(ok, words) => answer.push(status(ok, words)),
+            AnswerPiece::Line(line) => answer.push(line.to_vec()),
+            AnswerPiece::Text(octets) => {
                 let room = MOST.saturating_sub(text.len());
                 is_cut |= room < octets.len();
                 text.extend_from_slice(octets.get(..room).unwrap_or(octets));
@@ -231,8 +233,8 @@ impl Shell<'_> {
         Ok(ok)
     }
 
-    fn message(&self, question: Question, text: &[u8]) {
-        if !self.raw && matches!(question, Question::Retr(_)) {
+    fn message(&self, question: ReadCommand, text: &[u8]) {
+        if !self.raw && matches!(question, ReadCommand::Retr(_)) {
             self.cli.printer.out(&show::decoded(text));
             return;
         }
@@ -241,20 +243,20 @@ impl Shell<'_> {
         }
     }
 
-    fn mark(&mut self, number: MessageNumber) -> Result<bool, Trouble> {
+    fn mark(&mut self, number: MessageNumber) -> Result<bool, ReportedError> {
         let mut answer = Vec::new();
         let ok = self.hand.mark(number, |piece| {
-            if let Piece::Status(ok, words) = piece {
+            if let AnswerPiece::Status(ok, words) = piece {
                 answer = status(ok, words);
             }
         })?;
         self.say(&self.hand.shown(&answer));
         if ok && self.is_typed {
             let what = match self.hand.known(number) {
-                Known::Delivered(Some(time)) => format!("it was delivered on {}", date::rfc5322(time)),
-                Known::Delivered(None) => "it was delivered".to_owned(),
-                Known::Seen => "it counts as seen, and was not delivered by popfetch".to_owned(),
-                Known::Undelivered => "popfetch never delivered it".to_owned(),
+                KnownAs::Delivered(Some(time)) => format!("it was delivered on {}", date::rfc5322(time)),
+                KnownAs::Delivered(None) => "it was delivered".to_owned(),
+                KnownAs::Seen => "it counts as seen, and was not delivered by popfetch".to_owned(),
+                KnownAs::Undelivered => "popfetch never delivered it".to_owned(),
             };
             self.say(&format!(
                 "message {number} is marked: {what}; quit deletes it, rset takes the mark back"
@@ -263,9 +265,9 @@ impl Shell<'_> {
         Ok(ok)
     }
 
-    fn help(&self, word: Option<&'static Word>) {
+    fn help(&self, word: Option<&'static ShellWord>) {
         let words = word.map_or_else(|| WORDS.iter().collect(), |word| vec![word]);
-        for Word { name, arguments, help } in words {
+        for ShellWord { name, arguments, help } in words {
             self.say(&format!("{:16}  {help}", format!("{name} {arguments}")));
         }
     }
@@ -294,7 +296,7 @@ impl Shell<'_> {
                 cli.printer.complain(&what, Some("the next listing shows it"));
                 ExitCode::Later
             }
-            Err(trouble) => cli.failed(account, &trouble),
+            Err(failure) => cli.failed(account, &failure),
         }
     }
 

@@ -19,11 +19,11 @@ use serde::Serialize;
 use crate::account::Account;
 use crate::cli::setup::{Cli, ConfigArgs, ReadArgs};
 use crate::exit::ExitCode;
-use crate::message::reading::{self, Part, Reading};
+use crate::message::reading::{self, DecodedMessage, DecodedPart};
 use crate::report::plain::{Level, Plain};
 use crate::report::prose::wrapped;
 use crate::report::{json, terminal};
-use crate::retrieval::{Chosen, Context, Extent, Options, Taker, show};
+use crate::retrieval::{Context, Options, ShownMessage, ShownPart, Taker, show};
 use crate::text::{printable, readable, size};
 use crate::types::Selection;
 
@@ -62,17 +62,17 @@ pub(in crate::cli) struct ShowArgs {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "message")]
-struct Object {
+struct ShowObject {
     number: u32,
     unique_id: Option<String>,
-    fields: Vec<Field>,
+    fields: Vec<ShownField>,
     text: Vec<String>,
     parts: Vec<PartObject>,
     truncated: bool,
 }
 
 #[derive(Serialize)]
-struct Field {
+struct ShownField {
     name: String,
     value: String,
 }
@@ -113,7 +113,7 @@ impl Showing<'_> {
             return self.raw();
         }
         let (mut message, mut truncated) = (Vec::new(), false);
-        let extent = if self.args.headers { Extent::Header } else { Extent::Whole };
+        let extent = if self.args.headers { ShownPart::Header } else { ShownPart::Whole };
         let chosen = self.take(extent, &mut |text| {
             let room = MOST.saturating_sub(message.len());
             truncated |= room < text.len();
@@ -128,7 +128,7 @@ impl Showing<'_> {
             (Some(number), _) => return self.part(&message, number, truncated),
             (None, true) => {
                 let fields = reading::header(&message);
-                let reading = Reading::default();
+                let reading = DecodedMessage::default();
                 self.print(&chosen, fields, &reading, truncated);
             }
             (None, false) => {
@@ -141,11 +141,11 @@ impl Showing<'_> {
     }
 
     /// Has the message brought; reports what went wrong, and what the user should know.
-    fn take(&self, extent: Extent, taker: Taker<'_>) -> Result<Chosen, ExitCode> {
+    fn take(&self, extent: ShownPart, taker: Taker<'_>) -> Result<ShownMessage, ExitCode> {
         // The account was named.
         let options = Options { insist: true, ..Options::default() };
         let found = show(self.account, &options, self.context, &self.selection, extent, taker);
-        let chosen = found.map_err(|trouble| self.cli.failed(self.account, &trouble))?;
+        let chosen = found.map_err(|failure| self.cli.failed(self.account, &failure))?;
         if let Some(was) = &chosen.was {
             let now = chosen.unique_id.as_deref().unwrap_or("none");
             self.cli.printer.warn(&format!(
@@ -161,7 +161,7 @@ impl Showing<'_> {
         let is_terminal = io::stdout().is_terminal();
         let mut line = Vec::new();
         let printer = &self.cli.printer;
-        let taken = self.take(Extent::Whole, &mut |text| {
+        let taken = self.take(ShownPart::Whole, &mut |text| {
             if !is_terminal {
                 return printer.octets(text);
             }
@@ -204,7 +204,13 @@ impl Showing<'_> {
         ExitCode::Done
     }
 
-    fn print(&self, chosen: &Chosen, fields: Vec<(String, String)>, reading: &Reading, truncated: bool) {
+    fn print(
+        &self,
+        chosen: &ShownMessage,
+        fields: Vec<(String, String)>,
+        reading: &DecodedMessage,
+        truncated: bool,
+    ) {
         if self.args.output.json {
             let object = object(chosen, &fields, reading, truncated);
             return self.cli.show(&json::line(&self.account.name, &object), &self.args.output);
@@ -236,7 +242,7 @@ fn header<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>) -> String {
 }
 
 /// The blank line, the text, and what else there is.
-fn body(reading: &Reading) -> String {
+fn body(reading: &DecodedMessage) -> String {
     let attachments: String = reading.parts.iter().filter(|part| !part.is_text).map(attachment).collect();
     let text = wrapped(&for_terminal(reading.text.as_bytes()), columns(), "");
     format!("\n{text}{attachments}")
@@ -263,17 +269,25 @@ fn for_terminal(octets: &[u8]) -> String {
 }
 
 /// `[image.png, 2.0 MiB: --part 2]`
-fn attachment(part: &Part) -> String {
+fn attachment(part: &DecodedPart) -> String {
     let name = part.name.as_deref().unwrap_or(&part.media_type);
     format!("[{}, {}: --part {}]\n", readable(name), size(part.octets), part.number)
 }
 
-fn object(chosen: &Chosen, fields: &[(String, String)], reading: &Reading, truncated: bool) -> Object {
+fn object(
+    chosen: &ShownMessage,
+    fields: &[(String, String)],
+    reading: &DecodedMessage,
+    truncated: bool,
+) -> ShowObject {
     let text = |text: &str| printable(text.as_bytes());
-    Object {
+    ShowObject {
         number: chosen.number.get(),
         unique_id: chosen.unique_id.clone(),
-        fields: fields.iter().map(|(name, value)| Field { name: text(name), value: text(value) }).collect(),
+        fields: fields
+            .iter()
+            .map(|(name, value)| ShownField { name: text(name), value: text(value) })
+            .collect(),
         text: reading.text.lines().map(text).collect(),
         parts: reading
             .parts

@@ -32,8 +32,8 @@ use crate::exit::ExitCode;
 use crate::message::date;
 use crate::report::table::{Column, table};
 use crate::report::{json, terminal};
-use crate::state::inventory::{self, Known};
-use crate::state::status::{Finding, Status};
+use crate::state::inventory::{self, KnownMessages};
+use crate::state::status::{Finding, MailboxStatus};
 use crate::text;
 use crate::types::Time;
 
@@ -66,8 +66,8 @@ pub(in crate::cli) struct StatusArgs {
 pub(super) fn run(args: &StatusArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     let accounts = cli.configuration(&args.config, &args.accounts, &Flags::default())?.accounts;
     let (state, now) = (cli.environment.state_directory()?, clock::now());
-    let stand = |account| (account, Status::of(account, &state, now));
-    let statuses: Vec<(&Account, Status)> = accounts.iter().map(stand).collect();
+    let stand = |account| (account, MailboxStatus::of(account, &state, now));
+    let statuses: Vec<(&Account, MailboxStatus)> = accounts.iter().map(stand).collect();
     let text = if args.output.json {
         statuses.iter().map(|(account, status)| json::line(&account.name, &object(status))).collect()
     } else if args.prometheus {
@@ -90,7 +90,7 @@ pub(super) fn run(args: &StatusArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
 
 // ---- for people ---------------------------------------------------------------------------------------------------
 
-fn rows(statuses: &[(&Account, Status)], now: Time) -> String {
+fn rows(statuses: &[(&Account, MailboxStatus)], now: Time) -> String {
     const COLUMNS: [Column; 5] = [
         Column::text("ACCOUNT"),
         Column::text("LAST RUN"),
@@ -98,7 +98,7 @@ fn rows(statuses: &[(&Account, Status)], now: Time) -> String {
         Column::number("SERVER"),
         Column::text("STATE").cut(),
     ];
-    let row = |(account, status): &(&Account, Status)| {
+    let row = |(account, status): &(&Account, MailboxStatus)| {
         let last_run = status.last_run.map_or_else(|| "-".to_owned(), |time| clock::ago(time, now));
         let mail = |(time, messages)| format!("{} ({})", clock::day(time, now), text::grouped(messages));
         let last_mail = status.mail.map_or_else(|| "-".to_owned(), mail);
@@ -110,7 +110,7 @@ fn rows(statuses: &[(&Account, Status)], now: Time) -> String {
 }
 
 /// What comes first, and how much more needs the user.
-fn state(status: &Status, now: Time) -> String {
+fn state(status: &MailboxStatus, now: Time) -> String {
     let mut findings = status.findings.iter();
     let Some(first) = findings.next() else { return "ok".to_owned() };
     match findings.filter(|finding| finding.needs_you).count() {
@@ -120,7 +120,7 @@ fn state(status: &Status, now: Time) -> String {
 }
 
 /// More of an account, below the table.
-fn details(account: &Account, status: &Status, now: Time) -> String {
+fn details(account: &Account, status: &MailboxStatus, now: Time) -> String {
     let mut lines = vec![format!("\n{}", text::printable(account.name.as_bytes()))];
     let mut put = |name: &str, value: &str| lines.push(format!("  {name:<10}{value}"));
     put("server", &format!("{}, port {}", account.host, account.port));
@@ -139,7 +139,7 @@ fn details(account: &Account, status: &Status, now: Time) -> String {
         return lines.join("\n") + "\n";
     }
     put("kept in", &format!("{directory} ({})", text::size(inventory::octets(&status.directory))));
-    match Known::read(&status.directory, &account.mailbox(), now) {
+    match KnownMessages::read(&status.directory, &account.mailbox(), now) {
         Ok(known) => {
             put("known", &counted(&known));
             known.destinations.iter().for_each(|destination| put("mail in", destination));
@@ -150,8 +150,8 @@ fn details(account: &Account, status: &Status, now: Time) -> String {
 }
 
 /// `212 messages: 200 delivered, 2 open (2 failed), 10 deleted`.
-fn counted(known: &Known) -> String {
-    let Known { delivered, seen, open, failed, deleted, absent, unfinished, .. } = *known;
+fn counted(known: &KnownMessages) -> String {
+    let KnownMessages { delivered, seen, open, failed, deleted, absent, unfinished, .. } = *known;
     let failed = if failed > 0 { format!(" ({} failed)", text::grouped(failed)) } else { String::new() };
     let parts = [
         (delivered, "delivered", ""),
@@ -172,7 +172,7 @@ fn counted(known: &Known) -> String {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "status")]
-struct Object<'a> {
+struct StatusObject<'a> {
     state: &'a str,
     needs_you: bool,
     running: bool,
@@ -183,11 +183,11 @@ struct Object<'a> {
     server_messages: Option<u64>,
     failed: u64,
     postponed: u64,
-    findings: Vec<Found<'a>>,
+    findings: Vec<ProblemObject<'a>>,
 }
 
 #[derive(Serialize)]
-struct Found<'a> {
+struct ProblemObject<'a> {
     kind: &'a str,
     needs_you: bool,
     messages: u64,
@@ -197,8 +197,8 @@ struct Found<'a> {
     next_try: Option<String>,
 }
 
-fn object(status: &Status) -> Object<'_> {
-    Object {
+fn object(status: &MailboxStatus) -> StatusObject<'_> {
+    StatusObject {
         state: status.word(),
         needs_you: status.needs_you(),
         running: status.is_running,
@@ -213,8 +213,8 @@ fn object(status: &Status) -> Object<'_> {
     }
 }
 
-fn found(finding: &Finding) -> Found<'_> {
-    Found {
+fn found(finding: &Finding) -> ProblemObject<'_> {
+    ProblemObject {
         kind: &finding.kind,
         needs_you: finding.needs_you,
         messages: finding.messages,
@@ -226,7 +226,7 @@ fn found(finding: &Finding) -> Found<'_> {
 }
 
 /// A metric of an account; `None` where it has no value.
-type Metric = (&'static str, &'static str, fn(&Status) -> Option<i64>);
+type Metric = (&'static str, &'static str, fn(&MailboxStatus) -> Option<i64>);
 
 const METRICS: [Metric; 8] = [
     ("last_run_timestamp_seconds", "When the last run ended, or began where it has not ended.", |status| {
@@ -254,7 +254,7 @@ fn number(number: u64) -> Option<i64> {
 }
 
 /// The text format of Prometheus, each metric with its help and type once.
-fn metrics(statuses: &[(&Account, Status)]) -> String {
+fn metrics(statuses: &[(&Account, MailboxStatus)]) -> String {
     let mut text = String::new();
     for (name, help, value) in METRICS {
         text.push_str(&format!("# HELP popfetch_{name} {help}\n# TYPE popfetch_{name} gauge\n"));

@@ -6,11 +6,11 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::account::{Auth, Tls, Trust, Way};
-use crate::client::{Call, Client, Error, Flight, Listing, Login, Next, Transaction};
+use crate::client::{Call, Client, Error, ListingAnswer, Login, Next, PrefetchFlight, Transaction};
 use crate::connection::Connectors;
 use crate::problem::Problem as _;
 use crate::protocol::sasl::Credentials;
-use crate::protocol::session::Event;
+use crate::protocol::session::ServerEvent;
 use crate::secret::Secret;
 use crate::signals::Stop;
 use crate::types::MessageNumber;
@@ -59,7 +59,7 @@ fn log_in(port: u16, timeout: Duration, stop: &Stop) -> Result<Client<Transactio
         strongest_ever: None,
         pipelining: false,
         prefetch: None,
-        flight: Flight::Two,
+        flight: PrefetchFlight::Two,
     };
     Client::open(&call)?.login(&login)
 }
@@ -79,7 +79,7 @@ fn a_signal_is_seen_while_octets_pour_in() {
     let mut texts = 0;
     loop {
         match client.next(None, None).unwrap() {
-            Next::Event if matches!(client.event(), Event::Text { .. }) => {
+            Next::Event if matches!(client.event(), ServerEvent::Text { .. }) => {
                 texts += 1;
                 if texts == 10 {
                     stop.raise();
@@ -164,7 +164,7 @@ fn what_was_said_before_the_line_ended_is_read_though_nothing_can_be_written() {
     });
     let mut client = log_in(port, LONG, &stop).unwrap();
     let listing = client.unique_ids::<(), Error>(|_| None, |_, _, _| Ok(())).unwrap();
-    let Listing::Refused(refused) = listing else { panic!("{listing:?}") };
+    let ListingAnswer::Refused(refused) = listing else { panic!("{listing:?}") };
     assert!(refused.passes && refused.text.contains("shutting down"), "{refused:?}");
     client.hang_up();
     server.join().unwrap();

@@ -4,7 +4,7 @@ use super::{AUTOMATIC, Server, Setup, USUAL, code, log_in, refused, session};
 use crate::account::Auth;
 use crate::client::Error;
 use crate::problem::Problem as _;
-use crate::protocol::auth::{Method, Refusal};
+use crate::protocol::auth::{Method, RefusalReason};
 use crate::protocol::sasl::Mechanism;
 
 /// A greeting, and the answer to CAPA.
@@ -16,7 +16,7 @@ fn offering(capabilities: &[&str]) -> String {
 /// What follows a login at a server with CAPA.
 const CAPA_AGAIN: &str = "C: CAPA\nS: +OK\nS: UIDL\nS: .\n";
 
-fn meaning(error: &Error) -> Option<Refusal> {
+fn meaning(error: &Error) -> Option<RefusalReason> {
     match error {
         Error::LoginRefused { meaning, .. } => Some(*meaning),
         _ => None,
@@ -33,7 +33,7 @@ fn secret_sent(error: &Error) -> Option<bool> {
 #[test]
 fn a_refused_user_name_keeps_the_password_here() {
     let e = refused("S: +OK\nC: CAPA\nS: -ERR\nC: USER me\nS: -ERR never heard of you\n", &USUAL);
-    assert_eq!((meaning(&e), secret_sent(&e)), (Some(Refusal::Credentials), Some(false)));
+    assert_eq!((meaning(&e), secret_sent(&e)), (Some(RefusalReason::Credentials), Some(false)));
     assert!(e.to_string().ends_with("refused the login (USER): \"never heard of you\""), "{e}");
 }
 
@@ -41,7 +41,7 @@ fn a_refused_user_name_keeps_the_password_here() {
 fn a_refused_password_is_the_last_word() {
     let transcript = offering(&["USER"]) + "C: USER me\nS: +OK\nC: PASS tanstaaf\nS: -ERR [AUTH] no\n";
     let e = refused(&transcript, &AUTOMATIC);
-    assert_eq!((code(&e), meaning(&e), secret_sent(&e)), (77, Some(Refusal::Credentials), Some(true)));
+    assert_eq!((code(&e), meaning(&e), secret_sent(&e)), (77, Some(RefusalReason::Credentials), Some(true)));
     assert!(e.refuses_credentials() && !e.is_locked());
     let transcript = offering(&["USER", "SASL PLAIN"]) + "C: AUTH PLAIN AG1lAHRhbnN0YWFm\nS: -ERR no\n";
     let e = refused(&transcript, &AUTOMATIC);
@@ -116,16 +116,16 @@ fn of_two_refusals_the_first_is_the_reason() {
 #[test]
 fn a_refusal_means_what_its_code_says_and_else_its_words() {
     for (answer, expected, exit, locked) in [
-        ("-ERR [IN-USE] wait", Refusal::InUse, 75, true),
-        ("-ERR [LOGIN-DELAY] 5 minutes", Refusal::LoginDelay, 75, false),
-        ("-ERR [SYS/TEMP] disk", Refusal::SysTemp, 75, false),
-        ("-ERR [SYS/PERM] gone", Refusal::SysPerm, 69, false),
-        ("-ERR [AUTH] mailbox is locked", Refusal::Credentials, 77, false),
-        ("-ERR [UTF8] no", Refusal::NeedsUtf8, 77, false),
-        ("-ERR maildrop already locked", Refusal::Busy, 75, true),
-        ("-ERR too many logins, try again", Refusal::Busy, 75, false),
-        ("-ERR bad password", Refusal::Credentials, 77, false),
-        ("-ERR", Refusal::Credentials, 77, false),
+        ("-ERR [IN-USE] wait", RefusalReason::InUse, 75, true),
+        ("-ERR [LOGIN-DELAY] 5 minutes", RefusalReason::LoginDelay, 75, false),
+        ("-ERR [SYS/TEMP] disk", RefusalReason::SysTemp, 75, false),
+        ("-ERR [SYS/PERM] gone", RefusalReason::SysPerm, 69, false),
+        ("-ERR [AUTH] mailbox is locked", RefusalReason::Credentials, 77, false),
+        ("-ERR [UTF8] no", RefusalReason::NeedsUtf8, 77, false),
+        ("-ERR maildrop already locked", RefusalReason::Busy, 75, true),
+        ("-ERR too many logins, try again", RefusalReason::Busy, 75, false),
+        ("-ERR bad password", RefusalReason::Credentials, 77, false),
+        ("-ERR", RefusalReason::Credentials, 77, false),
     ] {
         let transcript = super::LOGGED_IN.trim_end_matches("S: +OK\n").to_owned() + &format!("S: {answer}\n");
         let e = refused(&transcript, &USUAL);
@@ -134,7 +134,7 @@ fn a_refusal_means_what_its_code_says_and_else_its_words() {
     // A server that marks what the credentials are to blame for, and doesn't.
     let transcript = offering(&["USER", "AUTH-RESP-CODE"])
         + "C: USER me\nS: +OK\nC: PASS tanstaaf\nS: -ERR something else\n";
-    assert_eq!(meaning(&refused(&transcript, &USUAL)), Some(Refusal::Busy));
+    assert_eq!(meaning(&refused(&transcript, &USUAL)), Some(RefusalReason::Busy));
 }
 
 #[test]
@@ -203,7 +203,8 @@ fn a_refused_token_is_acknowledged_and_its_reason_reported() {
         let e = log_in(server.port, &setup).unwrap_err();
         server.rest();
         assert!(e.to_string().ends_with(" (status \"401\")"), "{e}");
-        let Error::LoginRefused { token: Some(token), meaning: Refusal::Credentials, method, .. } = &e else {
+        let Error::LoginRefused { token: Some(token), meaning: RefusalReason::Credentials, method, .. } = &e
+        else {
             panic!("{e:?}")
         };
         assert!(token.is_stale());

@@ -14,7 +14,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::{Authorization, Call, Client, Error, Flight, Login, Prefetch, Transaction};
+use super::{Authorization, Call, Client, Error, Login, Prefetch, PrefetchFlight, Transaction};
 use crate::account::{Auth, Tls, Trust, Way};
 use crate::connection::Connectors;
 use crate::protocol::auth::Method;
@@ -94,7 +94,7 @@ struct Setup<'a> {
     utf8: bool,
     strongest_ever: Option<Method>,
     prefetch: Option<Prefetch>,
-    flight: Flight,
+    flight: PrefetchFlight,
     timeout: Duration,
 }
 
@@ -107,7 +107,7 @@ const USUAL: Setup<'_> = Setup {
     utf8: false,
     strongest_ever: None,
     prefetch: None,
-    flight: Flight::Two,
+    flight: PrefetchFlight::Two,
     timeout: Duration::from_secs(20),
 };
 

@@ -1,7 +1,7 @@
 //! What is asked together with the login: no round trip more than there must be, and each answer to its question.
 
 use super::{Setup, USUAL, n, refused, session};
-use crate::client::{Error, Flight, Listing, Prefetch, QuickPoll};
+use crate::client::{Error, ListingAnswer, Prefetch, PrefetchFlight, QuickPoll};
 use crate::types::Octets;
 
 const OFFER: &str = "S: +OK\nC: CAPA\nS: +OK\nS: USER\nS: PIPELINING\nS: .\n";
@@ -9,7 +9,7 @@ const OFFER: &str = "S: +OK\nC: CAPA\nS: +OK\nS: USER\nS: PIPELINING\nS: .\n";
 const LISTING: Prefetch = Prefetch::Listing { drop_listing: true, headers: [None; 2], sizes: true };
 
 fn one_flight(prefetch: Prefetch) -> Setup<'static> {
-    Setup { prefetch: Some(prefetch), flight: Flight::One, ..USUAL }
+    Setup { prefetch: Some(prefetch), flight: PrefetchFlight::One, ..USUAL }
 }
 
 #[test]
@@ -31,10 +31,13 @@ fn login_and_listings_are_one_flight() {
                 Ok(())
             },
         );
-        assert_eq!((listing.unwrap(), entries.join(", ")), (Listing::Taken, "1 a, 2 b".to_owned()));
+        assert_eq!((listing.unwrap(), entries.join(", ")), (ListingAnswer::Taken, "1 a, 2 b".to_owned()));
         assert!(client.has_prefetched_sizes());
         let mut sizes = Vec::new();
-        assert_eq!(client.sizes(|number, octets| sizes.push((number, octets))).unwrap(), Listing::Taken);
+        assert_eq!(
+            client.sizes(|number, octets| sizes.push((number, octets))).unwrap(),
+            ListingAnswer::Taken
+        );
         assert_eq!(sizes, [(n(1), Some(Octets(10))), (n(2), Some(Octets(20)))]);
         assert!(!client.has_prefetched_sizes() && client.outstanding() == 0);
     });
@@ -60,13 +63,13 @@ fn spot_checks_come_before_the_listing_that_they_check() {
             (text.as_slice(), done.as_slice()),
             (&b"A: b\n\n"[..], &[(n(1), true), (n(7), false)][..])
         );
-        assert_eq!(client.unique_ids::<(), Error>(|_| None, |_, _, _| Ok(())).unwrap(), Listing::Taken);
+        assert_eq!(client.unique_ids::<(), Error>(|_| None, |_, _, _| Ok(())).unwrap(), ListingAnswer::Taken);
     });
 }
 
 #[test]
 fn a_server_that_drops_what_follows_the_password_is_recognised() {
-    let unproven = Setup { flight: Flight::Unproven, ..one_flight(LISTING) };
+    let unproven = Setup { flight: PrefetchFlight::Unproven, ..one_flight(LISTING) };
     let flight =
         format!("{OFFER}C: USER me\nC: PASS tanstaaf\nC: CAPA\nC: STAT\nC: UIDL\nC: LIST\nS: +OK\nS: +OK\n");
     let e = refused(&format!("{flight}S: (closes)\n"), &unproven);
@@ -82,11 +85,11 @@ fn where_the_flight_was_cut_before_the_listing_follows_the_login() {
         "{OFFER}C: USER me\nC: PASS tanstaaf\nS: +OK\nS: +OK\nC: CAPA\nC: STAT\nC: UIDL\nC: LIST\nS: -ERR\n\
          S: +OK 0 0\nS: +OK\nS: .\nS: +OK\nS: .\n"
     );
-    session(&transcript, &Setup { flight: Flight::Two, ..one_flight(LISTING) }, |client| {
+    session(&transcript, &Setup { flight: PrefetchFlight::Two, ..one_flight(LISTING) }, |client| {
         assert!(!client.login_facts().one_flight);
         assert_eq!(client.prefetched_drop_listing().unwrap(), Some((0, Octets(0))));
-        assert_eq!(client.unique_ids::<(), Error>(|_| None, |_, _, _| Ok(())).unwrap(), Listing::Taken);
-        assert_eq!(client.sizes(|_, _| ()).unwrap(), Listing::Taken);
+        assert_eq!(client.unique_ids::<(), Error>(|_| None, |_, _, _| Ok(())).unwrap(), ListingAnswer::Taken);
+        assert_eq!(client.sizes(|_, _| ()).unwrap(), ListingAnswer::Taken);
     });
 }
 
@@ -106,7 +109,7 @@ fn nothing_is_prefetched_from_a_server_that_does_not_pipeline() {
                       C: CAPA\nS: -ERR\nC: UIDL\nS: +OK\nS: .\n";
     session(transcript, &one_flight(LISTING), |client| {
         assert_eq!(client.prefetched_drop_listing().unwrap(), None);
-        assert_eq!(client.unique_ids::<(), Error>(|_| None, |_, _, _| Ok(())).unwrap(), Listing::Taken);
+        assert_eq!(client.unique_ids::<(), Error>(|_| None, |_, _, _| Ok(())).unwrap(), ListingAnswer::Taken);
     });
 }
 
@@ -146,7 +149,7 @@ fn after_a_quick_poll_that_does_not_do_the_listings_are_one_flight() {
         assert!(client.quick_poll().unwrap().is_some());
         client.ask_listing().unwrap();
         assert_eq!(client.prefetched_drop_listing().unwrap(), Some((2, Octets(9))));
-        assert_eq!(client.unique_ids::<(), Error>(|_| None, |_, _, _| Ok(())).unwrap(), Listing::Taken);
-        assert!(matches!(client.sizes(|_, _| ()).unwrap(), Listing::Refused(_)));
+        assert_eq!(client.unique_ids::<(), Error>(|_| None, |_, _, _| Ok(())).unwrap(), ListingAnswer::Taken);
+        assert!(matches!(client.sizes(|_, _| ()).unwrap(), ListingAnswer::Refused(_)));
     });
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::{LOGGED_IN, Server, Setup, USUAL, after_login, code, log_in, n, session};
-use crate::client::{Client, Error, Farewell, Listing, Next, Pipelining, Transaction};
+use crate::client::{Client, Error, Farewell, ListingAnswer, Next, Sending, Transaction};
 use crate::proof::{Delivered, EntryId, Recognised, SessionId};
-use crate::protocol::session::{Event, Sent};
+use crate::protocol::session::{Sent, ServerEvent};
 use crate::types::UniqueId;
 
 /// Everything that comes until every command is answered.
@@ -14,9 +14,9 @@ fn answers(client: &mut Client<Transaction>) -> Result<Vec<String>, Error> {
     while client.outstanding() > 0 {
         assert_eq!(client.next(None, None)?, Next::Event);
         answers.push(match client.event() {
-            Event::Reply { to, reply } => format!("{to} {}", if reply.ok { "+OK" } else { "-ERR" }),
-            Event::Text { number, text } => format!("{number}: {}", String::from_utf8_lossy(text)),
-            Event::End { to, octets } => format!("{to} ends after {octets}"),
+            ServerEvent::Reply { to, reply } => format!("{to} {}", if reply.ok { "+OK" } else { "-ERR" }),
+            ServerEvent::Text { number, text } => format!("{number}: {}", String::from_utf8_lossy(text)),
+            ServerEvent::End { to, octets } => format!("{to} ends after {octets}"),
             other => format!("{other:?}"),
         });
     }
@@ -35,7 +35,7 @@ fn a_refused_listing_says_whether_it_passes() {
             for listing in
                 [client.unique_ids::<(), Error>(|_| None, |_, _, _| Ok(())), client.sizes(|_, _| ())]
             {
-                let Listing::Refused(refused) = listing.unwrap() else { panic!("{answer}") };
+                let ListingAnswer::Refused(refused) = listing.unwrap() else { panic!("{answer}") };
                 assert_eq!((refused.passes, refused.text.as_str()), (passes, &answer[5..]));
             }
         });
@@ -53,7 +53,7 @@ fn a_unique_id_with_the_password_in_it_is_none() {
                 Ok(())
             },
         );
-        assert_eq!(listing.unwrap(), Listing::Taken);
+        assert_eq!(listing.unwrap(), ListingAnswer::Taken);
         assert_eq!(given, [(n(1), true), (n(2), false), (n(3), false)]);
     });
 }
@@ -68,7 +68,7 @@ fn a_message_that_is_known_stays_known_whatever_the_password() {
             given.push((number, id.is_some(), found));
             Ok(())
         });
-        assert_eq!(listing.unwrap(), Listing::Taken);
+        assert_eq!(listing.unwrap(), ListingAnswer::Taken);
         assert_eq!(given, [(n(1), true, None), (n(2), true, Some("known"))]);
     });
 }
@@ -114,8 +114,8 @@ fn headers_are_asked_one_by_one_or_in_a_flight() {
     };
     let [one, two, three] =
         ["S: +OK\nS: A: b\nS: \nS: .\n", "S: -ERR gone\n", "S: +OK\nS: C: d\nS: \nS: .\n"];
-    asked(Pipelining::Off, &format!("C: TOP 1 0\n{one}C: TOP 2 0\n{two}C: TOP 3 0\n{three}"));
-    asked(Pipelining::On, &format!("C: TOP 1 0\nC: TOP 2 0\nC: TOP 3 0\n{one}{two}{three}"));
+    asked(Sending::Off, &format!("C: TOP 1 0\n{one}C: TOP 2 0\n{two}C: TOP 3 0\n{three}"));
+    asked(Sending::On, &format!("C: TOP 1 0\nC: TOP 2 0\nC: TOP 3 0\n{one}{two}{three}"));
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a_flight_is_answered_in_its_order() {
     let transcript = "C: RETR 1\nC: UIDL 1\nC: LIST 1\nC: STAT\nC: TOP 2 0\n\
                       S: +OK\nS: x\nS: .\nS: +OK 1 a\nS: -ERR\nS: +OK 1 3\nS: +OK\nS: .\n";
     after_login(transcript, |client| {
-        client.set_pipelining(Pipelining::On);
+        client.set_pipelining(Sending::On);
         client.retrieve(n(1)).unwrap();
         client.unique_id_of(n(1)).unwrap();
         client.list_one(n(1)).unwrap();
@@ -200,7 +200,7 @@ fn a_farewell_is_the_servers_reason_to_close() {
             answers(client).unwrap();
             let farewell = match client.next(None, None) {
                 Ok(Next::Event) => match client.event() {
-                    Event::Farewell(reply) => client.farewell(reply.text),
+                    ServerEvent::Farewell(reply) => client.farewell(reply.text),
                     other => panic!("{other:?}"),
                 },
                 other => panic!("{other:?}"),
@@ -219,7 +219,7 @@ fn a_silence_in_a_flight_is_told_from_a_silence_after_one_command() {
     for pipelined in [false, true] {
         let commands = if pipelined { "C: RETR 1\nC: RETR 2\n" } else { "C: RETR 1\n" };
         session(&format!("{LOGGED_IN}{commands}"), &quick, |client| {
-            client.set_pipelining(Pipelining::On);
+            client.set_pipelining(Sending::On);
             client.retrieve(n(1)).unwrap();
             if pipelined {
                 client.retrieve(n(2)).unwrap();
@@ -238,7 +238,7 @@ fn a_message_that_needs_utf8_is_refused_for_that() {
         session(transcript, setup, |client| {
             client.retrieve(n(1)).unwrap();
             assert_eq!(client.next(None, None).unwrap(), Next::Event);
-            let Event::Reply { to: Sent::Retr(_), reply } = client.event() else { panic!() };
+            let ServerEvent::Reply { to: Sent::Retr(_), reply } = client.event() else { panic!() };
             client.refusal(reply.text)
         })
     };

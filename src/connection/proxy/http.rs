@@ -5,7 +5,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Next, Refusal, not_a_proxy};
+use super::{NextStep, ProxyFailure, not_a_proxy};
 use crate::account::{Endpoint, ProxyLogin};
 use crate::secret::Secret;
 
@@ -16,7 +16,7 @@ const BEGINNING: &[u8] = b"HTTP/1.";
 
 /// A conversation.
 #[derive(Debug)]
-pub(super) struct Talk {
+pub(super) struct HttpConversation {
     request: Option<Secret>,
     /// What has come of a head.
     head: Vec<u8>,
@@ -25,7 +25,7 @@ pub(super) struct Talk {
     done: bool,
 }
 
-impl Talk {
+impl HttpConversation {
     pub(super) fn new(login: Option<&ProxyLogin>, host: &str, port: u16) -> Self {
         let place = Endpoint { host: host.to_owned(), port };
         let mut request = format!("CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n").into_bytes();
@@ -39,21 +39,21 @@ impl Talk {
         Self { request: Some(Secret::new(request)), head: Vec::new(), before: 0, done: false }
     }
 
-    pub(super) fn next(&mut self) -> Next {
+    pub(super) fn next(&mut self) -> NextStep {
         match self.request.take() {
-            Some(request) => Next::Send(request),
-            None if self.done => Next::Done,
-            None => Next::Answer,
+            Some(request) => NextStep::Send(request),
+            None if self.done => NextStep::Done,
+            None => NextStep::Answer,
         }
     }
 
-    pub(super) fn take(&mut self, octets: &[u8]) -> Result<usize, Refusal> {
+    pub(super) fn take(&mut self, octets: &[u8]) -> Result<usize, ProxyFailure> {
         let mut taken = 0;
         while let (Some(octet), false) = (octets.get(taken), self.done) {
             self.head.push(*octet);
             taken += 1;
             if self.head.len().saturating_add(self.before) > LONGEST_HEAD {
-                return Err(Refusal::TooLong);
+                return Err(ProxyFailure::TooLong);
             }
             let expected = BEGINNING.get(self.head.len().saturating_sub(1));
             if expected.is_some_and(|expected| expected != octet) {
@@ -66,12 +66,12 @@ impl Talk {
         Ok(taken)
     }
 
-    fn none(&self, rest: Option<&[u8]>) -> Refusal {
+    fn none(&self, rest: Option<&[u8]>) -> ProxyFailure {
         not_a_proxy(&[self.head.as_slice(), rest.unwrap_or_default()].concat())
     }
 
     /// A head is whole.
-    fn judge(&mut self, rest: Option<&[u8]>) -> Result<(), Refusal> {
+    fn judge(&mut self, rest: Option<&[u8]>) -> Result<(), ProxyFailure> {
         let mut lines = self.head.split(|octet| *octet == b'\n').map(<[u8]>::trim_ascii_end);
         let Some((status, code)) = lines.next().and_then(status) else { return Err(self.none(rest)) };
         match code {
@@ -89,19 +89,19 @@ impl Talk {
         }
         let status = status.to_vec();
         Err(match code {
-            403 | 451 => Refusal::Forbids(status),
+            403 | 451 => ProxyFailure::Forbids(status),
             // tinyproxy asks like a server.
             401 | 407 => {
                 let schemes = schemes(lines);
                 if schemes.is_empty() || schemes.iter().any(|scheme| scheme.eq_ignore_ascii_case("basic")) {
-                    Refusal::Login
+                    ProxyFailure::Login
                 } else {
-                    Refusal::OtherLogin(schemes.join(", ").into_bytes())
+                    ProxyFailure::OtherLogin(schemes.join(", ").into_bytes())
                 }
             }
-            404 | 408 | 410 | 425 | 429 | 500 | 502..=599 => Refusal::CannotReach(status),
+            404 | 408 | 410 | 425 | 429 | 500 | 502..=599 => ProxyFailure::CannotReach(status),
             // A redirection leads to a portal that wants a login in the browser.
-            _ => Refusal::NoConnections(status),
+            _ => ProxyFailure::NoConnections(status),
         })
     }
 }
@@ -144,29 +144,29 @@ fn schemes<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST_HEAD, Talk};
+    use super::{HttpConversation, LONGEST_HEAD};
     use crate::account::ProxyLogin;
-    use crate::connection::proxy::{Next, Refusal};
+    use crate::connection::proxy::{NextStep, ProxyFailure};
     use crate::secret::Secret;
 
     fn request(login: Option<&ProxyLogin>, host: &str) -> String {
-        match Talk::new(login, host, 995).next() {
-            Next::Send(request) => String::from_utf8(request.expose().to_vec()).unwrap(),
+        match HttpConversation::new(login, host, 995).next() {
+            NextStep::Send(request) => String::from_utf8(request.expose().to_vec()).unwrap(),
             other => panic!("{other:?}"),
         }
     }
 
     /// What is left of an answer that comes in pieces of this size.
-    fn answered(answer: &[u8], size: usize) -> Result<Option<Vec<u8>>, Refusal> {
-        let mut talk = Talk::new(None, "pop.example", 995);
-        assert!(matches!(talk.next(), Next::Send(_)));
+    fn answered(answer: &[u8], size: usize) -> Result<Option<Vec<u8>>, ProxyFailure> {
+        let mut talk = HttpConversation::new(None, "pop.example", 995);
+        assert!(matches!(talk.next(), NextStep::Send(_)));
         let mut left = answer.to_vec();
         loop {
             match talk.next() {
-                Next::Done => return Ok(Some(left)),
-                Next::Answer if left.is_empty() => return Ok(None),
-                Next::Answer => drop(left.drain(..talk.take(&left[..size.min(left.len())])?)),
-                Next::Send(octets) => panic!("{octets:?}"),
+                NextStep::Done => return Ok(Some(left)),
+                NextStep::Answer if left.is_empty() => return Ok(None),
+                NextStep::Answer => drop(left.drain(..talk.take(&left[..size.min(left.len())])?)),
+                NextStep::Send(octets) => panic!("{octets:?}"),
             }
         }
     }
@@ -210,16 +210,16 @@ mod tests {
     #[test]
     fn refusals() {
         let said = |words: &str| words.as_bytes().to_vec();
-        let other = |schemes: &str| Refusal::OtherLogin(said(schemes));
-        let none = |words: &str| Refusal::NotAProxy(said(words));
+        let other = |schemes: &str| ProxyFailure::OtherLogin(said(schemes));
+        let none = |words: &str| ProxyFailure::NotAProxy(said(words));
         for (answer, refusal) in [
-            ("HTTP/1.0 403 Access violation\r\n\r\n", Refusal::Forbids(said("403 Access violation"))),
-            ("HTTP/1.1 451 No\r\n\r\n", Refusal::Forbids(said("451 No"))),
-            ("HTTP/1.1 407 Who?\r\n\r\n", Refusal::Login),
-            ("HTTP/1.1 407 Who?\r\nproxy-authenticate: BASIC realm=\"a, NTLM\"\r\n\r\n", Refusal::Login),
+            ("HTTP/1.0 403 Access violation\r\n\r\n", ProxyFailure::Forbids(said("403 Access violation"))),
+            ("HTTP/1.1 451 No\r\n\r\n", ProxyFailure::Forbids(said("451 No"))),
+            ("HTTP/1.1 407 Who?\r\n\r\n", ProxyFailure::Login),
+            ("HTTP/1.1 407 Who?\r\nproxy-authenticate: BASIC realm=\"a, NTLM\"\r\n\r\n", ProxyFailure::Login),
             (
                 "HTTP/1.1 407 Who?\r\nProxy-Authenticate: Negotiate, NTLM, Basic realm=x\r\n\r\n",
-                Refusal::Login,
+                ProxyFailure::Login,
             ),
             (
                 "HTTP/1.1 407 Who?\r\nProxy-Authenticate: Negotiate\r\nX: Basic\r\nProxy-Authenticate: NTLM\r\n\r\n",
@@ -229,19 +229,22 @@ mod tests {
                 "HTTP/1.1 407 Who?\r\nProxy-Authenticate: Digest realm=\"x, Basic y\", qop=auth\r\n\r\n",
                 other("Digest"),
             ),
-            ("HTTP/1.0 401 Who?\r\nWWW-Authenticate: Basic realm=\"tinyproxy\"\r\n\r\n", Refusal::Login),
-            ("HTTP/1.1 500 Unable to connect\r\n\r\n", Refusal::CannotReach(said("500 Unable to connect"))),
-            ("HTTP/1.1 503 \x1b[2J\r\n\r\n", Refusal::CannotReach(said("503 \x1b[2J"))),
-            ("HTTP/1.1 404\r\n\r\n", Refusal::CannotReach(said("404"))),
+            ("HTTP/1.0 401 Who?\r\nWWW-Authenticate: Basic realm=\"tinyproxy\"\r\n\r\n", ProxyFailure::Login),
+            (
+                "HTTP/1.1 500 Unable to connect\r\n\r\n",
+                ProxyFailure::CannotReach(said("500 Unable to connect")),
+            ),
+            ("HTTP/1.1 503 \x1b[2J\r\n\r\n", ProxyFailure::CannotReach(said("503 \x1b[2J"))),
+            ("HTTP/1.1 404\r\n\r\n", ProxyFailure::CannotReach(said("404"))),
             (
                 "HTTP/1.1 405 Method Not Allowed\r\n\r\n",
-                Refusal::NoConnections(said("405 Method Not Allowed")),
+                ProxyFailure::NoConnections(said("405 Method Not Allowed")),
             ),
             (
                 "HTTP/1.1 302 Found\r\nLocation: http://portal/\r\n\r\n",
-                Refusal::NoConnections(said("302 Found")),
+                ProxyFailure::NoConnections(said("302 Found")),
             ),
-            ("HTTP/1.1 101 Switching\r\n\r\n", Refusal::NoConnections(said("101 Switching"))),
+            ("HTTP/1.1 101 Switching\r\n\r\n", ProxyFailure::NoConnections(said("101 Switching"))),
             ("+OK POP3 ready\r\n", none("+OK POP3 ready\r\n")),
             ("SSH-2.0-x\r\n", none("SSH-2.0-x\r\n")),
             ("\x05\x00", none("\x05\x00")),
@@ -255,8 +258,8 @@ mod tests {
             assert!(answered(answer.as_bytes(), 1).is_err(), "{answer}");
         }
         let endless = format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(LONGEST_HEAD));
-        assert_eq!(answered(endless.as_bytes(), 1000), Err(Refusal::TooLong));
+        assert_eq!(answered(endless.as_bytes(), 1000), Err(ProxyFailure::TooLong));
         let interim = "HTTP/1.1 100 Go on\r\n\r\n".repeat(LONGEST_HEAD / 22 + 1);
-        assert_eq!(answered(interim.as_bytes(), 1000), Err(Refusal::TooLong));
+        assert_eq!(answered(interim.as_bytes(), 1000), Err(ProxyFailure::TooLong));
     }
 }

@@ -31,7 +31,7 @@ const KEPT: usize = 80;
 
 /// What a conversation waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Next {
+enum NextStep {
     /// That this is sent.
     Send(Secret),
     /// Octets of the proxy.
@@ -42,7 +42,7 @@ enum Next {
 
 /// Why a conversation has failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Refusal {
+enum ProxyFailure {
     /// This isn't a proxy of that kind.
     NotAProxy(Vec<u8>),
     /// More octets than an answer may have.
@@ -61,21 +61,21 @@ enum Refusal {
 
 /// A conversation with a proxy.
 #[derive(Debug)]
-enum Talk {
-    Socks(socks::Talk),
-    Http(http::Talk),
+enum Conversation {
+    Socks(socks::SocksConversation),
+    Http(http::HttpConversation),
 }
 
-impl Talk {
+impl Conversation {
     fn new(proxy: &Proxy, host: &str, port: u16) -> Self {
         match proxy.kind {
-            ProxyKind::Socks5 => Self::Socks(socks::Talk::new(proxy.login.clone(), host, port)),
-            ProxyKind::Http => Self::Http(http::Talk::new(proxy.login.as_ref(), host, port)),
+            ProxyKind::Socks5 => Self::Socks(socks::SocksConversation::new(proxy.login.clone(), host, port)),
+            ProxyKind::Http => Self::Http(http::HttpConversation::new(proxy.login.as_ref(), host, port)),
         }
     }
 
     /// What it waits for.  What is to be sent is given once.
-    fn next(&mut self) -> Next {
+    fn next(&mut self) -> NextStep {
         match self {
             Self::Socks(talk) => talk.next(),
             Self::Http(talk) => talk.next(),
@@ -83,7 +83,7 @@ impl Talk {
     }
 
     /// Takes what belongs to the answer, and says how many octets that are; nothing behind its end.
-    fn take(&mut self, octets: &[u8]) -> Result<usize, Refusal> {
+    fn take(&mut self, octets: &[u8]) -> Result<usize, ProxyFailure> {
         match self {
             Self::Socks(talk) => talk.take(octets),
             Self::Http(talk) => talk.take(octets),
@@ -101,10 +101,11 @@ pub(super) fn through(
     stop: &Stop,
     waiting: impl FnOnce(),
 ) -> Result<Socket, Error> {
-    let mut line = Line { socket: connect(proxy, target, stop)?, proxy, target, stop, until: Instant::now() };
+    let mut line =
+        ProxyLink { socket: connect(proxy, target, stop)?, proxy, target, stop, until: Instant::now() };
     waiting();
     line.until = after(Instant::now(), target.timeout);
-    line.talk(Talk::new(proxy, target.host, target.port))?;
+    line.talk(Conversation::new(proxy, target.host, target.port))?;
     Ok(line.socket)
 }
 
@@ -130,7 +131,7 @@ fn connect(proxy: &Proxy, target: &Target<'_>, stop: &Stop) -> Result<Socket, Er
 }
 
 /// A line to a proxy.
-struct Line<'a> {
+struct ProxyLink<'a> {
     socket: Socket,
     proxy: &'a Proxy,
     target: &'a Target<'a>,
@@ -138,17 +139,17 @@ struct Line<'a> {
     until: Instant,
 }
 
-impl Line<'_> {
-    fn talk(&mut self, mut talk: Talk) -> Result<(), Error> {
+impl ProxyLink<'_> {
+    fn talk(&mut self, mut talk: Conversation) -> Result<(), Error> {
         let mut seen = [0; LOOK];
         // What has come and belongs to no answer: nothing may, before all questions are asked.
         let mut ahead = false;
         loop {
             match talk.next() {
-                Next::Done => return Ok(()),
-                Next::Send(_) if ahead => return Err(RouteProblem::Early { proxy: self.name() }.into()),
-                Next::Send(octets) => self.send(octets.expose())?,
-                Next::Answer => {
+                NextStep::Done => return Ok(()),
+                NextStep::Send(_) if ahead => return Err(RouteProblem::Early { proxy: self.name() }.into()),
+                NextStep::Send(octets) => self.send(octets.expose())?,
+                NextStep::Answer => {
                     let came = self.peek(&mut seen)?;
                     let taken = talk.take(came).map_err(|refusal| self.refused(refusal))?;
                     ahead = taken < came.len();
@@ -223,24 +224,24 @@ impl Line<'_> {
         RouteProblem::Ended { proxy: self.name(), server: server(self.target), reason }.into()
     }
 
-    fn refused(&self, refusal: Refusal) -> Error {
+    fn refused(&self, refusal: ProxyFailure) -> Error {
         let (proxy, server, kind) = (self.name(), server(self.target), self.proxy.kind);
         let problem = match refusal {
-            Refusal::NotAProxy(said) => RouteProblem::NotAProxy { proxy, kind, said },
-            Refusal::TooLong => RouteProblem::TooLong { proxy },
-            Refusal::Login => RouteProblem::Login { proxy, given: self.proxy.login.is_some() },
-            Refusal::OtherLogin(schemes) => RouteProblem::OtherLogin { proxy, schemes },
-            Refusal::Forbids(said) => RouteProblem::Forbids { proxy, server, said },
-            Refusal::CannotReach(said) => RouteProblem::CannotReach { proxy, server, said },
-            Refusal::NoConnections(said) => RouteProblem::NoConnections { proxy, server, said },
+            ProxyFailure::NotAProxy(said) => RouteProblem::NotAProxy { proxy, kind, said },
+            ProxyFailure::TooLong => RouteProblem::TooLong { proxy },
+            ProxyFailure::Login => RouteProblem::Login { proxy, given: self.proxy.login.is_some() },
+            ProxyFailure::OtherLogin(schemes) => RouteProblem::OtherLogin { proxy, schemes },
+            ProxyFailure::Forbids(said) => RouteProblem::Forbids { proxy, server, said },
+            ProxyFailure::CannotReach(said) => RouteProblem::CannotReach { proxy, server, said },
+            ProxyFailure::NoConnections(said) => RouteProblem::NoConnections { proxy, server, said },
         };
         problem.into()
     }
 }
 
 /// The beginning of an answer that is none.
-fn not_a_proxy(said: &[u8]) -> Refusal {
-    Refusal::NotAProxy(said.get(..KEPT).unwrap_or(said).to_vec())
+fn not_a_proxy(said: &[u8]) -> ProxyFailure {
+    ProxyFailure::NotAProxy(said.get(..KEPT).unwrap_or(said).to_vec())
 }
 
 /// For fuzzing: any octets as what a proxy sends, to a client with a login and
@@ -262,13 +263,13 @@ pub fn fuzz_proxy(octets: &[u8]) {
 }
 
 /// How a conversation ends with a proxy that sends `octets` in pieces of `size`, and how many of them it has taken.
-fn played(proxy: &Proxy, octets: &[u8], size: usize) -> (Option<Result<(), Refusal>>, usize) {
-    let (mut talk, mut at) = (Talk::new(proxy, "pop.example.com", 995), 0_usize);
+fn played(proxy: &Proxy, octets: &[u8], size: usize) -> (Option<Result<(), ProxyFailure>>, usize) {
+    let (mut talk, mut at) = (Conversation::new(proxy, "pop.example.com", 995), 0_usize);
     loop {
         match talk.next() {
-            Next::Done => return (Some(Ok(())), at),
-            Next::Send(sent) => assert!(!sent.expose().is_empty()),
-            Next::Answer => {
+            NextStep::Done => return (Some(Ok(())), at),
+            NextStep::Send(sent) => assert!(!sent.expose().is_empty()),
+            NextStep::Answer => {
                 let end = at.saturating_add(size).min(octets.len());
                 let came = octets.get(at..end).unwrap_or_default();
                 if came.is_empty() {
@@ -280,7 +281,9 @@ fn played(proxy: &Proxy, octets: &[u8], size: usize) -> (Option<Result<(), Refus
                         at = at.saturating_add(taken);
                     }
                     // How much of something else was read depends on what came together.
-                    Err(Refusal::NotAProxy(_)) => return (Some(Err(Refusal::NotAProxy(Vec::new()))), 0),
+                    Err(ProxyFailure::NotAProxy(_)) => {
+                        return (Some(Err(ProxyFailure::NotAProxy(Vec::new()))), 0);
+                    }
                     Err(refusal) => return (Some(Err(refusal)), 0),
                 }
             }

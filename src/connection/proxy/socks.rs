@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use super::{Next, Refusal, not_a_proxy};
+use super::{NextStep, ProxyFailure, not_a_proxy};
 use crate::account::ProxyLogin;
 use crate::secret::Secret;
 
@@ -25,17 +25,17 @@ const IPV6: u8 = 4;
 
 /// A conversation.
 #[derive(Debug)]
-pub(super) struct Talk {
+pub(super) struct SocksConversation {
     login: Option<ProxyLogin>,
     /// The request to connect.
     request: Vec<u8>,
-    step: Step,
+    step: SocksStep,
     /// What has come of the answer.
     answer: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
+enum SocksStep {
     /// To send which methods we know.
     Methods,
     /// The proxy chooses one.
@@ -51,7 +51,7 @@ enum Step {
     Done,
 }
 
-impl Talk {
+impl SocksConversation {
     pub(super) fn new(login: Option<ProxyLogin>, host: &str, port: u16) -> Self {
         const CONNECT: u8 = 1;
         let mut request = vec![VERSION, CONNECT, 0];
@@ -70,48 +70,48 @@ impl Talk {
             }
         }
         request.extend(port.to_be_bytes());
-        Self { login, request, step: Step::Methods, answer: Vec::new() }
+        Self { login, request, step: SocksStep::Methods, answer: Vec::new() }
     }
 
-    pub(super) fn next(&mut self) -> Next {
+    pub(super) fn next(&mut self) -> NextStep {
         let (octets, then) = match self.step {
-            Step::Methods => {
+            SocksStep::Methods => {
                 // Where a login is offered the proxy chooses: Tor keeps users apart by theirs, and wants no password.
                 let methods: &[u8] = match self.login {
                     Some(_) => &[VERSION, 2, NO_LOGIN, USER_AND_PASSWORD],
                     None => &[VERSION, 1, NO_LOGIN],
                 };
-                (methods.to_vec(), Step::Method)
+                (methods.to_vec(), SocksStep::Method)
             }
-            Step::Login => {
+            SocksStep::Login => {
                 let mut octets = vec![LOGIN_VERSION];
                 for part in self.login.iter().flat_map(|l| [l.user.as_bytes(), l.password.expose()]) {
                     octets.extend(with_length(part));
                 }
-                (octets, Step::Verdict)
+                (octets, SocksStep::Verdict)
             }
-            Step::Request => (std::mem::take(&mut self.request), Step::Reply),
-            Step::Method | Step::Verdict | Step::Reply => return Next::Answer,
-            Step::Done => return Next::Done,
+            SocksStep::Request => (std::mem::take(&mut self.request), SocksStep::Reply),
+            SocksStep::Method | SocksStep::Verdict | SocksStep::Reply => return NextStep::Answer,
+            SocksStep::Done => return NextStep::Done,
         };
         self.step = then;
-        Next::Send(Secret::new(octets))
+        NextStep::Send(Secret::new(octets))
     }
 
-    pub(super) fn take(&mut self, octets: &[u8]) -> Result<usize, Refusal> {
+    pub(super) fn take(&mut self, octets: &[u8]) -> Result<usize, ProxyFailure> {
         let mut taken = 0;
         while let Some(octet) = octets.get(taken) {
             self.answer.push(*octet);
             taken += 1;
             let step = match self.step {
-                Step::Method => self.method(),
-                Step::Verdict => self.verdict(),
-                Step::Reply => self.reply(),
-                Step::Methods | Step::Login | Step::Request | Step::Done => break,
+                SocksStep::Method => self.method(),
+                SocksStep::Verdict => self.verdict(),
+                SocksStep::Reply => self.reply(),
+                SocksStep::Methods | SocksStep::Login | SocksStep::Request | SocksStep::Done => break,
             };
             let step = step.map_err(|refusal| match refusal {
                 // What follows may show what it is.
-                Refusal::NotAProxy(mut said) => {
+                ProxyFailure::NotAProxy(mut said) => {
                     said.extend_from_slice(octets.get(taken..).unwrap_or_default());
                     not_a_proxy(&said)
                 }
@@ -126,33 +126,33 @@ impl Talk {
         Ok(taken)
     }
 
-    fn none(&self) -> Refusal {
-        Refusal::NotAProxy(self.answer.clone())
+    fn none(&self) -> ProxyFailure {
+        ProxyFailure::NotAProxy(self.answer.clone())
     }
 
     /// The next step, once the answer is whole (RFC 1928 §3).
-    fn method(&self) -> Result<Option<Step>, Refusal> {
+    fn method(&self) -> Result<Option<SocksStep>, ProxyFailure> {
         match self.answer.as_slice() {
             [VERSION] => Ok(None),
-            [VERSION, NO_LOGIN] => Ok(Some(Step::Request)),
-            [VERSION, USER_AND_PASSWORD] if self.login.is_some() => Ok(Some(Step::Login)),
-            [VERSION, NONE_OF_THEM] => Err(Refusal::Login),
+            [VERSION, NO_LOGIN] => Ok(Some(SocksStep::Request)),
+            [VERSION, USER_AND_PASSWORD] if self.login.is_some() => Ok(Some(SocksStep::Login)),
+            [VERSION, NONE_OF_THEM] => Err(ProxyFailure::Login),
             _ => Err(self.none()),
         }
     }
 
     /// RFC 1929 §2; some proxies write the version of SOCKS there.
-    fn verdict(&self) -> Result<Option<Step>, Refusal> {
+    fn verdict(&self) -> Result<Option<SocksStep>, ProxyFailure> {
         match self.answer.as_slice() {
             [LOGIN_VERSION | VERSION] => Ok(None),
-            [LOGIN_VERSION | VERSION, 0] => Ok(Some(Step::Request)),
-            [LOGIN_VERSION | VERSION, _] => Err(Refusal::Login),
+            [LOGIN_VERSION | VERSION, 0] => Ok(Some(SocksStep::Request)),
+            [LOGIN_VERSION | VERSION, _] => Err(ProxyFailure::Login),
             _ => Err(self.none()),
         }
     }
 
     /// RFC 1928 §6.  The address at its end is of no use to us, but the server's greeting begins behind it.
-    fn reply(&self) -> Result<Option<Step>, Refusal> {
+    fn reply(&self) -> Result<Option<SocksStep>, ProxyFailure> {
         const PORT: usize = 2;
         let (address, length) = match self.answer.as_slice() {
             [VERSION] | [VERSION, 0] | [VERSION, 0, _] | [VERSION, 0, _, NAME] => return Ok(None),
@@ -162,7 +162,7 @@ impl Talk {
             [VERSION, code, ..] if *code != 0 => return Err(refused(*code)),
             _ => return Err(self.none()),
         };
-        Ok((address.len() == length + PORT).then_some(Step::Done))
+        Ok((address.len() == length + PORT).then_some(SocksStep::Done))
     }
 }
 
@@ -176,26 +176,26 @@ fn with_length(text: &[u8]) -> Vec<u8> {
 
 /// What a reply's code means (RFC 1928 §6), as far as proxies keep to it: some send `general failure` for a name that
 /// isn't known, others `host unreachable`.
-fn refused(code: u8) -> Refusal {
+fn refused(code: u8) -> ProxyFailure {
     let words = match code {
         1 => "general failure",
-        2 => return Refusal::Forbids(b"not allowed by its rules".to_vec()),
+        2 => return ProxyFailure::Forbids(b"not allowed by its rules".to_vec()),
         3 => "network unreachable",
         4 => "host unreachable, or the name is unknown",
         5 => "connection refused",
         6 => "it took too long (TTL expired)",
-        7 => return Refusal::NoConnections(b"command not supported".to_vec()),
-        8 => return Refusal::NoConnections(b"kind of address not supported".to_vec()),
-        code => return Refusal::CannotReach(format!("code {code}").into_bytes()),
+        7 => return ProxyFailure::NoConnections(b"command not supported".to_vec()),
+        8 => return ProxyFailure::NoConnections(b"kind of address not supported".to_vec()),
+        code => return ProxyFailure::CannotReach(format!("code {code}").into_bytes()),
     };
-    Refusal::CannotReach(words.as_bytes().to_vec())
+    ProxyFailure::CannotReach(words.as_bytes().to_vec())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Talk;
+    use super::SocksConversation;
     use crate::account::ProxyLogin;
-    use crate::connection::proxy::{Next, Refusal};
+    use crate::connection::proxy::{NextStep, ProxyFailure};
     use crate::secret::Secret;
 
     fn login() -> ProxyLogin {
@@ -204,17 +204,21 @@ mod tests {
 
     /// What is sent, and what becomes of it, with a proxy whose answers come in pieces of this size, each once it is due;
     /// what isn't taken of the last one is given back.
-    fn play(mut talk: Talk, answers: &[&[u8]], size: usize) -> (Vec<Vec<u8>>, Result<Vec<u8>, Refusal>) {
+    fn play(
+        mut talk: SocksConversation,
+        answers: &[&[u8]],
+        size: usize,
+    ) -> (Vec<Vec<u8>>, Result<Vec<u8>, ProxyFailure>) {
         let (mut sent, mut answers, mut left) = (Vec::new(), answers.iter(), Vec::new());
         loop {
             match talk.next() {
-                Next::Done => return (sent, Ok(left)),
-                Next::Send(octets) => {
+                NextStep::Done => return (sent, Ok(left)),
+                NextStep::Send(octets) => {
                     assert!(left.is_empty(), "{left:?} came before it was asked for");
                     sent.push(octets.expose().to_vec());
                     left = answers.next().unwrap().to_vec();
                 }
-                Next::Answer => {
+                NextStep::Answer => {
                     assert!(!left.is_empty(), "the answers are over");
                     match talk.take(&left[..size.min(left.len())]) {
                         Ok(taken) => drop(left.drain(..taken)),
@@ -238,7 +242,7 @@ mod tests {
         for reply in replies {
             let whole = [reply, greeting].concat();
             for size in [1, 2, 3, 7, 4096] {
-                let talk = Talk::new(None, "pop.example", 995);
+                let talk = SocksConversation::new(None, "pop.example", 995);
                 let (sent, end) = play(talk, &[&[5, 0], &whole], size);
                 assert_eq!(end.unwrap(), greeting, "{reply:?} in pieces of {size}");
                 assert_eq!(sent, [&b"\x05\x01\x00"[..], b"\x05\x01\x00\x03\x0bpop.example\x03\xe3"]);
@@ -253,7 +257,8 @@ mod tests {
             ("2001:db8::1", b"\x05\x01\x00\x04\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\x00\x6e"),
             ("xn--bcher-kva.example", b"\x05\x01\x00\x03\x15xn--bcher-kva.example\x00\x6e"),
         ] {
-            let (sent, _) = play(Talk::new(None, host, 110), &[&[5, 0], &[5, 0, 0, 3, 0, 0, 0]], 9);
+            let (sent, _) =
+                play(SocksConversation::new(None, host, 110), &[&[5, 0], &[5, 0, 0, 3, 0, 0, 0]], 9);
             assert_eq!(sent[1], request, "{host}");
         }
     }
@@ -266,7 +271,7 @@ mod tests {
             (&[&[5, 2], &[5, 0], done], true),
             (&[&[5, 0], done], false),
         ] {
-            let (sent, end) = play(Talk::new(Some(login()), "h", 1), answers, 1);
+            let (sent, end) = play(SocksConversation::new(Some(login()), "h", 1), answers, 1);
             assert_eq!(end, Ok(Vec::new()));
             assert_eq!(sent[0], [5, 2, 0, 2]);
             assert_eq!(sent[1] == b"\x01\x02me\x06pencil", login_is_sent);
@@ -275,12 +280,12 @@ mod tests {
 
     #[test]
     fn refusals() {
-        let none = |said: &[u8]| Refusal::NotAProxy(said.to_vec());
-        let fails = |words: &str| Refusal::CannotReach(words.as_bytes().to_vec());
+        let none = |said: &[u8]| ProxyFailure::NotAProxy(said.to_vec());
+        let fails = |words: &str| ProxyFailure::CannotReach(words.as_bytes().to_vec());
         for (answers, with_login, refusal) in [
-            (&[&[5, 0xff][..]][..], false, Refusal::Login),
-            (&[&[5, 0xff]], true, Refusal::Login),
-            (&[&[5, 2], &[1, 2]], true, Refusal::Login),
+            (&[&[5, 0xff][..]][..], false, ProxyFailure::Login),
+            (&[&[5, 0xff]], true, ProxyFailure::Login),
+            (&[&[5, 2], &[1, 2]], true, ProxyFailure::Login),
             (&[&[5, 2], &[2, 0]], true, none(&[2])),
             // What wasn't offered can't be chosen.
             (&[&[5, 2]], false, none(&[5, 2])),
@@ -292,21 +297,21 @@ mod tests {
             (&[&[5, 0], &[5, 0, 0, 2]], false, none(&[5, 0, 0, 2])),
             (&[&[5, 0], &[5, 0, 0, 0]], false, none(&[5, 0, 0, 0])),
             (&[&[5, 0], &[5, 1]], false, fails("general failure")),
-            (&[&[5, 0], &[5, 2]], false, Refusal::Forbids(b"not allowed by its rules".to_vec())),
+            (&[&[5, 0], &[5, 2]], false, ProxyFailure::Forbids(b"not allowed by its rules".to_vec())),
             (&[&[5, 0], &[5, 3]], false, fails("network unreachable")),
             (&[&[5, 0], &[5, 4]], false, fails("host unreachable, or the name is unknown")),
             (&[&[5, 0], &[5, 5]], false, fails("connection refused")),
             (&[&[5, 0], &[5, 6]], false, fails("it took too long (TTL expired)")),
-            (&[&[5, 0], &[5, 7]], false, Refusal::NoConnections(b"command not supported".to_vec())),
+            (&[&[5, 0], &[5, 7]], false, ProxyFailure::NoConnections(b"command not supported".to_vec())),
             (&[&[5, 0], &[5, 0xf0]], false, fails("code 240")),
         ] {
-            let talk = Talk::new(with_login.then(login), "h", 1);
+            let talk = SocksConversation::new(with_login.then(login), "h", 1);
             assert_eq!(play(talk, answers, 1).1, Err(refusal), "{answers:?}");
         }
         // What came with it shows what it is, as far as it's quoted.
-        let talk = Talk::new(None, "h", 1);
+        let talk = SocksConversation::new(None, "h", 1);
         let (_, end) = play(talk, &[&[&b"SSH-2.0-OpenSSH\r\n"[..], &[b'x'; 500]].concat()], 500);
-        let Err(Refusal::NotAProxy(said)) = end else { panic!("{end:?}") };
+        let Err(ProxyFailure::NotAProxy(said)) = end else { panic!("{end:?}") };
         assert!(said.starts_with(b"SSH-2.0-OpenSSH") && said.len() == 80);
     }
 }

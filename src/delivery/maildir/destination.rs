@@ -3,7 +3,8 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
-use super::{Settings, check, clean, open, recover};
+use super::recovery::{clean, recover};
+use super::store::{MaildirSettings, check, open};
 use crate::access;
 use crate::delivery::destination::{Destination, Opened, Opening, Order, Recovered, Surroundings};
 use crate::delivery::owned::{self, RootsSettler};
@@ -55,7 +56,7 @@ impl Destination for MaildirDestination<'_> {
             let is_named = |name: &str| opening.intents.iter().any(|intent| names(intent, name));
             clean(&self.path, opening.ledger, &is_named)?;
         }
-        let settings = Settings {
+        let settings = MaildirSettings {
             ledger: opening.ledger.to_owned(),
             host: opening.host.to_owned(),
             sync: opening.sync,

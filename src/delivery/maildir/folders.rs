@@ -17,9 +17,9 @@ const SUBDIRECTORIES: [&str; 3] = ["cur", "new", "tmp"];
 /// Which of the three directories are to be made.
 ///
 /// # Errors
-/// See [`super::open`].
+/// See [`super::store::open`].
 pub(super) fn missing(path: &Path, may_create: bool) -> Result<Vec<&'static str>, Error> {
-    let shown = shown(path);
+    let shown = text::path(path);
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => {}
         Ok(_) => {
@@ -35,7 +35,7 @@ pub(super) fn missing(path: &Path, may_create: bool) -> Result<Vec<&'static str>
                 durable::may_write(parent).map_err(|e| durable::Error::new(Step::MakeDirectory, path, e))?;
                 return Ok(SUBDIRECTORIES.to_vec());
             }
-            let parent = self::shown(parent);
+            let parent = text::path(parent);
             return Err(unfit(
                 format!("cannot create Maildir {shown}: there is no directory {parent}"),
                 format!("mkdir -p {parent}"),
@@ -65,7 +65,7 @@ fn missing_parts(path: &Path) -> Result<Vec<&'static str>, Error> {
                 durable::may_write(&directory).map_err(|e| durable::Error::new(Step::Open, &directory, e))?;
             }
             Ok(_) => {
-                let directory = shown(&directory);
+                let directory = text::path(&directory);
                 return Err(unfit(format!("{directory} is not a directory"), "move it away"));
             }
             Err(e) if is_absent(&e) => missing.push(name),
@@ -78,11 +78,11 @@ fn missing_parts(path: &Path) -> Result<Vec<&'static str>, Error> {
 /// Whether the three may be made in a directory that has none of them: nobody means to make a Maildir of one's own parts,
 /// nor of his home directory.
 fn may_become_maildir(path: &Path) -> Result<(), Error> {
-    let shown = shown(path);
+    let shown = text::path(path);
     let part = path.file_name().is_some_and(|name| SUBDIRECTORIES.iter().any(|part| name == *part));
     let parent = durable::parent_of(path);
     if part && SUBDIRECTORIES.iter().all(|part| parent.join(part).is_dir()) {
-        let parent = self::shown(parent);
+        let parent = text::path(parent);
         return Err(unfit(
             format!("{shown} is no Maildir, but a part of the Maildir {parent}"),
             format!("deliver to {parent}, or: mkdir {shown}/cur {shown}/new {shown}/tmp"),
@@ -108,7 +108,7 @@ fn unfit(what: String, hint: impl Into<String>) -> Error {
 
 /// A Maildir that should be there.
 pub(super) fn not_there(path: &Path) -> Error {
-    let path = shown(path);
+    let path = text::path(path);
     Error::later(
         format!("Maildir {path} isn't there, though mail was delivered to it"),
         format!(
@@ -118,9 +118,15 @@ pub(super) fn not_there(path: &Path) -> Error {
     )
 }
 
-/// A path for people.
-pub(super) fn shown(path: &Path) -> String {
-    text::printable(path.as_os_str().as_encoded_bytes())
+/// Whether a rename failed in a way that the directories can explain: a file server that answers a repeated request reports
+/// that the old name is gone, or the new one there, when the first request was carried out.
+pub(super) fn rename_may_have_succeeded(error: &durable::Error) -> bool {
+    matches!(error.source.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists)
+}
+
+/// Removes a file that no ledger line names.  Should that fail, [`clean`](super::clean) removes it another day.
+pub(super) fn discard(path: &Path) {
+    let _ = durable::remove(path);
 }
 
 /// The three directories.

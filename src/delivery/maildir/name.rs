@@ -12,7 +12,7 @@ use crate::clock;
 
 /// Makes names for one ledger.
 #[derive(Debug)]
-pub(super) struct Names {
+pub(super) struct NameMaker {
     ledger: String,
     host: String,
     process: u32,
@@ -20,7 +20,7 @@ pub(super) struct Names {
     random: Vec<u64>,
 }
 
-impl Names {
+impl NameMaker {
     /// For the ledger with this id, on the machine of this name.
     pub(super) fn new(ledger: &str, host: &str) -> Self {
         // Asked once: it's a system call each time.
@@ -88,7 +88,7 @@ fn escaped(host: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Names, belongs_to};
+    use super::{NameMaker, belongs_to};
     use std::collections::HashSet;
 
     const ID: &str = "0123456789abcdef";
@@ -96,7 +96,7 @@ mod tests {
     /// M1
     #[test]
     fn ten_thousand_in_a_second_are_unique() {
-        let mut names = Names::new(ID, "laptop");
+        let mut names = NameMaker::new(ID, "laptop");
         let given: HashSet<String> = (0..10_000).map(|_| names.next().unwrap()).collect();
         assert_eq!(given.len(), 10_000);
         // Distinguishes names of one process, counter and time.
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn names_say_whose_they_are() {
-        let name = Names::new(ID, "laptop").next().unwrap();
+        let name = NameMaker::new(ID, "laptop").next().unwrap();
         assert!(belongs_to(&name, ID), "{name}");
         assert!(!belongs_to(&name, "0123456789abcdee"));
         for foreign in ["", "_", "1.M2P3Q4_x", "1.2_0123456789abcdef", "1_2_0123456789abcdef_3.host"] {
@@ -118,11 +118,11 @@ mod tests {
 
     #[test]
     fn hosts_cannot_break_names() {
-        let host = |host| Names::new(ID, host).host;
+        let host = |host| NameMaker::new(ID, host).host;
         assert_eq!(host("mail.example.com"), "mail.example.com");
         assert_eq!(host("a/b:c,d"), "a\\057b\\072c\\054d");
         assert_eq!(host("\n\\"), "\\012\\134");
-        let longest = Names::new(ID, &"/".repeat(300)).next().unwrap();
+        let longest = NameMaker::new(ID, &"/".repeat(300)).next().unwrap();
         assert!(longest.len() <= 255 && !longest.contains('/'));
     }
 }

@@ -8,12 +8,13 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::folders::{Folders, holds, is_absent, not_there, shown};
-use super::{discard, is_settled_by_looking, name};
+use super::folders::{Folders, discard, holds, is_absent, not_there, rename_may_have_succeeded};
+use super::name;
 use crate::delivery::{Error, Recovered, Settler, Unsettled};
 use crate::durable::{self, Step};
 use crate::place::NotedPlace;
 use crate::proof::Intent;
+use crate::text;
 use crate::types::Time;
 
 /// Readers clean `tmp/` of files that are 36 hours old; until this many seconds have passed, none has.
@@ -26,7 +27,7 @@ const TMP_IS_SAFE: i64 = 24 * 60 * 60;
 /// [`Error::Later`] when the Maildir isn't there, or is another one: nothing is concluded.  [`Error::Disk`], or what the
 /// settler reports: what wasn't settled is settled at the next run.
 pub fn recover(unsettled: &Unsettled, settler: &mut dyn Settler, now: Time) -> Result<Recovered, Error> {
-    let open: Vec<Open<'_>> = unsettled.intents.iter().filter_map(Open::of).collect();
+    let open: Vec<OpenIntent<'_>> = unsettled.intents.iter().filter_map(OpenIntent::of).collect();
     if open.is_empty() {
         return Ok(Recovered::default());
     }
@@ -51,10 +52,10 @@ pub fn recover(unsettled: &Unsettled, settler: &mut dyn Settler, now: Time) -> R
             sorted.delivered.push(open);
             continue;
         }
-        match Waiting::of(&folders.tmp.join(open.name), open.intent)? {
-            Waiting::Whole => sorted.whole.push(open),
-            Waiting::Torn => sorted.torn.push(open),
-            Waiting::Gone => sorted.gone.push(open),
+        match TmpFile::of(&folders.tmp.join(open.name), open.intent)? {
+            TmpFile::Whole => sorted.whole.push(open),
+            TmpFile::Torn => sorted.torn.push(open),
+            TmpFile::Gone => sorted.gone.push(open),
         }
     }
     sorted.settle(&folders, settler, now)
@@ -62,12 +63,12 @@ pub fn recover(unsettled: &Unsettled, settler: &mut dyn Settler, now: Time) -> R
 
 /// An intent and its NAME.
 #[derive(Debug, Clone, Copy)]
-struct Open<'a> {
+struct OpenIntent<'a> {
     intent: &'a Intent,
     name: &'a str,
 }
 
-impl<'a> Open<'a> {
+impl<'a> OpenIntent<'a> {
     fn of(intent: &'a Intent) -> Option<Self> {
         match &intent.place {
             NotedPlace::Maildir { name } => Some(Self { intent, name }),
@@ -87,10 +88,14 @@ fn has_inode(folders: &Folders, recorded: Option<(u64, u64)>) -> Result<bool, Er
 }
 
 /// Whether one of these files stands in it, with the right octets.
-fn knows_one(folders: &Folders, open: &[Open<'_>], found: &HashMap<&str, PathBuf>) -> Result<bool, Error> {
+fn knows_one(
+    folders: &Folders,
+    open: &[OpenIntent<'_>],
+    found: &HashMap<&str, PathBuf>,
+) -> Result<bool, Error> {
     for open in open {
         let path = found.get(open.name).cloned().unwrap_or_else(|| folders.tmp.join(open.name));
-        if matches!(Waiting::of(&path, open.intent)?, Waiting::Whole) {
+        if matches!(TmpFile::of(&path, open.intent)?, TmpFile::Whole) {
             return Ok(true);
         }
     }
@@ -98,7 +103,7 @@ fn knows_one(folders: &Folders, open: &[Open<'_>], found: &HashMap<&str, PathBuf
 }
 
 fn another(folders: &Folders) -> Error {
-    let path = shown(&folders.path);
+    let path = text::path(&folders.path);
     Error::later(
         format!("Maildir {path} is not the one that mail was being delivered to when the last run broke off"),
         "is another file system mounted there?  Bring the former one back, and run again",
@@ -106,13 +111,13 @@ fn another(folders: &Folders) -> Error {
 }
 
 /// What stands in `tmp/`.
-enum Waiting {
+enum TmpFile {
     Whole,
     Torn,
     Gone,
 }
 
-impl Waiting {
+impl TmpFile {
     fn of(path: &Path, intent: &Intent) -> Result<Self, Error> {
         let unreadable = |e| Error::from(durable::Error::new(Step::Read, path, e));
         let file = match durable::open_plain_file(path) {
@@ -140,13 +145,13 @@ fn sync_where_it_stands(path: &Path) -> Result<(), Error> {
 #[derive(Debug, Default)]
 struct Sorted<'a> {
     /// In `new/` or `cur/`.
-    delivered: Vec<Open<'a>>,
+    delivered: Vec<OpenIntent<'a>>,
     /// In `tmp/`, as it should be.
-    whole: Vec<Open<'a>>,
+    whole: Vec<OpenIntent<'a>>,
     /// In `tmp/`, but not all of it.
-    torn: Vec<Open<'a>>,
+    torn: Vec<OpenIntent<'a>>,
     /// In none of the three.
-    gone: Vec<Open<'a>>,
+    gone: Vec<OpenIntent<'a>>,
     /// Whether this is another directory than the one that the lines were written about: what isn't in it needn't ever
     /// have been.
     elsewhere: bool,
@@ -166,7 +171,7 @@ impl Sorted<'_> {
         self.delivered.extend(found);
 
         // Its line proves that tmp/NAME was on the disk.  Only its reader can have taken it so soon.
-        let (taken, lost): (Vec<Open<'_>>, Vec<_>) = gone.into_iter().partition(|open| {
+        let (taken, lost): (Vec<OpenIntent<'_>>, Vec<_>) = gone.into_iter().partition(|open| {
             let age = now.seconds_since(open.intent.since);
             !self.elsewhere && (0..TMP_IS_SAFE).contains(&age)
         });
@@ -219,7 +224,7 @@ impl Sorted<'_> {
         for open in self.whole.drain(..) {
             match durable::publish(&folders.tmp.join(open.name), &folders.new.join(open.name)) {
                 Ok(()) => self.delivered.push(open),
-                Err(e) if is_settled_by_looking(&e) => self.gone.push(open),
+                Err(e) if rename_may_have_succeeded(&e) => self.gone.push(open),
                 Err(e) => return Err(e.into()),
             }
         }

@@ -7,8 +7,10 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Opened, Settings, Syncs, clean, open};
+use super::store::{MaildirSettings, Syncs};
+use super::{check, clean, open};
 use crate::account::SyncMode;
+use crate::delivery::Opened;
 use crate::delivery::{Error, Failure, Recorder, Waiting};
 use crate::exit::ExitCode;
 use crate::message::Examiner;
@@ -27,8 +29,8 @@ pub(super) struct Home {
     pub(super) opened: Opened,
 }
 
-pub(super) fn settings(sync: SyncMode, may_create: bool) -> Settings {
-    Settings { ledger: ID.to_owned(), host: "laptop".to_owned(), sync, may_create }
+pub(super) fn settings(sync: SyncMode, may_create: bool) -> MaildirSettings {
+    MaildirSettings { ledger: ID.to_owned(), host: "laptop".to_owned(), sync, may_create }
 }
 
 impl Home {
@@ -53,7 +55,7 @@ impl Home {
             id: ArrivalId::next(),
             number: MessageNumber::new(1).unwrap(),
             key: Key::UniqueId(UniqueId::new(b"uid").unwrap().to_buf()),
-            listed: None,
+            listed_size: None,
             octets: facts.octets,
             digests: facts.digests,
             headline: facts.headline,
@@ -282,7 +284,7 @@ fn a_maildir_is_created_or_repaired() {
     // Again, and with one directory missing, also where mail was delivered.
     for missing in ["cur", "new", "tmp"] {
         fs::remove_dir(path.join(missing)).unwrap();
-        assert!(super::check(&path, false).is_ok());
+        assert!(check(&path, false).is_ok());
         assert!(!path.join(missing).exists());
         open(&path, &settings(SyncMode::Auto, false)).unwrap();
         assert!(path.join(missing).is_dir());
@@ -322,7 +324,7 @@ fn a_maildir_that_cannot_be_is_refused() {
         assert_eq!(error.exit_code(), exit, "{path}: {error}");
         let recorded = format!("{error}; {}", error.hint().unwrap_or_default());
         assert!(recorded.contains(words) && !error.to_string().contains("hint"), "{path}: {recorded}");
-        assert_eq!(super::check(&at(path), may_create).unwrap_err().to_string(), error.to_string());
+        assert_eq!(check(&at(path), may_create).unwrap_err().to_string(), error.to_string());
     }
     assert_eq!(list(home.path()).len(), before);
 }

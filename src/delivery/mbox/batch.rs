@@ -13,8 +13,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::format::Formatter;
-use super::sink::Sink;
 use crate::clock;
+use crate::delivery::sink::Sink;
 use crate::delivery::{Error, Intake, Waiting};
 use crate::durable::{self, Step};
 use crate::message::{Digest, Facts};
@@ -33,11 +33,11 @@ const BUFFER: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Batch {
     spool: Arc<MboxSpool>,
-    extent: Mutex<Extent>,
+    extent: Mutex<SpoolExtent>,
 }
 
 #[derive(Debug)]
-struct Extent {
+struct SpoolExtent {
     /// Where the last whole entry ends.
     end: u64,
     /// Where the last octet written ends.
@@ -54,11 +54,11 @@ impl Batch {
         let end = u64::try_from(HEAD).unwrap_or_default();
         Ok(Arc::new(Self {
             spool: Arc::new(MboxSpool { path, file }),
-            extent: Mutex::new(Extent { end, written: end }),
+            extent: Mutex::new(SpoolExtent { end, written: end }),
         }))
     }
 
-    fn extent(&self) -> MutexGuard<'_, Extent> {
+    fn extent(&self) -> MutexGuard<'_, SpoolExtent> {
         self.extent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -100,7 +100,7 @@ pub(super) struct MboxIntake {
     batch: Arc<Batch>,
     start: u64,
     formatter: Formatter,
-    writer: Writer,
+    writer: SpoolWriter,
 }
 
 impl MboxIntake {
@@ -111,7 +111,7 @@ impl MboxIntake {
         (&spool.file)
             .seek(SeekFrom::Start(start))
             .map_err(|e| durable::Error::new(Step::Write, &spool.path, e))?;
-        let writer = Writer {
+        let writer = SpoolWriter {
             batch: Arc::clone(&batch),
             buffer: Vec::new(),
             hasher: blake3::Hasher::new(),
@@ -145,21 +145,21 @@ impl Intake for MboxIntake {
     }
 
     fn abandon(self: Box<Self>) {
-        // If this fails, the next entry tries again; a spool that ends in half an entry harms nobody, for only
+        // If this fails, the next entry tries again; a spool that ends in half an entry does no harm, for only
         // stretches that the ledger names are ever looked at.
         let _ = self.batch.cut_back();
     }
 }
 
 /// Hashes and writes in large pieces.
-struct Writer {
+struct SpoolWriter {
     batch: Arc<Batch>,
     buffer: Vec<u8>,
     hasher: blake3::Hasher,
     octets: u64,
 }
 
-impl Writer {
+impl SpoolWriter {
     fn flush(&mut self) -> Result<(), Error> {
         let buffer = std::mem::take(&mut self.buffer);
         self.write(&buffer)?;
@@ -182,7 +182,7 @@ impl Writer {
     }
 }
 
-impl Sink for Writer {
+impl Sink for SpoolWriter {
     fn put(&mut self, octets: &[u8]) -> Result<(), Error> {
         if self.buffer.len() + octets.len() > BUFFER {
             self.flush()?;

@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{MboxInlet, MboxOutlet, Settings, check, real_path, recover};
+use super::{MboxInlet, MboxOutlet, MboxSettings, check, real_path, recover};
 use crate::access;
 use crate::account::SyncMode;
 use crate::delivery::destination::{Destination, Opened, Opening, Order, Recovered, Surroundings};
@@ -51,16 +51,16 @@ impl Destination for MboxDestination<'_> {
     }
 
     fn open(&self, opening: Opening<'_>) -> Result<Opened, Error> {
-        self.check_within(Settings::PATIENCE)?;
+        self.check_within(MboxSettings::PATIENCE)?;
         let Surroundings { owner, stop, state_root, state, .. } = self.around;
-        let settings = Settings {
+        let settings = MboxSettings {
             path: self.path.clone(),
             owner: owner.cloned(),
             state_root: state_root.to_owned(),
             state: state.to_owned(),
             ledger: opening.ledger.to_owned(),
             sync: opening.sync != SyncMode::Off,
-            patience: Settings::PATIENCE,
+            patience: MboxSettings::PATIENCE,
             stop: stop.clone(),
         };
         Ok(Opened {

@@ -17,15 +17,14 @@ mod tests;
 
 use memchr::memchr;
 
-pub(super) use self::fingerprint::Fingerprint;
+pub(super) use self::fingerprint::EntryFingerprint;
 use self::header::HeaderFilter;
 use self::quoting::{Quoted, Quoting};
 use super::from_line::{self, is_from_line};
 use super::read_back::{Observed, ReadBack};
-use super::sink::Sink;
 use crate::delivery::Error;
-use crate::delivery::routing::HEADER_HELD;
-use crate::message::header_lines::header_end;
+use crate::delivery::sink::Sink;
+use crate::message::header_lines::{HEADER_HELD, header_end};
 use crate::message::{self, Facts};
 
 /// Makes one message, in text form, an entry of an mbox.

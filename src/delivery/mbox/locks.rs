@@ -21,7 +21,8 @@ use rustix::io::Errno;
 use self::claim::Claim;
 pub(super) use self::claim::resolve;
 use self::dotlock::{Dot, Dotlock, dotlock_of};
-pub(super) use self::wait::{PATIENCE, Wait};
+use self::wait::busy;
+pub(super) use self::wait::{LockWait, PATIENCE};
 use super::from_line::FROM;
 use crate::access::{self, Owner};
 use crate::delivery::Error;
@@ -35,7 +36,7 @@ const TOUCH: Duration = Duration::from_secs(60);
 
 /// An mbox, open and locked; let go when dropped.
 #[derive(Debug)]
-pub(super) struct Locked {
+pub(super) struct LockedMbox {
     // Dropped in this order: the dotlock, the fcntl lock (with the file), the claim.
     dotlock: Option<Dotlock>,
     file: File,
@@ -51,23 +52,23 @@ pub(super) struct Locked {
 #[derive(Debug)]
 pub(super) struct Locking {
     /// The mbox; `None` when there's no such file and none was to be made.
-    pub(super) locked: Option<Locked>,
+    pub(super) locked: Option<LockedMbox>,
     /// Why there's no dotlock, if there's none.
     pub(super) undotted: Option<io::Error>,
 }
 
-impl Locked {
+impl LockedMbox {
     /// Takes all locks on the mbox at `path` (as [`resolve`] gives it), which is created if need be and asked for.
     ///
     /// # Errors
-    /// [`Error::Later`] when it's busy all the time that `wait` grants; [`Error::Unfit`] when it is no mbox.
+    /// [`Error::Later`] when it's busy all the time that `wait` grants; [`Error::Unfit`] when it is not an mbox.
     ///
     /// Whatever has a path here is opened, made and removed with the rights of `owner`, if there is one.
     pub(super) fn take(
         path: &Path,
         owner: Option<&Owner>,
         create: bool,
-        wait: &mut Wait<'_>,
+        wait: &mut LockWait<'_>,
     ) -> Result<Locking, Error> {
         let claim = Claim::take(path, wait)?;
         loop {
@@ -123,7 +124,7 @@ impl Locked {
     }
 }
 
-impl Locked {
+impl LockedMbox {
     /// Lets the dotlock stay when the other locks go: the disk refuses to cut off a part of a message, which nobody who
     /// takes both locks may see.  The next run takes it over as soon as this process is dead.
     pub(super) fn keep_dotlock(&mut self) {
@@ -133,14 +134,14 @@ impl Locked {
     }
 }
 
-impl Drop for Locked {
+impl Drop for LockedMbox {
     fn drop(&mut self) {
         // Readers recognise new mail by an access time before the modification time; our own reading is no access.
         let times = Timestamps {
             last_access: Timespec { tv_sec: self.accessed.0, tv_nsec: self.accessed.1 },
             last_modification: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
         };
-        // Only the owner may; for anybody else the mark of new mail isn't worth an error.
+        // Only the owner may; for others the mark of new mail isn't worth an error.
         let _ = rustix::fs::futimens(&self.file, &times);
     }
 }
@@ -150,7 +151,7 @@ impl Drop for Locked {
 ///
 /// # Errors
 /// [`Error::Unfit`], or [`Error::Disk`] when it cannot be read.
-pub(super) fn look(path: &Path, owner: Option<&Owner>, wait: &mut Wait<'_>) -> Result<(), Error> {
+pub(super) fn look(path: &Path, owner: Option<&Owner>, wait: &mut LockWait<'_>) -> Result<(), Error> {
     let _acting = access::act(owner)?;
     let path = resolve(path).map_err(|e| no_directory(path, e))?;
     let _claim = Claim::take(&path, wait)?;
@@ -176,7 +177,7 @@ pub(super) fn no_directory(path: &Path, error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::NotFound => Error::unfit(
             ExitCode::CannotCreate,
-            format!("mbox {}: its directory does not exist", name_of(path)),
+            format!("mbox {}: its directory does not exist", text::path(path)),
             "create it, or correct the path",
         ),
         _ => durable::Error::new(Step::Open, path, error).into(),
@@ -186,18 +187,12 @@ pub(super) fn no_directory(path: &Path, error: io::Error) -> Error {
 pub(super) fn no_mbox(path: &Path) -> Error {
     Error::unfit(
         ExitCode::CannotCreate,
-        format!("{} is no mbox: it does not begin with \"From \"; nothing was written to it", name_of(path)),
+        format!(
+            "{} is no mbox: it does not begin with \"From \"; nothing was written to it",
+            text::path(path)
+        ),
         "name another file",
     )
-}
-
-/// A path as people may see it.
-pub(super) fn name_of(path: &Path) -> String {
-    text::printable(path.as_os_str().as_encoded_bytes())
-}
-
-fn busy(path: &Path, holder: &str) -> Error {
-    Error::later(format!("mbox {} is locked: {holder}", name_of(path)), TRY_AGAIN)
 }
 
 fn begins_as_mbox(file: &File, path: &Path) -> Result<bool, Error> {
@@ -219,7 +214,7 @@ fn is_file(path: &Path) -> Result<bool, Error> {
         Ok(status) if status.is_file() => Ok(true),
         Ok(_) => Err(Error::unfit(
             ExitCode::CannotCreate,
-            format!("mbox {} is not a regular file", name_of(path)),
+            format!("mbox {} is not a regular file", text::path(path)),
             "name another one",
         )),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -267,7 +262,7 @@ fn attempt(path: &Path, owner: Option<&Owner>, create: bool) -> Result<Attempt, 
         Dot::Made(dotlock) => (Some(dotlock), None),
         Dot::Impossible(error) => (None, Some(error)),
         Dot::Busy(lock) => {
-            return Ok(Attempt::Busy(format!("{} exists (a program is using it)", name_of(&lock))));
+            return Ok(Attempt::Busy(format!("{} exists (a program is using it)", text::path(&lock))));
         }
     };
     if !same_file(&file, path) {
@@ -278,7 +273,7 @@ fn attempt(path: &Path, owner: Option<&Owner>, create: bool) -> Result<Attempt, 
 
 /// Takes the kernel's lock on an open mbox; `false` while another program has it.
 fn fcntl_lock(file: &File, path: &Path) -> Result<bool, Error> {
-    let refused = |e: Errno| format!("mbox {} cannot be locked: {}", name_of(path), io::Error::from(e));
+    let refused = |e: Errno| format!("mbox {} cannot be locked: {}", text::path(path), io::Error::from(e));
     match rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),
         Err(Errno::AGAIN | Errno::ACCESS) => Ok(false),

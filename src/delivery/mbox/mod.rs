@@ -22,10 +22,9 @@ mod format;
 mod from_line;
 mod fuzz;
 mod locks;
-mod neighbours;
+mod markers;
 mod read_back;
 mod recover;
-mod sink;
 
 use std::fs::File;
 use std::io;
@@ -38,13 +37,13 @@ use batch::{Batch, MboxIntake, mark_appended};
 pub(super) use destination::MboxDestination;
 pub(crate) use format::Formatter;
 pub use fuzz::fuzz_quoting;
-use locks::{Locked, PATIENCE, Wait, name_of, no_directory, no_mbox, resolve};
-use neighbours::Marker;
-pub use neighbours::{Neighbour, Neighbours, forget, neighbours};
+use locks::{LockWait, LockedMbox, PATIENCE, no_directory, no_mbox, resolve};
+use markers::Marker;
+pub use markers::{forget, neighbours};
 pub use recover::recover;
 use recover::{Stretch, is_torn};
-pub(crate) use sink::Sink;
 
+use super::neighbours::{Neighbour, Neighbours};
 use super::{Error, Inlet, Intake, Outlet, Recorder};
 use crate::access::{self, Owner};
 use crate::durable::{self, Step, read_up_to};
@@ -53,6 +52,7 @@ use crate::place::{MboxSpool, NotedPlace, Place};
 use crate::problem::TRY_AGAIN;
 use crate::proof::{Intent, Noted, Piece, Published, Staged};
 use crate::signals::Stop;
+use crate::text;
 use crate::types::Time;
 
 /// Octets that are copied at a time.
@@ -67,7 +67,7 @@ const LEAD: &[u8] = b"\n\n";
 /// # Errors
 /// [`Error::Unfit`] when it can't; [`Error::Later`] when another account keeps it for longer than `patience`.
 pub fn check(path: &Path, owner: Option<&Owner>, stop: &Stop, patience: Duration) -> Result<(), Error> {
-    locks::look(path, owner, &mut Wait::new(stop, patience))
+    locks::look(path, owner, &mut LockWait::new(stop, patience))
 }
 
 /// Whether `path`, seen with the rights of `owner`, leads to the mbox at `mbox`, which is a path without links.
@@ -116,7 +116,7 @@ pub fn clean_up(state_root: &Path, state: &Path, ledger: &str, intents: &[Intent
             durable::remove(&entry.path())?;
         }
     }
-    if named.is_empty() { neighbours::remove(state_root, ledger) } else { Ok(()) }
+    if named.is_empty() { markers::remove(state_root, ledger) } else { Ok(()) }
 }
 
 /// The network's end of an mbox.
@@ -151,7 +151,7 @@ impl Inlet for MboxInlet {
 
 /// Where an mbox is, and what it needs to know of the run.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct MboxSettings {
     /// The mbox.
     pub path: PathBuf,
     /// Whose it is, if we act for another user.
@@ -172,7 +172,7 @@ pub struct Settings {
 
 /// The committer's end of an mbox.
 pub struct MboxOutlet {
-    settings: Settings,
+    settings: MboxSettings,
     neighbours: Box<dyn Neighbours>,
     warn: Box<dyn FnMut(String) + Send>,
     /// Whether it has been reported that there's no dotlock.
@@ -191,7 +191,7 @@ pub struct MboxOutlet {
 /// The mbox, ours from stage to publish.
 #[derive(Debug)]
 struct Append {
-    locked: Locked,
+    locked: LockedMbox,
     size: u64,
     lead: &'static [u8],
 }
@@ -202,7 +202,7 @@ impl std::fmt::Debug for MboxOutlet {
     }
 }
 
-impl Settings {
+impl MboxSettings {
     /// How long a busy mbox is waited for.
     pub const PATIENCE: Duration = PATIENCE;
 }
@@ -211,7 +211,7 @@ impl MboxOutlet {
     /// For one run.  `warn` takes what users should know and what is not an error.
     #[must_use]
     pub fn new(
-        settings: Settings,
+        settings: MboxSettings,
         neighbours: Box<dyn Neighbours>,
         warn: Box<dyn FnMut(String) + Send>,
     ) -> Self {
@@ -229,24 +229,24 @@ impl MboxOutlet {
         }
     }
 
-    /// Takes the locks at a moment when nobody has left the mbox unsettled.
-    fn lock(&mut self) -> Result<Locked, Error> {
+    /// Takes the locks at a moment when no ledger has left the mbox unsettled.
+    fn lock(&mut self) -> Result<LockedMbox, Error> {
         let owner = self.settings.owner.clone();
         let path = {
             let _acting = access::act(owner.as_ref())?;
             resolve(&self.settings.path).map_err(|e| no_directory(&self.settings.path, e))?
         };
         let stop = self.settings.stop.clone();
-        let mut wait = Wait::new(&stop, std::mem::take(&mut self.patience));
+        let mut wait = LockWait::new(&stop, std::mem::take(&mut self.patience));
         let mut asked = false;
         loop {
-            let locking = Locked::take(&path, owner.as_ref(), true, &mut wait)?;
+            let locking = LockedMbox::take(&path, owner.as_ref(), true, &mut wait)?;
             if let Some(reason) = locking.undotted
                 && !std::mem::replace(&mut self.warned, true)
             {
                 (self.warn)(format!(
                     "no dotlock can be made for mbox {} ({reason}); going on with its fcntl lock alone",
-                    name_of(&path)
+                    text::path(&path)
                 ));
             }
             let Some(locked) = locking.locked else { return Err(replaced(&path)) };
@@ -262,8 +262,8 @@ impl MboxOutlet {
                 return Err(Error::later(
                     format!(
                         "deliveries of another account to mbox {} are unsettled (ledger {}), and it is being worked on",
-                        name_of(&path),
-                        name_of(&first.directory)
+                        text::path(&path),
+                        text::path(&first.directory)
                     ),
                     TRY_AGAIN,
                 ));
@@ -277,7 +277,7 @@ impl MboxOutlet {
                     Err(e) => {
                         (self.warn)(format!(
                             "what another account has left in mbox {} cannot be settled, and is passed over: {e}",
-                            name_of(&path)
+                            text::path(&path)
                         ));
                         self.passed_over.push(neighbour.ledger);
                     }
@@ -288,7 +288,7 @@ impl MboxOutlet {
 
     /// The other ledgers that have left the mbox unsettled.  Under its locks.
     fn open_neighbours(&self, path: &Path) -> Result<Vec<Neighbour>, Error> {
-        let Settings { state_root, state, ledger, .. } = &self.settings;
+        let MboxSettings { state_root, state, ledger, .. } = &self.settings;
         let mut open = neighbours(state_root, path, ledger)?;
         open.retain(|neighbour| !self.passed_over.contains(&neighbour.ledger));
         for at in (0..open.len()).rev() {
@@ -516,7 +516,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
 }
 
 /// What must stand between the last entry and the next.
-fn lead(locked: &Locked, size: u64) -> Result<&'static [u8], Error> {
+fn lead(locked: &LockedMbox, size: u64) -> Result<&'static [u8], Error> {
     let mut end = [0; LEAD.len()];
     let at = size.saturating_sub(octets(LEAD));
     let read = read_up_to(locked.file(), &mut end, at)
@@ -532,14 +532,14 @@ fn octets(lead: &[u8]) -> u64 {
 
 fn replaced(path: &Path) -> Error {
     Error::later(
-        format!("another program replaced mbox {} without taking its locks", name_of(path)),
+        format!("another program replaced mbox {} without taking its locks", text::path(path)),
         UNLOCKED_WRITER,
     )
 }
 
 fn meddled(path: &Path) -> Error {
     Error::later(
-        format!("another program wrote to mbox {} without taking its locks", name_of(path)),
+        format!("another program wrote to mbox {} without taking its locks", text::path(path)),
         UNLOCKED_WRITER,
     )
 }

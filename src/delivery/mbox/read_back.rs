@@ -4,8 +4,8 @@
 use memchr::memmem;
 
 use super::from_line::FROM;
-use super::sink::Sink;
 use crate::delivery::Error;
+use crate::delivery::sink::Sink;
 use crate::message::{Facts, Summing};
 
 /// The message that has been written so far.

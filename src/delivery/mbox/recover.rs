@@ -28,9 +28,9 @@ use memchr::memmem;
 
 use super::batch::{PREFIX, is_appended};
 use super::boot;
-use super::format::Fingerprint;
+use super::format::EntryFingerprint;
 use super::from_line::FROM;
-use super::locks::{Locked, PATIENCE, Wait, name_of, resolve};
+use super::locks::{LockWait, LockedMbox, PATIENCE, resolve};
 use crate::access::{self, Owner};
 use crate::delivery::{Error, Recovered, Settler, Unsettled};
 use crate::durable::{self, Step, read_up_to};
@@ -38,6 +38,7 @@ use crate::message::Digest;
 use crate::place::{NotedPlace, Place};
 use crate::proof::{Intent, IntentId, Piece};
 use crate::signals::Stop;
+use crate::text;
 use crate::types::Time;
 
 /// Octets that are read at a time.
@@ -64,23 +65,23 @@ pub fn recover(
     let path = Path::new(std::ffi::OsStr::from_bytes(&unsettled.destination.name.address));
     let acting = access::act(owner)?;
     let path = resolve(path).map_err(|e| {
-        let path = name_of(path);
+        let path = text::path(path);
         Error::later(
             format!("mbox {path} is out of reach ({e}), and deliveries to it are unsettled"),
             "is its directory mounted?  Bring it back, and run again",
         )
     })?;
     drop(acting);
-    let mut locked = Locked::take(&path, owner, false, &mut Wait::new(stop, PATIENCE))?.locked;
-    let search = match Search::of(locked.as_ref(), &unsettled.intents, state, now) {
+    let mut locked = LockedMbox::take(&path, owner, false, &mut LockWait::new(stop, PATIENCE))?.locked;
+    let search = match EntrySearch::of(locked.as_ref(), &unsettled.intents, state, now) {
         Ok(search) => search,
         Err(e) => {
             // There may be a torn tail still.
-            locked.iter_mut().for_each(Locked::keep_dotlock);
+            locked.iter_mut().for_each(LockedMbox::keep_dotlock);
             return Err(e);
         }
     };
-    let Search { mbox, whole, found, taken, again, .. } = search;
+    let EntrySearch { mbox, whole, found, taken, again, .. } = search;
     // A run that was killed leaves its work in the page cache only.
     if let Some(mbox) = mbox
         && !(whole.is_empty() && found.is_empty())
@@ -115,7 +116,7 @@ fn sync_elsewhere(_: &Path) -> Result<(), Error> {
 
 /// An open intent at an mbox.
 #[derive(Clone, Copy)]
-struct Open<'a> {
+struct OpenEntry<'a> {
     intent: &'a Intent,
     offset: u64,
     spool: &'a str,
@@ -123,11 +124,11 @@ struct Open<'a> {
 }
 
 /// The intents of each spool, in the order in which they were appended.
-fn batches(intents: &[Intent]) -> Vec<Vec<Open<'_>>> {
-    let mut batches: Vec<Vec<Open<'_>>> = Vec::new();
+fn batches(intents: &[Intent]) -> Vec<Vec<OpenEntry<'_>>> {
+    let mut batches: Vec<Vec<OpenEntry<'_>>> = Vec::new();
     for intent in intents {
         let NotedPlace::Mbox { offset, spool, spool_offset } = &intent.place else { continue };
-        let open = Open { intent, offset: *offset, spool, spool_offset: *spool_offset };
+        let open = OpenEntry { intent, offset: *offset, spool, spool_offset: *spool_offset };
         match batches.iter_mut().find(|batch| batch.first().is_some_and(|first| first.spool == spool)) {
             Some(batch) => batch.push(open),
             None => batches.push(vec![open]),
@@ -174,8 +175,8 @@ struct Wanted {
 }
 
 #[derive(Default)]
-struct Search<'a> {
-    mbox: Option<&'a Locked>,
+struct EntrySearch<'a> {
+    mbox: Option<&'a LockedMbox>,
     /// At their place, which is given.
     whole: Vec<(u64, IntentId)>,
     wanted: Vec<Wanted>,
@@ -184,8 +185,8 @@ struct Search<'a> {
     again: Vec<IntentId>,
 }
 
-impl<'a> Search<'a> {
-    fn of(mbox: Option<&'a Locked>, intents: &[Intent], state: &Path, now: Time) -> Result<Self, Error> {
+impl<'a> EntrySearch<'a> {
+    fn of(mbox: Option<&'a LockedMbox>, intents: &[Intent], state: &Path, now: Time) -> Result<Self, Error> {
         let mut search = Self { mbox, ..Self::default() };
         for batch in batches(intents) {
             search.batch(&batch, state, now)?;
@@ -195,7 +196,7 @@ impl<'a> Search<'a> {
     }
 
     /// Looks at the places of one batch, and cuts a torn tail off.
-    fn batch(&mut self, batch: &[Open<'_>], state: &Path, now: Time) -> Result<(), Error> {
+    fn batch(&mut self, batch: &[OpenEntry<'_>], state: &Path, now: Time) -> Result<(), Error> {
         let spool = batch.first().map(|first| first.spool).unwrap_or_default();
         let path = state.join(spool);
         // A spool's name has no slash in it, whatever the ledger holds.
@@ -269,7 +270,13 @@ impl<'a> Search<'a> {
 }
 
 /// Cuts the mbox back to `from`, if what stands there is ours.
-fn cut_torn(mbox: &Locked, spool: &File, path: &Path, torn: &[Open<'_>], from: u64) -> Result<(), Error> {
+fn cut_torn(
+    mbox: &LockedMbox,
+    spool: &File,
+    path: &Path,
+    torn: &[OpenEntry<'_>],
+    from: u64,
+) -> Result<(), Error> {
     let mut stretches = Vec::new();
     let mut expected = from;
     for open in torn {
@@ -293,7 +300,7 @@ fn cut_torn(mbox: &Locked, spool: &File, path: &Path, torn: &[Open<'_>], from: u
         }
         _ => from,
     };
-    // First cut, then (by the caller) recorded: a cut that is repeated harms nobody, a part that nobody knows of stays.
+    // First cut, then (by the caller) recorded: a cut that is repeated does no harm, a part that no line records stays.
     durable::truncate(mbox.file(), mbox.path(), from)?;
     Ok(durable::sync(mbox.file(), mbox.path())?)
 }
@@ -364,8 +371,8 @@ fn digest_at(file: &File, path: &Path, offset: u64, octets: u64) -> Result<Optio
 }
 
 /// The fingerprint of an entry in the spool; `None` when the spool doesn't hold what the ledger records.
-fn fingerprint_at(spool: &File, path: &Path, open: Open<'_>) -> Result<Option<Digest>, Error> {
-    let mut fingerprint = Fingerprint::new();
+fn fingerprint_at(spool: &File, path: &Path, open: OpenEntry<'_>) -> Result<Option<Digest>, Error> {
+    let mut fingerprint = EntryFingerprint::new();
     let mut hasher = blake3::Hasher::new();
     let stretch = Stretch { file: spool, path, offset: open.spool_offset, octets: open.intent.octets };
     let whole = each_chunk(stretch, |chunk| {
@@ -378,7 +385,7 @@ fn fingerprint_at(spool: &File, path: &Path, open: Open<'_>) -> Result<Option<Di
 
 /// One entry of an mbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Entry {
+struct MboxEntry {
     offset: u64,
     fingerprint: Digest,
     stored: Digest,
@@ -386,9 +393,9 @@ struct Entry {
 
 /// Walks through an mbox: an entry begins at every line that begins with `From `.  (In an entry of ours there's no other
 /// such line.  In those of other programs there may be; cut up wrongly, they are as little ours as before.)
-fn entries(file: &File, path: &Path, mut each: impl FnMut(Entry)) -> Result<(), Error> {
+fn entries(file: &File, path: &Path, mut each: impl FnMut(MboxEntry)) -> Result<(), Error> {
     let mut buffer = vec![0; CHUNK];
-    let mut walk: Option<(u64, Fingerprint, blake3::Hasher)> = None;
+    let mut walk: Option<(u64, EntryFingerprint, blake3::Hasher)> = None;
     // Octets at the buffer's start that stand there already: the beginning of a line that may be a From_ line.
     let mut kept = 0;
     let mut base: u64 = 0;
@@ -410,7 +417,7 @@ fn entries(file: &File, path: &Path, mut each: impl FnMut(Entry)) -> Result<(), 
                 feed(&mut walk, judged.get(start..hit).unwrap_or_default())?;
                 finish(&mut walk, &mut each)?;
                 let offset = base.saturating_add(u64::try_from(hit).unwrap_or(u64::MAX));
-                walk = Some((offset, Fingerprint::new(), blake3::Hasher::new()));
+                walk = Some((offset, EntryFingerprint::new(), blake3::Hasher::new()));
                 start = hit;
             }
         }
@@ -440,7 +447,7 @@ fn undecided(filled: &[u8], line_start: bool) -> usize {
         .unwrap_or(0)
 }
 
-fn feed(walk: &mut Option<(u64, Fingerprint, blake3::Hasher)>, octets: &[u8]) -> Result<(), Error> {
+fn feed(walk: &mut Option<(u64, EntryFingerprint, blake3::Hasher)>, octets: &[u8]) -> Result<(), Error> {
     if let Some((_, fingerprint, hasher)) = walk {
         fingerprint.feed(octets)?;
         hasher.update(octets);
@@ -449,11 +456,11 @@ fn feed(walk: &mut Option<(u64, Fingerprint, blake3::Hasher)>, octets: &[u8]) ->
 }
 
 fn finish(
-    walk: &mut Option<(u64, Fingerprint, blake3::Hasher)>,
-    each: &mut impl FnMut(Entry),
+    walk: &mut Option<(u64, EntryFingerprint, blake3::Hasher)>,
+    each: &mut impl FnMut(MboxEntry),
 ) -> Result<(), Error> {
     if let Some((offset, fingerprint, hasher)) = walk.take() {
-        each(Entry { offset, fingerprint: fingerprint.finish()?, stored: Digest::from_hasher(&hasher) });
+        each(MboxEntry { offset, fingerprint: fingerprint.finish()?, stored: Digest::from_hasher(&hasher) });
     }
     Ok(())
 }

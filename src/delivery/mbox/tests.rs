@@ -5,9 +5,8 @@ mod locking;
 mod other_ledgers;
 mod recovering;
 
-use super::{
-    MboxInlet, MboxOutlet, Neighbour, Neighbours, Settings, boot, check, clean_up, neighbours, recover,
-};
+use super::{MboxInlet, MboxOutlet, MboxSettings, boot, check, clean_up, neighbours, recover};
+use crate::delivery::neighbours::{Neighbour, Neighbours};
 use crate::delivery::trial::{Recorded, broken_ledger, facts, noted, pieces};
 use crate::delivery::{Error, Inlet as _, Outlet as _, Recovered, Unsettled};
 use crate::exit::ExitCode;
@@ -65,7 +64,7 @@ impl Home {
 
     fn outlet_with(&self, neighbours: Box<dyn Neighbours>) -> MboxOutlet {
         let warnings = Arc::clone(&self.warnings);
-        let settings = Settings {
+        let settings = MboxSettings {
             path: self.mbox(),
             owner: None,
             state_root: self.root(),

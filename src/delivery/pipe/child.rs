@@ -25,12 +25,12 @@ const GLANCE: Duration = Duration::from_millis(10);
 
 /// What a program came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum ChildOutcome {
     /// It exited with this status.
     Exited(i32),
     /// It was ended by this signal.
     Killed(i32),
-    /// It was stopped at the time limit.  Whatever its status was then, it is no proof of a delivery.
+    /// It was stopped at the time limit.  Its status then proves no delivery.
     TimedOut,
 }
 
@@ -44,11 +44,11 @@ pub(super) struct Child {
     output: Option<PipeReader>,
     said: Vec<u8>,
     deadline: Instant,
-    end: End,
+    end: ChildEnd,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+enum ChildEnd {
     Awaited,
     Asked,
     Forced,
@@ -90,21 +90,21 @@ impl Child {
         let now = Instant::now();
         let deadline = now.checked_add(limit).unwrap_or(now + Duration::from_secs(1 << 30));
         let output = Some(output);
-        Ok(Self { process, group, handle, output, said: Vec::new(), deadline, end: End::Awaited })
+        Ok(Self { process, group, handle, output, said: Vec::new(), deadline, end: ChildEnd::Awaited })
     }
 
     /// What it has come to; called once, for one that has ended.
-    fn outcome(&mut self) -> io::Result<Outcome> {
+    fn outcome(&mut self) -> io::Result<ChildOutcome> {
         self.listen();
         // Not reaped yet, so that the group's number cannot be another's.
-        if self.end != End::Awaited {
+        if self.end != ChildEnd::Awaited {
             self.signal(Signal::KILL);
         }
         let status = self.process.wait()?;
         Ok(match (self.end, status.code()) {
-            (End::Asked | End::Forced, _) => Outcome::TimedOut,
-            (End::Awaited, Some(code)) => Outcome::Exited(code),
-            (End::Awaited, None) => Outcome::Killed(status.signal().unwrap_or(0)),
+            (ChildEnd::Asked | ChildEnd::Forced, _) => ChildOutcome::TimedOut,
+            (ChildEnd::Awaited, Some(code)) => ChildOutcome::Exited(code),
+            (ChildEnd::Awaited, None) => ChildOutcome::Killed(status.signal().unwrap_or(0)),
         })
     }
 
@@ -136,7 +136,7 @@ impl Child {
 
     /// A signal has come: it gets no more time than [`GRACE`].
     fn end_soon(&mut self, now: Instant) {
-        if self.end == End::Awaited {
+        if self.end == ChildEnd::Awaited {
             self.deadline = self.deadline.min(now + GRACE);
         }
     }
@@ -146,8 +146,8 @@ impl Child {
         if now < self.deadline {
             return;
         }
-        self.signal(if self.end == End::Awaited { Signal::TERM } else { Signal::KILL });
-        self.end = if self.end == End::Awaited { End::Asked } else { End::Forced };
+        self.signal(if self.end == ChildEnd::Awaited { Signal::TERM } else { Signal::KILL });
+        self.end = if self.end == ChildEnd::Awaited { ChildEnd::Asked } else { ChildEnd::Forced };
         self.deadline = now + GRACE;
     }
 
@@ -177,7 +177,7 @@ impl Child {
 pub(super) fn wait_for_one(
     children: &mut [&mut Child],
     stop: Option<&Stop>,
-) -> io::Result<Option<(usize, Outcome)>> {
+) -> io::Result<Option<(usize, ChildOutcome)>> {
     while !children.is_empty() {
         let now = Instant::now();
         let mut timeout = Duration::MAX;
@@ -220,11 +220,11 @@ pub(super) fn wait_for_one(
 
 #[cfg(test)]
 mod tests {
-    use super::{Child, Outcome, SAID, wait_for_one};
+    use super::{Child, ChildOutcome, SAID, wait_for_one};
     use std::io::{Seek as _, Write as _};
     use std::time::Duration;
 
-    fn run(line: &str, limit: Duration, handle: bool) -> (Outcome, Vec<u8>) {
+    fn run(line: &str, limit: Duration, handle: bool) -> (ChildOutcome, Vec<u8>) {
         let mut input = tempfile::tempfile().unwrap();
         input.write_all(&vec![b'x'; 200_000]).unwrap();
         input.rewind().unwrap();
@@ -241,16 +241,16 @@ mod tests {
     fn programs_end_in_many_ways() {
         let long = Duration::from_secs(60);
         let short = Duration::from_millis(50);
-        let cases: [(&str, Duration, Outcome, &str); 9] = [
-            ("wc -c", long, Outcome::Exited(0), "200000\n"),
-            ("exit 75", long, Outcome::Exited(75), ""),
-            ("echo out; echo $WHO >&2; exit 1", long, Outcome::Exited(1), "out\nme\n"),
-            ("kill -9 $$", long, Outcome::Killed(9), ""),
-            ("exec 0<&-; exit 0", long, Outcome::Exited(0), ""),
-            ("exec sleep 60", short, Outcome::TimedOut, ""),
-            ("trap 'exit 0' TERM; while :; do sleep 0.01; done", short, Outcome::TimedOut, "?"),
-            ("sleep 60 & exit 3", long, Outcome::Exited(3), ""),
-            ("head -c 1000000 /dev/zero; echo >&2; exit 4", long, Outcome::Exited(4), "*"),
+        let cases: [(&str, Duration, ChildOutcome, &str); 9] = [
+            ("wc -c", long, ChildOutcome::Exited(0), "200000\n"),
+            ("exit 75", long, ChildOutcome::Exited(75), ""),
+            ("echo out; echo $WHO >&2; exit 1", long, ChildOutcome::Exited(1), "out\nme\n"),
+            ("kill -9 $$", long, ChildOutcome::Killed(9), ""),
+            ("exec 0<&-; exit 0", long, ChildOutcome::Exited(0), ""),
+            ("exec sleep 60", short, ChildOutcome::TimedOut, ""),
+            ("trap 'exit 0' TERM; while :; do sleep 0.01; done", short, ChildOutcome::TimedOut, "?"),
+            ("sleep 60 & exit 3", long, ChildOutcome::Exited(3), ""),
+            ("head -c 1000000 /dev/zero; echo >&2; exit 4", long, ChildOutcome::Exited(4), "*"),
         ];
         for (line, limit, expected, said) in cases {
             for handle in [true, false] {
@@ -272,7 +272,7 @@ mod tests {
         let argv = ["sh", "-c", "sleep 60 & sleep 60; :"].map(str::to_owned);
         let input = std::fs::File::from(std::os::fd::OwnedFd::from(theirs));
         let mut child = Child::start(&argv, &[], input, Duration::from_millis(50), None).unwrap();
-        assert_eq!(wait_for_one(&mut [&mut child], None).unwrap(), Some((0, Outcome::TimedOut)));
+        assert_eq!(wait_for_one(&mut [&mut child], None).unwrap(), Some((0, ChildOutcome::TimedOut)));
         drop(child);
         assert_eq!(std::io::read_to_string(ours).unwrap(), "");
     }

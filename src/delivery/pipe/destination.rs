@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{PipeInlet, PipeOutlet, Settings, check, is_bound, recover};
+use super::{PipeInlet, PipeOutlet, PipeSettings, check, is_bound, recover};
 use crate::account::{Pipe, PipeCommand};
 use crate::delivery::destination::{Destination, Opened, Opening, Order, Recovered, Surroundings};
 use crate::delivery::{Error, Settler, Unsettled};
@@ -64,7 +64,7 @@ impl Destination for PipeDestination<'_> {
         self.check()?;
         let Pipe { command, time_limit, parallel } = self.pipe.clone();
         let state = self.around.state.to_owned();
-        let settings = Settings {
+        let settings = PipeSettings {
             bound: is_bound(&command, self.around.search),
             command,
             time_limit,

@@ -24,7 +24,7 @@ use rustix::fs::Access;
 use rustix::io::Errno;
 
 use argv::{Envelope, argv, unsafe_placeholder};
-use child::{Child, Outcome, wait_for_one};
+use child::{Child, ChildOutcome, wait_for_one};
 pub(super) use destination::PipeDestination;
 
 use super::spool::Spool;
@@ -143,7 +143,7 @@ impl Intake for PipeIntake {
         let octets = self.spool.octets();
         let spooled = self.spool.finish_as(facts)?;
         if let Spooled::Memory(text) = &spooled {
-            // One message at a time: nobody else counts down meanwhile.
+            // One message at a time: nothing else counts down meanwhile.
             self.spare.fetch_sub(text.len(), std::sync::atomic::Ordering::Relaxed);
         }
         Ok(Waiting { octets, digest: facts.stored, place: Place::Spooled(spooled) })
@@ -154,7 +154,7 @@ impl Intake for PipeIntake {
 
 /// What is run, and in whose name.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct PipeSettings {
     /// The program.
     pub command: PipeCommand,
     /// The program is stopped after this time.
@@ -169,25 +169,25 @@ pub struct Settings {
     pub state: PathBuf,
     /// As whom it runs, if not as we do.
     pub owner: Option<Owner>,
-    /// Whether it has lost its own rights: then a failure says so.
+    /// Whether it has lost its own rights: then a failure reports that.
     pub bound: bool,
 }
 
 /// The committer's end of a program.
 #[derive(Debug)]
 pub struct PipeOutlet {
-    settings: Settings,
+    settings: PipeSettings,
 }
 
 impl PipeOutlet {
     /// For one run.
     #[must_use]
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: PipeSettings) -> Self {
         Self { settings }
     }
 
     fn start(&self, piece: &Piece) -> Result<Child, Failure> {
-        let Settings { command, time_limit, account, server, state, owner, .. } = &self.settings;
+        let PipeSettings { command, time_limit, account, server, state, owner, .. } = &self.settings;
         let message = &piece.message;
         let envelope = Envelope::new(&message.sender, &message.recipient);
         let argv = argv(command, &envelope, account);
@@ -216,21 +216,23 @@ impl PipeOutlet {
         })
     }
 
-    fn failure(&self, outcome: Outcome, said: &[u8]) -> Option<Failure> {
+    fn failure(&self, outcome: ChildOutcome, said: &[u8]) -> Option<Failure> {
         let (permanent, how, exit) = match outcome {
-            Outcome::Exited(0) => return None,
-            Outcome::Exited(code @ (65 | 67 | 69 | 77)) => {
+            ChildOutcome::Exited(0) => return None,
+            ChildOutcome::Exited(code @ (65 | 67 | 69 | 77)) => {
                 (true, format!("refused it (exit status {code})"), ExitCode::Later)
             }
             // The shell's word for a command that isn't there.
-            Outcome::Exited(127) if matches!(self.settings.command, PipeCommand::Shell(_)) => {
+            ChildOutcome::Exited(127) if matches!(self.settings.command, PipeCommand::Shell(_)) => {
                 (false, "found no such command (exit status 127)".to_owned(), ExitCode::Configuration)
             }
-            Outcome::Exited(code) => {
+            ChildOutcome::Exited(code) => {
                 (false, format!("did not take it (exit status {code})"), ExitCode::Later)
             }
-            Outcome::Killed(signal) => (false, format!("was killed by signal {signal}"), ExitCode::Later),
-            Outcome::TimedOut => {
+            ChildOutcome::Killed(signal) => {
+                (false, format!("was killed by signal {signal}"), ExitCode::Later)
+            }
+            ChildOutcome::TimedOut => {
                 let limit = self.settings.time_limit;
                 (false, format!("was stopped at its time limit of {limit:?}"), ExitCode::Later)
             }

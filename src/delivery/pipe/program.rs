@@ -5,13 +5,13 @@ use std::fs::File;
 use std::io;
 use std::time::Duration;
 
-use super::child::{Child, Outcome, wait_for_one};
+use super::child::{Child, ChildOutcome, wait_for_one};
 use crate::access::Owner;
 use crate::signals::Stop;
 
 /// A program to be run.
 #[derive(Debug)]
-pub struct Program<'a> {
+pub struct HookProgram<'a> {
     /// Executed as it stands.
     pub argv: &'a [String],
     /// Besides what is inherited.
@@ -37,16 +37,16 @@ pub struct ProgramEnd {
 ///
 /// # Errors
 /// When it cannot be started, typically because it isn't there; when the system cannot wait for it.
-pub fn run(program: Program<'_>, stop: &Stop) -> io::Result<ProgramEnd> {
-    let Program { argv, environment, input, limit, owner } = program;
+pub fn run(program: HookProgram<'_>, stop: &Stop) -> io::Result<ProgramEnd> {
+    let HookProgram { argv, environment, input, limit, owner } = program;
     let mut child = Child::start(argv, environment, input, limit, owner)?;
     let ended = wait_for_one(&mut [&mut child], Some(stop))?;
     let failure = match ended {
-        None | Some((_, Outcome::Exited(0))) => None,
-        Some((_, Outcome::Exited(code))) => Some(format!("exited with {code}")),
-        Some((_, Outcome::Killed(signal))) => Some(format!("was killed by signal {signal}")),
-        Some((_, Outcome::TimedOut)) if stop.raised() => Some("was stopped".to_owned()),
-        Some((_, Outcome::TimedOut)) => Some(format!("was stopped after {} s", limit.as_secs())),
+        None | Some((_, ChildOutcome::Exited(0))) => None,
+        Some((_, ChildOutcome::Exited(code))) => Some(format!("exited with {code}")),
+        Some((_, ChildOutcome::Killed(signal))) => Some(format!("was killed by signal {signal}")),
+        Some((_, ChildOutcome::TimedOut)) if stop.raised() => Some("was stopped".to_owned()),
+        Some((_, ChildOutcome::TimedOut)) => Some(format!("was stopped after {} s", limit.as_secs())),
     };
     Ok(ProgramEnd { failure, said: child.said().to_vec() })
 }

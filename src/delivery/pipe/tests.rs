@@ -1,6 +1,6 @@
 //! Real programs, run by `sh -c`.
 
-use super::{PipeCommand, PipeInlet, PipeOutlet, Settings, check};
+use super::{PipeCommand, PipeInlet, PipeOutlet, PipeSettings, check};
 use crate::delivery::trial::{Recorded, noted, piece, pieces};
 use crate::delivery::{Error, Outlet as _};
 use crate::exit::ExitCode;
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 fn outlet(home: &Path, command: PipeCommand, parallel: u16, time_limit: Duration) -> PipeOutlet {
-    PipeOutlet::new(Settings {
+    PipeOutlet::new(PipeSettings {
         command,
         time_limit,
         parallel,

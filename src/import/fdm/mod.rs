@@ -7,8 +7,10 @@ mod rules;
 mod tags;
 mod words;
 
-use super::foreign::{Lines, Password, Protection, Stays};
-use super::{Error, Foreign, Include, Program, Reading, Source, State, Surroundings};
+use super::foreign::{Password, Protection, StateLines, Stays};
+use super::{
+    Error, Foreign, ForeignFile, ForeignProgram, ForeignSource, ForeignSurroundings, Include, StateFile,
+};
 use parser::{Declared, Parsed, Secretive};
 
 /// Characters of one text at most, macros replaced.
@@ -19,17 +21,17 @@ const LONGEST_TEXT: usize = 64 * 1024;
 /// # Errors
 /// [`Error::Syntax`], [`Error::File`].
 pub(super) fn read(
-    source: Source<'_>,
-    around: Surroundings<'_>,
+    source: ForeignSource<'_>,
+    around: ForeignSurroundings<'_>,
     include: &mut Include<'_>,
-) -> Result<Reading, Error> {
+) -> Result<ForeignFile, Error> {
     let parsed = parser::parse(source, around, include)?;
     let accounts = parsed.accounts.iter().map(|account| foreign(account, &parsed, around));
-    Ok(Reading { accounts: accounts.collect(), remarks: parsed.remarks.clone() })
+    Ok(ForeignFile { accounts: accounts.collect(), remarks: parsed.remarks.clone() })
 }
 
-fn foreign(declared: &Declared, parsed: &Parsed, around: Surroundings<'_>) -> Foreign {
-    let mut account = Foreign::new(Program::Fdm, declared.place.clone());
+fn foreign(declared: &Declared, parsed: &Parsed, around: ForeignSurroundings<'_>) -> Foreign {
+    let mut account = Foreign::new(ForeignProgram::Fdm, declared.place.clone());
     account.name.clone_from(&declared.name);
     if declared.disabled {
         account.leave_out("it is disabled");
@@ -79,7 +81,7 @@ fn foreign(declared: &Declared, parsed: &Parsed, around: Surroundings<'_>) -> Fo
     account.remarks.extend(rules.remarks);
     if let Some(cache) = declared.value("cache").filter(|_| declared.has("new-only")) {
         let path = around.file(&cache.text, around.home);
-        account.state = vec![State { path, lines: Lines::Fdm }];
+        account.state = vec![StateFile { path, lines: StateLines::Fdm }];
     }
     account.check();
     account

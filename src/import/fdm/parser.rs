@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{Error, Include, Place, Remark, Source, Surroundings};
+use super::super::{Error, ForeignSource, ForeignSurroundings, Include, Remark, SourceLine};
 use super::tags::tagged;
-use super::words::{Macro, Word, Words};
+use super::words::{FdmWord, FdmWords, Macro};
 
 /// Files that include one another, at most.
 const DEEPEST: usize = 16;
@@ -13,7 +13,7 @@ const MOST_STATEMENTS: usize = 100_000;
 
 /// A text, and whether it is known without running a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Value {
+pub(super) struct FdmValue {
     pub(super) text: String,
     pub(super) secretive: Secretive,
 }
@@ -29,7 +29,7 @@ pub(super) enum Secretive {
     Mixed,
 }
 
-impl Value {
+impl FdmValue {
     pub(super) fn is_known(&self) -> bool {
         self.secretive == Secretive::Known
     }
@@ -38,17 +38,17 @@ impl Value {
 /// An account.
 #[derive(Debug)]
 pub(super) struct Declared {
-    pub(super) place: Place,
+    pub(super) place: SourceLine,
     pub(super) name: String,
     pub(super) disabled: bool,
     /// `pop3`, `imaps`, `stdin`.
     pub(super) kind: String,
-    values: BTreeMap<String, Value>,
+    values: BTreeMap<String, FdmValue>,
     flags: Vec<String>,
 }
 
 impl Declared {
-    pub(super) fn value(&self, name: &str) -> Option<&Value> {
+    pub(super) fn value(&self, name: &str) -> Option<&FdmValue> {
         self.values.get(name)
     }
 
@@ -60,10 +60,10 @@ impl Declared {
 /// What is done with a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Act {
-    Maildir(Value),
-    Mbox(Value),
+    Maildir(FdmValue),
+    Mbox(FdmValue),
     /// `pipe`, which gets the message; `exec`, which doesn't, is another.
-    Pipe(Value),
+    Pipe(FdmValue),
     /// Actions by their names.
     Named(Vec<String>),
     Keep,
@@ -74,7 +74,7 @@ pub(super) enum Act {
 
 /// Which mail a rule is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Condition {
+pub(super) enum FdmCondition {
     /// All of it.
     All,
     /// That of accounts, by patterns.
@@ -88,8 +88,8 @@ pub(super) enum Condition {
 /// A rule.
 #[derive(Debug)]
 pub(super) struct Rule {
-    pub(super) place: Place,
-    pub(super) condition: Condition,
+    pub(super) place: SourceLine,
+    pub(super) condition: FdmCondition,
     pub(super) acts: Vec<Act>,
     pub(super) inner: Vec<Self>,
     pub(super) continues: bool,
@@ -99,7 +99,7 @@ pub(super) struct Rule {
 #[derive(Debug, Default)]
 pub(super) struct Parsed {
     pub(super) accounts: Vec<Declared>,
-    pub(super) actions: BTreeMap<String, (Vec<Act>, Place)>,
+    pub(super) actions: BTreeMap<String, (Vec<Act>, SourceLine)>,
     pub(super) rules: Vec<Rule>,
     pub(super) remarks: Vec<Remark>,
     pub(super) largest: Option<u64>,
@@ -108,18 +108,18 @@ pub(super) struct Parsed {
 
 /// Reads a configuration and what it includes.
 pub(super) fn parse(
-    source: Source<'_>,
-    around: Surroundings<'_>,
+    source: ForeignSource<'_>,
+    around: ForeignSurroundings<'_>,
     include: &mut Include<'_>,
 ) -> Result<Parsed, Error> {
-    let mut words = Words::new();
+    let mut words = FdmWords::new();
     words.open(source.path.to_owned(), &source.text());
-    let mut parser = Parser { words, around, parsed: Parsed::default(), open: Vec::new() };
+    let mut parser = FdmParser { words, around, parsed: Parsed::default(), open: Vec::new() };
     for _ in 0..MOST_STATEMENTS {
         match parser.statement() {
-            Ok(Step::Done) => {}
-            Ok(Step::End) => return Ok(parser.parsed),
-            Ok(Step::Include(path)) => {
+            Ok(FdmStep::Done) => {}
+            Ok(FdmStep::End) => return Ok(parser.parsed),
+            Ok(FdmStep::Include(path)) => {
                 let beside = source.path.parent().map(|folder| folder.join(&path)).unwrap_or_default();
                 let file = around.file(&path, around.home);
                 let (file, secret) = match include(&file) {
@@ -134,7 +134,7 @@ pub(super) fn parse(
     Err(Error::Syntax { place: parser.place(), what: "there is no end of statements".to_owned() })
 }
 
-enum Step {
+enum FdmStep {
     Done,
     End,
     Include(String),
@@ -142,9 +142,9 @@ enum Step {
 
 type Result<T, E = String> = std::result::Result<T, E>;
 
-struct Parser<'a> {
-    words: Words,
-    around: Surroundings<'a>,
+struct FdmParser<'a> {
+    words: FdmWords,
+    around: ForeignSurroundings<'a>,
     parsed: Parsed,
     /// Rules whose `{` is open.
     open: Vec<Rule>,
@@ -198,29 +198,29 @@ const SCALES: [(&str, u64); 22] = [
 /// Units that no setting of popfetch is made of.
 const LONG_SCALES: [&str; 7] = ["days", "week", "weeks", "month", "months", "year", "years"];
 
-impl Parser<'_> {
-    fn place(&self) -> Place {
+impl FdmParser<'_> {
+    fn place(&self) -> SourceLine {
         let (file, line) = self.words.place.clone();
-        Place { file, line }
+        SourceLine { file, line }
     }
 
-    fn statement(&mut self) -> Result<Step> {
+    fn statement(&mut self) -> Result<FdmStep> {
         let Some(word) = self.words.next()? else {
-            return if self.open.is_empty() { Ok(Step::End) } else { Err("a } is missing".to_owned()) };
+            return if self.open.is_empty() { Ok(FdmStep::End) } else { Err("a } is missing".to_owned()) };
         };
         match word {
-            Word::Macro(name) => {
+            FdmWord::Macro(name) => {
                 if !self.words.take_sign('=')? {
                     return Err("a = is expected".to_owned());
                 }
                 let value = self.macro_value()?;
                 self.words.macros.insert(name, value);
             }
-            Word::Sign('}') => {
+            FdmWord::Sign('}') => {
                 let rule = self.open.pop().ok_or("a } without its {")?;
                 self.add(rule);
             }
-            Word::Key(key) => match key.as_str() {
+            FdmWord::Key(key) => match key.as_str() {
                 "account" => self.account()?,
                 "action" => self.action()?,
                 "match" => self.rule()?,
@@ -237,17 +237,17 @@ impl Parser<'_> {
                     }
                     // One text: what follows it comes after all that the file holds.
                     let value = self.piece()?;
-                    return Ok(Step::Include(self.tags(&value.text)));
+                    return Ok(FdmStep::Include(self.tags(&value.text)));
                 }
                 _ => return Err("this is not a statement of fdm".to_owned()),
             },
             _ => return Err("a statement is expected".to_owned()),
         }
-        Ok(Step::Done)
+        Ok(FdmStep::Done)
     }
 
     fn macro_value(&mut self) -> Result<Macro> {
-        if let Some(Word::Number(number)) = self.words.peek()? {
+        if let Some(FdmWord::Number(number)) = self.words.peek()? {
             let number = *number;
             self.words.next()?;
             return Ok(Macro::Number(number));
@@ -257,7 +257,7 @@ impl Parser<'_> {
     }
 
     /// Texts, joined by `+`.
-    fn text(&mut self) -> Result<Value> {
+    fn text(&mut self) -> Result<FdmValue> {
         let mut value = self.piece()?;
         while self.words.take_sign('+')? {
             let next = self.piece()?;
@@ -269,26 +269,28 @@ impl Parser<'_> {
         Ok(value)
     }
 
-    fn piece(&mut self) -> Result<Value> {
-        let known =
-            |text, known| Value { text, secretive: if known { Secretive::Known } else { Secretive::Mixed } };
+    fn piece(&mut self) -> Result<FdmValue> {
+        let known = |text, known| FdmValue {
+            text,
+            secretive: if known { Secretive::Known } else { Secretive::Mixed },
+        };
         match self.words.next()? {
-            Some(Word::Text(text, is_known)) => Ok(known(text, is_known)),
-            Some(Word::Command(command)) => {
-                Ok(Value { text: String::new(), secretive: Secretive::Command(command) })
+            Some(FdmWord::Text(text, is_known)) => Ok(known(text, is_known)),
+            Some(FdmWord::Command(command)) => {
+                Ok(FdmValue { text: String::new(), secretive: Secretive::Command(command) })
             }
-            Some(Word::Macro(name)) => match self.words.macros.get(&name) {
+            Some(FdmWord::Macro(name)) => match self.words.macros.get(&name) {
                 Some(Macro::Text(text, is_known)) => Ok(known(text.clone(), *is_known)),
                 Some(Macro::Number(number)) => Ok(known(number.to_string(), true)),
                 None => Err("a macro is not defined".to_owned()),
             },
-            Some(Word::Number(number)) => Ok(known(number.to_string(), true)),
+            Some(FdmWord::Number(number)) => Ok(known(number.to_string(), true)),
             _ => Err("a text is expected".to_owned()),
         }
     }
 
     /// One text, or several in braces.
-    fn texts(&mut self) -> Result<Vec<Value>> {
+    fn texts(&mut self) -> Result<Vec<FdmValue>> {
         if !self.words.take_sign('{')? {
             return Ok(vec![self.text()?]);
         }
@@ -301,7 +303,7 @@ impl Parser<'_> {
 
     fn key(&mut self) -> Result<String> {
         match self.words.next()? {
-            Some(Word::Key(key)) => Ok(key),
+            Some(FdmWord::Key(key)) => Ok(key),
             _ => Err("a keyword is expected".to_owned()),
         }
     }
@@ -309,15 +311,15 @@ impl Parser<'_> {
     /// A number with its unit; `None` where it is not known.
     fn amount(&mut self) -> Result<Option<u64>> {
         let number = match self.words.next()? {
-            Some(Word::Number(number)) => Some(number),
-            Some(Word::Macro(name)) => match self.words.macros.get(&name) {
+            Some(FdmWord::Number(number)) => Some(number),
+            Some(FdmWord::Macro(name)) => match self.words.macros.get(&name) {
                 Some(Macro::Number(number)) => Some(*number),
                 _ => return Err("a number is expected".to_owned()),
             },
-            Some(Word::Command(_)) => None,
+            Some(FdmWord::Command(_)) => None,
             _ => return Err("a number is expected".to_owned()),
         };
-        let Some(Word::Key(unit)) = self.words.peek()? else { return Ok(number) };
+        let Some(FdmWord::Key(unit)) = self.words.peek()? else { return Ok(number) };
         let unit = unit.to_ascii_lowercase();
         if LONG_SCALES.contains(&unit.as_str()) {
             self.words.next()?;
@@ -360,7 +362,7 @@ impl Parser<'_> {
             let command = self.text()?;
             declared.values.insert("pipe".to_owned(), command);
         }
-        while let Some(Word::Key(key)) = self.words.peek()? {
+        while let Some(FdmWord::Key(key)) = self.words.peek()? {
             let key = key.clone();
             if VALUED.contains(&key.as_str()) {
                 // A cache of its own is a statement; that of an account follows what it is for.
@@ -458,7 +460,7 @@ impl Parser<'_> {
 
     /// What follows `smtp`, `lmtp` and `imap`.
     fn sending(&mut self) -> Result<()> {
-        while let Some(Word::Key(key)) = self.words.peek()? {
+        while let Some(FdmWord::Key(key)) = self.words.peek()? {
             let key = key.as_str();
             if VALUED.contains(&key) || matches!(key, "from" | "to") {
                 self.words.next()?;
@@ -477,7 +479,7 @@ impl Parser<'_> {
         let mut condition = self.condition()?;
         while self.words.take_key("and")? || self.words.take_key("or")? {
             self.condition()?;
-            condition = Condition::Some;
+            condition = FdmCondition::Some;
         }
         let mut rule = Rule { place, condition, acts: Vec::new(), inner: Vec::new(), continues: false };
         if self.words.take_sign('{')? {
@@ -489,8 +491,8 @@ impl Parser<'_> {
             return Err("an action is expected".to_owned());
         }
         rule.acts = match self.words.peek()? {
-            Some(Word::Key(_)) => vec![self.act()?],
-            Some(Word::Sign('{')) => self.acts_or_names()?,
+            Some(FdmWord::Key(_)) => vec![self.act()?],
+            Some(FdmWord::Sign('{')) => self.acts_or_names()?,
             _ => vec![Act::Named(vec![self.text()?.text])],
         };
         rule.continues = self.words.take_key("continue")?;
@@ -503,7 +505,7 @@ impl Parser<'_> {
         self.words.take_sign('{')?;
         let (mut acts, mut names) = (Vec::new(), Vec::new());
         while !self.words.take_sign('}')? {
-            if matches!(self.words.peek()?, Some(Word::Key(_))) {
+            if matches!(self.words.peek()?, Some(FdmWord::Key(_))) {
                 acts.push(self.act()?);
             } else {
                 names.push(self.text()?.text);
@@ -516,9 +518,9 @@ impl Parser<'_> {
     }
 
     /// One condition, which is read to its end.
-    fn condition(&mut self) -> Result<Condition> {
+    fn condition(&mut self) -> Result<FdmCondition> {
         let negated = self.words.take_key("not")?;
-        let Some(Word::Key(key)) = self.words.peek()? else {
+        let Some(FdmWord::Key(key)) = self.words.peek()? else {
             return self.pattern();
         };
         let key = key.clone();
@@ -527,21 +529,21 @@ impl Parser<'_> {
         }
         self.words.next()?;
         let whole = match key.as_str() {
-            "all" => Condition::All,
-            "unmatched" => Condition::Unmatched,
-            "matched" => Condition::Some,
+            "all" => FdmCondition::All,
+            "unmatched" => FdmCondition::Unmatched,
+            "matched" => FdmCondition::Some,
             "account" | "accounts" => {
-                Condition::Accounts(self.texts()?.into_iter().map(|name| name.text).collect())
+                FdmCondition::Accounts(self.texts()?.into_iter().map(|name| name.text).collect())
             }
             "exec" | "pipe" => {
                 self.text()?;
                 self.users()?;
                 self.returns()?;
-                Condition::Some
+                FdmCondition::Some
             }
             "tagged" => {
                 self.text()?;
-                Condition::Some
+                FdmCondition::Some
             }
             "string" => {
                 self.text()?;
@@ -552,32 +554,32 @@ impl Parser<'_> {
                 self.text()?;
                 self.words.take_key("key")?;
                 self.text()?;
-                Condition::Some
+                FdmCondition::Some
             }
             "size" | "age" => {
                 self.comparison()?;
-                Condition::Some
+                FdmCondition::Some
             }
             "attachment" => {
                 match self.key()?.as_str() {
                     "any-type" | "any-name" => drop(self.text()?),
                     _ => self.comparison()?,
                 }
-                Condition::Some
+                FdmCondition::Some
             }
             _ => return Err("this is not a condition of fdm".to_owned()),
         };
-        Ok(if negated { Condition::Some } else { whole })
+        Ok(if negated { FdmCondition::Some } else { whole })
     }
 
     /// `"expression" in headers`.
-    fn pattern(&mut self) -> Result<Condition> {
+    fn pattern(&mut self) -> Result<FdmCondition> {
         self.words.take_key("case")?;
         self.text()?;
         if self.words.take_key("in")? {
             self.key()?;
         }
-        Ok(Condition::Some)
+        Ok(FdmCondition::Some)
     }
 
     /// `returns (CODE, "expression")`, either of which may be missing.
@@ -599,7 +601,7 @@ impl Parser<'_> {
             return Ok(());
         }
         match self.words.next()? {
-            Some(Word::Sign('<' | '>' | '~')) => self.amount().map(drop),
+            Some(FdmWord::Sign('<' | '>' | '~')) => self.amount().map(drop),
             _ => Err("a comparison is expected".to_owned()),
         }
     }
@@ -627,7 +629,8 @@ impl Parser<'_> {
             }
             "lock-type" | "lock-types" | "lookup-order" => {
                 let listed = ["fcntl", "flock", "dotlock", "none", "passwd", "courier"];
-                while matches!(self.words.peek()?, Some(Word::Key(next)) if listed.contains(&next.as_str())) {
+                while matches!(self.words.peek()?, Some(FdmWord::Key(next)) if listed.contains(&next.as_str()))
+                {
                     self.words.next()?;
                 }
             }

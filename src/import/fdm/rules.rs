@@ -1,8 +1,8 @@
 //! Where an account's mail goes: through the rules in their order, to the first that all of it reaches.
 
-use super::super::foreign::Target;
-use super::super::{Remark, Surroundings};
-use super::parser::{Act, Condition, Parsed, Rule, Value};
+use super::super::foreign::ForeignTarget;
+use super::super::{ForeignSurroundings, Remark};
+use super::parser::{Act, FdmCondition, FdmValue, Parsed, Rule};
 use super::tags::tagged;
 
 /// Actions that name others, at most this deep.
@@ -10,9 +10,9 @@ const DEEPEST: usize = 8;
 
 /// What the rules make of an account's mail.
 #[derive(Default)]
-pub(super) struct Outcome {
+pub(super) struct RuledMail {
     /// Where what no condition picks out goes.
-    pub(super) deliver: Vec<Target>,
+    pub(super) deliver: Vec<ForeignTarget>,
     /// Whether it stays on the server.
     pub(super) keeps: bool,
     /// Whether no rule picks some of it out.
@@ -21,8 +21,8 @@ pub(super) struct Outcome {
 }
 
 /// Follows the rules for an account.
-pub(super) fn of(parsed: &Parsed, account: &str, around: Surroundings<'_>, server: &str) -> Outcome {
-    let mut walk = Walk { parsed, account, around, server, outcome: Outcome::default(), some: Vec::new() };
+pub(super) fn of(parsed: &Parsed, account: &str, around: ForeignSurroundings<'_>, server: &str) -> RuledMail {
+    let mut walk = Walk { parsed, account, around, server, outcome: RuledMail::default(), some: Vec::new() };
     walk.rules(&parsed.rules);
     let Walk { mut outcome, some, .. } = walk;
     outcome.is_all = some.is_empty();
@@ -40,10 +40,10 @@ pub(super) fn of(parsed: &Parsed, account: &str, around: Surroundings<'_>, serve
 struct Walk<'a> {
     parsed: &'a Parsed,
     account: &'a str,
-    around: Surroundings<'a>,
+    around: ForeignSurroundings<'a>,
     server: &'a str,
-    outcome: Outcome,
-    some: Vec<super::super::Place>,
+    outcome: RuledMail,
+    some: Vec<super::super::SourceLine>,
 }
 
 impl Walk<'_> {
@@ -51,15 +51,15 @@ impl Walk<'_> {
     fn rules(&mut self, rules: &[Rule]) -> bool {
         for rule in rules {
             let applies = match &rule.condition {
-                Condition::All => true,
-                Condition::Accounts(patterns)
+                FdmCondition::All => true,
+                FdmCondition::Accounts(patterns)
                     if patterns.iter().any(|pattern| fits(pattern, self.account)) =>
                 {
                     true
                 }
-                Condition::Accounts(_) => continue,
-                Condition::Unmatched => self.outcome.deliver.is_empty(),
-                Condition::Some => {
+                FdmCondition::Accounts(_) => continue,
+                FdmCondition::Unmatched => self.outcome.deliver.is_empty(),
+                FdmCondition::Some => {
                     self.some.push(rule.place.clone());
                     continue;
                 }
@@ -85,9 +85,11 @@ impl Walk<'_> {
         let parsed = self.parsed;
         for act in acts {
             let target = match act {
-                Act::Maildir(path) => self.expanded(path).map(|path| Target::Maildir(self.setting(&path))),
-                Act::Mbox(path) => self.expanded(path).map(|path| Target::Mbox(self.setting(&path))),
-                Act::Pipe(command) => self.expanded(command).map(Target::Shell),
+                Act::Maildir(path) => {
+                    self.expanded(path).map(|path| ForeignTarget::Maildir(self.setting(&path)))
+                }
+                Act::Mbox(path) => self.expanded(path).map(|path| ForeignTarget::Mbox(self.setting(&path))),
+                Act::Pipe(command) => self.expanded(command).map(ForeignTarget::Shell),
                 Act::Named(names) => {
                     for name in names {
                         let named = parsed.actions.iter().filter(|(known, _)| fits(name, known));
@@ -125,7 +127,7 @@ impl Walk<'_> {
     }
 
     /// A text whose tags are the same for every message of the account.
-    fn expanded(&self, value: &Value) -> Option<String> {
+    fn expanded(&self, value: &FdmValue) -> Option<String> {
         let tag = |name: &str| match name {
             "account" | "a" => Some(self.account.to_owned()),
             "source" | "s" => Some(self.server.to_owned()),

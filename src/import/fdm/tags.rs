@@ -1,11 +1,11 @@
 //! What fdm replaces in a text: `%h`, `%[home]`.
 
-use super::super::Surroundings;
+use super::super::ForeignSurroundings;
 
 /// Replaces `%x`, `%[name]` and `%%`; whether all were known.  Those that are not go.
 pub(super) fn tagged(
     text: &str,
-    around: Surroundings<'_>,
+    around: ForeignSurroundings<'_>,
     more: impl Fn(&str) -> Option<String>,
 ) -> (String, bool) {
     let (mut out, mut rest, mut all) = (String::new(), text, true);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// One word.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Word {
+pub(super) enum FdmWord {
     /// A keyword.
     Key(String),
     /// A number.
@@ -29,14 +29,14 @@ pub(super) enum Macro {
 }
 
 /// A file that is being read.
-struct File {
+struct FdmFile {
     path: PathBuf,
     text: Vec<char>,
     at: usize,
     line: usize,
 }
 
-impl File {
+impl FdmFile {
     fn peek(&self) -> Option<char> {
         self.text.get(self.at).copied()
     }
@@ -61,10 +61,10 @@ impl File {
 }
 
 /// The files that are open, the one that is read last.
-pub(super) struct Words {
-    files: Vec<File>,
+pub(super) struct FdmWords {
+    files: Vec<FdmFile>,
     pub(super) macros: BTreeMap<String, Macro>,
-    peeked: Option<Word>,
+    peeked: Option<FdmWord>,
     /// How many `ifdef` are open, and whether what follows is passed over up to the last `endif`.
     depth: usize,
     skips: bool,
@@ -74,7 +74,7 @@ pub(super) struct Words {
 
 type Result<T> = std::result::Result<T, String>;
 
-impl Words {
+impl FdmWords {
     pub(super) fn new() -> Self {
         Self {
             files: Vec::new(),
@@ -89,7 +89,7 @@ impl Words {
     /// Goes on with this file, and then with those before.
     pub(super) fn open(&mut self, path: PathBuf, text: &str) {
         self.place = (path.clone(), 1);
-        self.files.push(File { path, text: text.chars().collect(), at: 0, line: 1 });
+        self.files.push(FdmFile { path, text: text.chars().collect(), at: 0, line: 1 });
     }
 
     /// How many files are open.
@@ -98,7 +98,7 @@ impl Words {
     }
 
     /// The next word, which stays.
-    pub(super) fn peek(&mut self) -> Result<Option<&Word>> {
+    pub(super) fn peek(&mut self) -> Result<Option<&FdmWord>> {
         if self.peeked.is_none() {
             self.peeked = self.read()?;
         }
@@ -106,7 +106,7 @@ impl Words {
     }
 
     /// The next word.
-    pub(super) fn next(&mut self) -> Result<Option<Word>> {
+    pub(super) fn next(&mut self) -> Result<Option<FdmWord>> {
         match self.peeked.take() {
             Some(word) => Ok(Some(word)),
             None => self.read(),
@@ -115,7 +115,7 @@ impl Words {
 
     /// Whether the next word is this key, which is taken then.
     pub(super) fn take_key(&mut self, key: &str) -> Result<bool> {
-        let found = matches!(self.peek()?, Some(Word::Key(next)) if next == key);
+        let found = matches!(self.peek()?, Some(FdmWord::Key(next)) if next == key);
         if found {
             self.next()?;
         }
@@ -124,14 +124,14 @@ impl Words {
 
     /// Whether the next word is this sign, which is taken then.
     pub(super) fn take_sign(&mut self, sign: char) -> Result<bool> {
-        let found = matches!(self.peek()?, Some(Word::Sign(next)) if *next == sign);
+        let found = matches!(self.peek()?, Some(FdmWord::Sign(next)) if *next == sign);
         if found {
             self.next()?;
         }
         Ok(found)
     }
 
-    fn read(&mut self) -> Result<Option<Word>> {
+    fn read(&mut self) -> Result<Option<FdmWord>> {
         loop {
             let Some(word) = self.lex()? else {
                 if self.files.len() > 1 {
@@ -141,15 +141,15 @@ impl Words {
                 return if self.depth > 0 { Err("an endif is missing".to_owned()) } else { Ok(None) };
             };
             match &word {
-                Word::Key(key) if key == "ifdef" || key == "ifndef" => {
+                FdmWord::Key(key) if key == "ifdef" || key == "ifndef" => {
                     let wanted = key == "ifdef";
-                    let Some(Word::Macro(name)) = self.lex()? else {
+                    let Some(FdmWord::Macro(name)) = self.lex()? else {
                         return Err("a macro is expected".to_owned());
                     };
                     self.depth = self.depth.saturating_add(1);
                     self.skips = self.skips || self.macros.contains_key(&name) != wanted;
                 }
-                Word::Key(key) if key == "endif" => {
+                FdmWord::Key(key) if key == "endif" => {
                     self.depth = self.depth.checked_sub(1).ok_or("an endif without its ifdef")?;
                     self.skips = self.skips && self.depth > 0;
                 }
@@ -159,7 +159,7 @@ impl Words {
         }
     }
 
-    fn lex(&mut self) -> Result<Option<Word>> {
+    fn lex(&mut self) -> Result<Option<FdmWord>> {
         let Some(file) = self.files.last_mut() else { return Ok(None) };
         loop {
             file.take_while(|c| matches!(c, ' ' | '\t' | '\r' | '\n'));
@@ -174,34 +174,34 @@ impl Words {
             '\'' | '"' => {
                 file.take();
                 let (text, known) = string(file, first, &self.macros)?;
-                Word::Text(text, known)
+                FdmWord::Text(text, known)
             }
             '$' | '%' => {
                 file.take();
                 if file.peek() == Some('(') {
                     file.take();
-                    Word::Command(command(file)?)
+                    FdmWord::Command(command(file)?)
                 } else {
-                    Word::Macro(name(file, first)?)
+                    FdmWord::Macro(name(file, first)?)
                 }
             }
             '=' | '!' => {
                 file.take();
                 if file.peek() == Some('=') {
                     file.take();
-                    Word::Sign('~')
+                    FdmWord::Sign('~')
                 } else {
-                    Word::Sign(first)
+                    FdmWord::Sign(first)
                 }
             }
             '~' | '+' | '(' | ')' | ',' | '<' | '>' | '{' | '}' | '*' => {
                 file.take();
-                Word::Sign(first)
+                FdmWord::Sign(first)
             }
-            _ if first.is_ascii_digit() => Word::Number(
+            _ if first.is_ascii_digit() => FdmWord::Number(
                 file.take_while(|c| c.is_ascii_digit()).parse().map_err(|_| "a number is too large")?,
             ),
-            _ if is_part(first) => Word::Key(file.take_while(is_part)),
+            _ if is_part(first) => FdmWord::Key(file.take_while(is_part)),
             _ => return Err("a character that has no meaning here".to_owned()),
         }))
     }
@@ -212,7 +212,7 @@ fn is_part(c: char) -> bool {
 }
 
 /// A macro's name, with `$` or `%` before it, which have been taken.
-fn name(file: &mut File, sign: char) -> Result<String> {
+fn name(file: &mut FdmFile, sign: char) -> Result<String> {
     let braced = file.peek() == Some('{');
     if braced {
         file.take();
@@ -225,7 +225,7 @@ fn name(file: &mut File, sign: char) -> Result<String> {
 }
 
 /// The rest of a text: with double quotes `\` and macros in braces count.
-fn string(file: &mut File, quote: char, macros: &BTreeMap<String, Macro>) -> Result<(String, bool)> {
+fn string(file: &mut FdmFile, quote: char, macros: &BTreeMap<String, Macro>) -> Result<(String, bool)> {
     let (mut text, mut known) = (String::new(), true);
     let missing = || "a quote has no end".to_owned();
     loop {
@@ -256,7 +256,7 @@ fn string(file: &mut File, quote: char, macros: &BTreeMap<String, Macro>) -> Res
 }
 
 /// The rest of a command, to the parenthesis that ends it.
-fn command(file: &mut File) -> Result<String> {
+fn command(file: &mut FdmFile) -> Result<String> {
     let (mut text, mut nesting, mut quote) = (String::new(), 0_usize, None);
     loop {
         let next = file.take().ok_or("a ) is missing")?;

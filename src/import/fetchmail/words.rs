@@ -3,7 +3,7 @@
 
 /// One word.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Word {
+pub(super) enum FetchmailWord {
     /// Without quotes, its escapes replaced; `=` is one of its own.
     Bare(String),
     /// Between quotes.
@@ -18,7 +18,7 @@ const NOISE: [&str; 5] = ["with", "and", "has", "wants", "options"];
 
 /// A text that is cut into words as they are asked for.
 #[derive(Clone)]
-pub(super) struct Words<'a> {
+pub(super) struct FetchmailWords<'a> {
     rest: &'a str,
     /// The line of the word that was given last.
     pub(super) line: usize,
@@ -26,13 +26,13 @@ pub(super) struct Words<'a> {
     pending: usize,
 }
 
-impl<'a> Words<'a> {
+impl<'a> FetchmailWords<'a> {
     pub(super) fn of(text: &'a str) -> Self {
         Self { rest: text.trim_start_matches('\u{feff}'), line: 1, pending: 0 }
     }
 
     /// The next word, without taking it.
-    pub(super) fn peek(&self) -> Option<Word> {
+    pub(super) fn peek(&self) -> Option<FetchmailWord> {
         self.clone().next().ok().flatten()
     }
 
@@ -40,14 +40,14 @@ impl<'a> Words<'a> {
     ///
     /// # Errors
     /// A quote without an end.
-    pub(super) fn next(&mut self) -> Result<Option<Word>, &'static str> {
+    pub(super) fn next(&mut self) -> Result<Option<FetchmailWord>, &'static str> {
         loop {
             self.line = self.line.saturating_add(std::mem::take(&mut self.pending));
             self.skip_blanks();
             let Some(first) = self.rest.chars().next() else { return Ok(None) };
             if first == '=' {
                 self.rest = self.rest.strip_prefix('=').unwrap_or_default();
-                return Ok(Some(Word::Bare("=".to_owned())));
+                return Ok(Some(FetchmailWord::Bare("=".to_owned())));
             }
             let bare = self.rest.find(['=', ';', ':', ',', ' ', '\t', '\r', '\n']).unwrap_or(self.rest.len());
             if matches!(first, '"' | '\'') {
@@ -58,7 +58,7 @@ impl<'a> Words<'a> {
                     let text = inner.get(..end).unwrap_or_default();
                     self.rest = inner.get(end.saturating_add(1)..).unwrap_or_default();
                     self.pending = text.matches('\n').count();
-                    return Ok(Some(Word::Quoted(unescaped(text))));
+                    return Ok(Some(FetchmailWord::Quoted(unescaped(text))));
                 }
             }
             let (word, rest) = self.rest.split_at(bare);
@@ -68,9 +68,9 @@ impl<'a> Words<'a> {
             }
             let digits = word.strip_prefix('-').unwrap_or(word);
             if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) {
-                return Ok(Some(Word::Number(word.parse().unwrap_or(i64::MAX), word.to_owned())));
+                return Ok(Some(FetchmailWord::Number(word.parse().unwrap_or(i64::MAX), word.to_owned())));
             }
-            return Ok(Some(Word::Bare(unescaped(word))));
+            return Ok(Some(FetchmailWord::Bare(unescaped(word))));
         }
     }
 
@@ -133,41 +133,41 @@ fn number<'a>(out: &mut Vec<u8>, text: &'a str, radix: u32, most: usize) -> &'a 
 
 #[cfg(test)]
 mod tests {
-    use super::{Word, Words};
+    use super::{FetchmailWord, FetchmailWords};
 
     #[test]
     fn words_are_cut_as_fetchmail_cuts_them() {
         let text = "poll a.b, with proto:pop3 # note\n port 110 \\\n pass \"a \\\" b\" 'c\n d' e\"f 12a -3 x=y \"g\"h\n";
         // fetchmail's quotes know no escape of the quote itself.
-        let mut words = Words::of(text);
+        let mut words = FetchmailWords::of(text);
         let mut found = Vec::new();
         while let Some(word) = words.next().unwrap() {
             found.push((words.line, word));
         }
-        let bare = |line, text: &str| (line, Word::Bare(text.to_owned()));
-        let quoted = |line, text: &str| (line, Word::Quoted(text.to_owned()));
+        let bare = |line, text: &str| (line, FetchmailWord::Bare(text.to_owned()));
+        let quoted = |line, text: &str| (line, FetchmailWord::Quoted(text.to_owned()));
         let expected = [
             bare(1, "poll"),
             bare(1, "a.b"),
             bare(1, "proto"),
             bare(1, "pop3"),
             bare(2, "port"),
-            (2, Word::Number(110, "110".to_owned())),
+            (2, FetchmailWord::Number(110, "110".to_owned())),
             bare(3, "pass"),
             quoted(3, "a "),
             bare(3, "b\""),
             quoted(3, "c\n d"),
             bare(4, "e\"f"),
             bare(4, "12a"),
-            (4, Word::Number(-3, "-3".to_owned())),
+            (4, FetchmailWord::Number(-3, "-3".to_owned())),
             bare(4, "x"),
             bare(4, "="),
             bare(4, "y"),
             bare(4, "\"g\"h"),
         ];
         assert_eq!(found, expected);
-        assert!(Words::of("pass \"x").next().is_ok());
-        let mut words = Words::of("\"x");
+        assert!(FetchmailWords::of("pass \"x").next().is_ok());
+        let mut words = FetchmailWords::of("\"x");
         assert!(words.next().is_err());
     }
 

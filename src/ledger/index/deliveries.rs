@@ -30,7 +30,7 @@ impl Index {
         fact: &MessageBegun<'_>,
         offset: u64,
     ) -> Result<(), Contradiction> {
-        let MessageBegun { number, time, key, listed, digests, replaces, set, notes } = fact;
+        let MessageBegun { number, time, key, listed_size, digests, replaces, set, notes } = fact;
         let digests = digests.value().ok_or("its digests are none")?;
         let owned = key.to_key().ok_or("its unique-id is none")?;
         self.messages.is_free(*number)?;
@@ -43,7 +43,7 @@ impl Index {
             key: owned,
             offset,
             time: *time,
-            listed: *listed,
+            listed_size: *listed_size,
             digests,
             set: set.clone(),
             intents: Vec::new(),
@@ -117,12 +117,12 @@ impl Index {
                 // The message that was deleted is gone for good: this one has nothing to do with it.
                 record.be_listed();
                 record.delivered = None;
-                record.listed = None;
+                record.listed_size = None;
                 record.unidentified = false;
             }
         });
         if was_deleted {
-            self.slots.change_details(entry, |details| details.copies.clear());
+            self.slots.change_details(entry, |details| details.deliveries.clear());
         }
     }
 
@@ -134,13 +134,13 @@ impl Index {
             && let Some(message) = self.forget_message(number)
         {
             let state = if printed { EntryState::Seen } else { EntryState::Delivered };
-            self.hold(message.entry, state, message.offset, time, message.listed);
+            self.hold(message.entry, state, message.offset, time, message.listed_size);
             self.change(message.entry, |record| record.utf8 = message.utf8);
-            self.settle(message.entry);
+            self.clear_failures(message.entry);
         }
     }
 
-    /// An intent that came to nothing.  A message that nobody has, and nobody is about to have, is forgotten: its set
+    /// An intent that came to nothing.  A message that no destination has, or is about to have, is forgotten: its set
     /// is fixed again when it comes again, perhaps under a better configuration.
     fn drop_intent(&mut self, intent: u32) -> Result<EntryId, Contradiction> {
         let (number, entry) = self.messages.fail(intent)?;
@@ -172,19 +172,19 @@ impl Index {
         state: EntryState,
         offset: u64,
         time: Time,
-        listed: Option<u64>,
+        listed_size: Option<u64>,
     ) {
-        self.add_copy(entry, offset, time);
+        self.add_delivery(entry, offset, time);
         self.change(entry, |record| {
             record.be_listed();
             record.state = state;
             record.doubtful = false;
             record.only_seen = state == EntryState::Seen;
-            record.listed = listed;
+            record.listed_size = listed_size;
         });
     }
 
-    pub(super) fn add_copy(&mut self, entry: EntryId, offset: u64, time: Time) {
+    pub(super) fn add_delivery(&mut self, entry: EntryId, offset: u64, time: Time) {
         let Some(before) = self.slots.get(entry) else { return };
         // What is retrieved after all takes the place of the user's word.
         let Some(last) = before.delivered.filter(|_| !before.unidentified) else {
@@ -196,10 +196,10 @@ impl Index {
         // The latest delivery counts for the age: the younger, the longer it stays.
         self.change(entry, |record| record.delivered = Some(last.max(time)));
         self.slots.change_details(entry, |details| {
-            if details.copies.is_empty() {
-                details.copies.push((before.offset, last));
+            if details.deliveries.is_empty() {
+                details.deliveries.push((before.offset, last));
             }
-            details.copies.push((offset, time));
+            details.deliveries.push((offset, time));
         });
     }
 }

@@ -8,13 +8,13 @@ const LINE_OCTETS: u64 = 80;
 
 /// Destinations by number.
 #[derive(Debug, Default)]
-pub(in crate::ledger) struct Destinations {
+pub(in crate::ledger) struct DestinationTable {
     records: Vec<DestinationRecord>,
     /// Whether anything was ever delivered there.
     used: Vec<bool>,
 }
 
-impl Destinations {
+impl DestinationTable {
     /// In the order of their numbers.
     pub(in crate::ledger) fn records(&self) -> &[DestinationRecord] {
         &self.records

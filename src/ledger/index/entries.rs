@@ -6,9 +6,9 @@ use super::{Index, day_of};
 use crate::ledger::codec::Notes;
 use crate::ledger::entry::EntryState;
 use crate::ledger::lines::{
-    Contradiction, DeletionAsked, DeletionsConfirmed, DoubtEnded, Doubted, FurtherCopy, KnownEntry,
-    MessageDeleted, MessageFailed, MessageTooLarge, OtherHeader, RecognisedElsewhere, RecognisedHere,
-    SizeListed, Varying,
+    Contradiction, DeletionAsked, DeletionsConfirmed, DoubtEnded, Doubted, FurtherDelivery, KnownEntry,
+    MatchedElsewhere, MatchedHere, MessageDeleted, MessageFailed, MessageTooLarge, OtherHeader, SizeListed,
+    Varying,
 };
 use crate::proof::EntryId;
 use crate::types::Time;
@@ -45,7 +45,7 @@ impl EntryRecord {
 
 impl Index {
     pub(super) fn add_entry(&mut self, fact: &KnownEntry<'_>, offset: u64) -> Result<(), Contradiction> {
-        let KnownEntry { state, key, listed, delivered, digests, notes } = fact;
+        let KnownEntry { state, key, listed_size, delivered, digests, notes } = fact;
         let delivered = match state {
             EntryState::Open => *delivered,
             _ => Some(delivered.unwrap_or(Time(0))),
@@ -59,14 +59,14 @@ impl Index {
             &EntryRecord {
                 state: *state,
                 offset,
-                listed: *listed,
+                listed_size: *listed_size,
                 delivered,
                 only_seen: notes.only_seen || *state == EntryState::Seen,
                 absent_since: absent.filter(|_| !is_deleted),
                 // Version 1 didn't keep the day: as if it were today, so that it is kept long enough.
                 deleted_on: is_deleted.then(|| notes.deleted.unwrap_or_else(|| day_of(self.time))),
                 gone,
-                present: absent.is_none() && !notes.unlisted,
+                present: absent.is_none() && !notes.since_listing,
                 too_large: notes.too_large,
                 // What is absent is in doubt without saying so, but for what nothing is concluded from.
                 doubtful: notes.doubtful || (absent.is_some() && delivered.is_some() && !unidentified),
@@ -88,8 +88,8 @@ impl Index {
 
     /// What a `known` line notes that few entries have.
     fn add_notes(&mut self, entry: EntryId, notes: &Notes) {
-        if notes.unlisted {
-            self.unlisted.push(entry);
+        if notes.since_listing {
+            self.since_listing.push(entry);
         }
         if notes.failures > 0 || notes.retry_after.is_some() || !notes.headers.is_empty() {
             self.slots.change_details(entry, |details| {
@@ -99,13 +99,13 @@ impl Index {
         }
     }
 
-    pub(super) fn add_further_copy(
+    pub(super) fn add_further_delivery(
         &mut self,
-        fact: &FurtherCopy<'_>,
+        fact: &FurtherDelivery<'_>,
         offset: u64,
     ) -> Result<(), Contradiction> {
         let entry = self.known(&fact.key)?;
-        self.add_copy(entry, offset, fact.delivered);
+        self.add_delivery(entry, offset, fact.delivered);
         Ok(())
     }
 
@@ -115,7 +115,7 @@ impl Index {
         offset: u64,
     ) -> Result<(), Contradiction> {
         let (entry, _) = self.insert(&fact.key, offset)?;
-        self.change_size_of_open(entry, fact.listed);
+        self.change_size_of_open(entry, fact.listed_size);
         self.count_failure(entry, fact.retry_after);
         self.saw(fact.time);
         Ok(())
@@ -127,7 +127,7 @@ impl Index {
         offset: u64,
     ) -> Result<(), Contradiction> {
         let (entry, _) = self.insert(&fact.key, offset)?;
-        self.change_size_of_open(entry, fact.listed);
+        self.change_size_of_open(entry, fact.listed_size);
         self.change(entry, |record| record.too_large = true);
         self.saw(fact.time);
         Ok(())
@@ -135,10 +135,10 @@ impl Index {
 
     /// The size by `LIST`, of a message that isn't delivered: of a delivered one it may not change unseen, because
     /// that is how a unique-id that was used again is found out.
-    fn change_size_of_open(&mut self, entry: EntryId, listed: Option<u64>) {
+    fn change_size_of_open(&mut self, entry: EntryId, listed_size: Option<u64>) {
         self.change(entry, |record| {
-            if listed.is_some() && record.state == EntryState::Open {
-                record.listed = listed;
+            if listed_size.is_some() && record.state == EntryState::Open {
+                record.listed_size = listed_size;
             }
         });
     }
@@ -152,7 +152,7 @@ impl Index {
 
     /// What went wrong with an entry before is repaired.  While another message of it is on its way, or only some
     /// destinations have that one, the entry is open.
-    pub(super) fn settle(&mut self, entry: EntryId) {
+    pub(super) fn clear_failures(&mut self, entry: EntryId) {
         let details = self.slots.details(entry);
         let is_open = !details.messages.is_empty();
         if details.failures > 0 || details.retry_after.is_some() {
@@ -166,33 +166,33 @@ impl Index {
         });
     }
 
-    pub(super) fn recognise_elsewhere(
+    pub(super) fn match_elsewhere(
         &mut self,
-        fact: &RecognisedElsewhere<'_>,
+        fact: &MatchedElsewhere<'_>,
         offset: u64,
     ) -> Result<(), Contradiction> {
         let (entry, fresh) = self.insert(&fact.key, offset)?;
-        self.hold(entry, EntryState::Recorded, offset, fact.delivered, fact.listed);
+        self.hold(entry, EntryState::Recorded, offset, fact.delivered, fact.listed_size);
         self.change(entry, |record| record.utf8 = fact.notes.utf8);
-        self.settle(entry);
+        self.clear_failures(entry);
         if fresh {
             // It wasn't in the last complete listing under this key: the rule for renumbered maildrops must still
             // apply if the run dies before all of them are recognised.
             self.change(entry, |record| record.present = false);
-            self.unlisted.push(entry);
+            self.since_listing.push(entry);
         }
         self.saw(fact.time);
         Ok(())
     }
 
-    pub(super) fn recognise_here(&mut self, fact: &RecognisedHere<'_>) -> Result<(), Contradiction> {
+    pub(super) fn match_here(&mut self, fact: &MatchedHere<'_>) -> Result<(), Contradiction> {
         let entry = self.known(&fact.key)?;
-        let copy = fact.copy.0.map(usize::from);
-        if let Some(at) = copy.filter(|at| *at < self.slots.details(entry).copies.len()) {
+        let delivery = fact.delivery.0.map(usize::from);
+        if let Some(at) = delivery.filter(|at| *at < self.slots.details(entry).deliveries.len()) {
             // The last one is what the key stands for.
             self.slots.change_details(entry, |details| {
-                let copy = details.copies.remove(at);
-                details.copies.push(copy);
+                let delivery = details.deliveries.remove(at);
+                details.deliveries.push(delivery);
             });
         }
         self.change(entry, |record| {
@@ -201,10 +201,10 @@ impl Index {
             }
             record.be_closed();
             record.be_listed();
-            record.listed = fact.listed;
+            record.listed_size = fact.listed_size;
             record.doubtful = false;
         });
-        self.settle(entry);
+        self.clear_failures(entry);
         self.saw(fact.time);
         Ok(())
     }
@@ -223,7 +223,7 @@ impl Index {
 
     pub(super) fn learn_size(&mut self, fact: &SizeListed<'_>) -> Result<(), Contradiction> {
         let entry = self.known(&fact.key)?;
-        self.change(entry, |record| record.listed = Some(fact.octets));
+        self.change(entry, |record| record.listed_size = Some(fact.octets));
         Ok(())
     }
 
@@ -258,9 +258,10 @@ impl Index {
         self.must_be_deletable(entry)?;
         // Until the answer to QUIT has come, it isn't known what its key stands for.
         self.change(entry, |record| record.doubtful = true);
-        let copies = &self.slots.details(entry).copies;
-        let copy = fact.copy.0.and_then(|at| copies.get(usize::from(at))).map(|(offset, _)| *offset);
-        self.deletion_unconfirmed.push((entry, copy));
+        let deliveries = &self.slots.details(entry).deliveries;
+        let delivery =
+            fact.delivery.0.and_then(|at| deliveries.get(usize::from(at))).map(|(offset, _)| *offset);
+        self.deletion_unconfirmed.push((entry, delivery));
         self.saw(fact.time);
         Ok(())
     }
@@ -268,8 +269,10 @@ impl Index {
     pub(super) fn confirm_deletions(&mut self, fact: &DeletionsConfirmed) -> Result<(), Contradiction> {
         let count = usize::try_from(fact.count).unwrap_or(usize::MAX);
         let first = self.deletion_unconfirmed.len().checked_sub(count).ok_or("more than were asked for")?;
-        for (entry, copy) in std::mem::take(&mut self.deletion_unconfirmed).into_iter().skip(first) {
-            if self.must_be_deletable(entry).is_ok() && !copy.is_some_and(|copy| self.drop_one(entry, copy)) {
+        for (entry, delivery) in std::mem::take(&mut self.deletion_unconfirmed).into_iter().skip(first) {
+            if self.must_be_deletable(entry).is_ok()
+                && !delivery.is_some_and(|delivery| self.drop_one(entry, delivery))
+            {
                 self.delete(entry, fact.time);
             }
         }
@@ -291,9 +294,9 @@ impl Index {
     }
 
     /// One of several messages of this entry is gone, and the others are there still.  `false` if it has no others.
-    fn drop_one(&mut self, entry: EntryId, copy: u64) -> bool {
-        let mut left = self.slots.details(entry).copies.clone();
-        left.retain(|(offset, _)| *offset != copy);
+    fn drop_one(&mut self, entry: EntryId, delivery: u64) -> bool {
+        let mut left = self.slots.details(entry).deliveries.clone();
+        left.retain(|(offset, _)| *offset != delivery);
         let (Some((offset, _)), Some(latest)) =
             (left.first().copied(), left.iter().map(|(_, time)| *time).max())
         else {
@@ -302,12 +305,12 @@ impl Index {
         self.change(entry, |record| {
             (record.offset, record.delivered, record.doubtful) = (offset, Some(latest), false);
             // It was that of the last one.
-            record.listed = None;
+            record.listed_size = None;
         });
         if left.len() == 1 {
             left.clear();
         }
-        self.slots.change_details(entry, |details| details.copies = left);
+        self.slots.change_details(entry, |details| details.deliveries = left);
         true
     }
 

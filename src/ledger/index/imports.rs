@@ -23,7 +23,7 @@ impl Index {
                     record.state = if is_seen { EntryState::Seen } else { EntryState::Delivered };
                     record.only_seen = is_seen;
                 });
-                self.settle(entry);
+                self.clear_failures(entry);
             }
             // What was only seen is delivered after all.
             EntryState::Seen if !is_seen => self.change(entry, |record| {
@@ -34,7 +34,7 @@ impl Index {
         if fresh {
             // No listing has held it: that none of what is imported is listed must not look like a renumbering.
             self.change(entry, |record| record.present = false);
-            self.unlisted.push(entry);
+            self.since_listing.push(entry);
         }
         self.saw(fact.time);
         Ok(())
@@ -71,7 +71,7 @@ impl Index {
             self.forget_message(number);
         }
         self.slots.remove(entry);
-        self.unlisted.retain(|other| *other != entry);
+        self.since_listing.retain(|other| *other != entry);
         self.not_yet_gone.retain(|other| *other != entry);
         self.live = self.live.saturating_sub(live_octets(&fact.key));
         self.nameless = self.nameless.saturating_sub(u32::from(matches!(fact.key, KeyField::Header(_))));

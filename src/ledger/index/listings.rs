@@ -15,7 +15,7 @@ impl Index {
         if self.listings.len() > FORGET_AFTER_LISTINGS {
             self.listings.pop_front();
         }
-        for entry in std::mem::take(&mut self.unlisted) {
+        for entry in std::mem::take(&mut self.since_listing) {
             self.change(entry, |record| {
                 record.present = record.absent_since.is_none() && record.deleted_on.is_none();
             });
@@ -85,7 +85,7 @@ impl Index {
         });
         self.slots.change_all_details(|details| {
             details.retry_after = details.retry_after.filter(|at| *at <= now);
-            details.copies.iter_mut().for_each(|(_, time)| *time = (*time).min(now));
+            details.deliveries.iter_mut().for_each(|(_, time)| *time = (*time).min(now));
         });
         self.listings.iter_mut().for_each(|time| *time = (*time).min(now));
         self.time = now;

@@ -16,7 +16,7 @@ pub(in crate::ledger) struct OpenMessage {
     /// Where its line is.
     pub(in crate::ledger) offset: u64,
     pub(in crate::ledger) time: Time,
-    pub(in crate::ledger) listed: Option<u64>,
+    pub(in crate::ledger) listed_size: Option<u64>,
     pub(in crate::ledger) digests: Digests,
     /// Each destination, and whether it has the message.
     pub(in crate::ledger) set: Vec<(DestinationId, bool)>,

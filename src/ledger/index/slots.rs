@@ -31,7 +31,7 @@ pub(super) struct EntryRecord {
     /// Where its line is: the one with its digests, once it has any.
     pub(super) offset: u64,
     /// Its octets by `LIST`.
-    pub(super) listed: Option<u64>,
+    pub(super) listed_size: Option<u64>,
     /// When a message of this key was last delivered, seen or recorded; `None` when none was.
     pub(super) delivered: Option<Time>,
     /// That message was only printed, or marked as seen: no proof to delete it by.
@@ -66,7 +66,7 @@ impl EntryRecord {
         Self {
             state: EntryState::Open,
             offset,
-            listed: None,
+            listed_size: None,
             delivered: None,
             only_seen: false,
             absent_since: None,
@@ -92,22 +92,22 @@ pub(super) struct Details {
     /// Not before then is a failed one tried again.
     pub(super) retry_after: Option<Time>,
     /// All its deliveries (where their lines are, and when they were), when there is more than one.
-    pub(super) copies: Vec<(u64, Time)>,
+    pub(super) deliveries: Vec<(u64, Time)>,
     /// Its messages that are on their way.
     pub(super) messages: Vec<u32>,
     /// Other headers that the server showed it by, the oldest first.
     pub(super) headers: Vec<Digest>,
     /// A size too large for a slot.
-    listed: Option<u64>,
+    listed_size: Option<u64>,
 }
 
 static NO_DETAILS: Details = Details {
     failures: 0,
     retry_after: None,
-    copies: Vec::new(),
+    deliveries: Vec::new(),
     messages: Vec::new(),
     headers: Vec::new(),
-    listed: None,
+    listed_size: None,
 };
 
 /// An entry, packed.
@@ -116,7 +116,7 @@ struct Slot {
     hash: u64,
     /// The rest of the fingerprint in the low 56 bits, the upper flags above.
     rest: u64,
-    listed: u32,
+    listed_size: u32,
     /// Seconds since 1970; meaningless unless it was [`DELIVERED_ONCE`].
     delivered: u32,
     offset: [u8; 5],
@@ -128,14 +128,14 @@ struct Slot {
 
 /// 120 bits of a key's keyed digest: the hash for the table, and what keeps keys of equal hashes apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Fingerprint {
+struct KeyFingerprint {
     hash: u64,
     /// 56 bits.
     rest: u64,
 }
 
-impl Fingerprint {
-    /// The bits of [`Fingerprint::rest`].  It's one number, because seven octets compare, and copy, one by one: that took
+impl KeyFingerprint {
+    /// The bits of [`KeyFingerprint::rest`].  It's one number, because seven octets compare, and copy, one by one: that took
     /// half of what [`Slots::follow`] costs.
     const REST: u64 = u64::MAX >> 8;
 
@@ -170,8 +170,8 @@ const UNKNOWN: u32 = u32::MAX;
 const HUGE: u32 = u32::MAX - 1;
 
 impl Slot {
-    fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::new(self.hash, self.rest)
+    fn fingerprint(&self) -> KeyFingerprint {
+        KeyFingerprint::new(self.hash, self.rest)
     }
 
     fn flags(&self) -> u16 {
@@ -182,7 +182,7 @@ impl Slot {
     fn set_flags(&mut self, flags: u16) {
         let [bits, more] = flags.to_le_bytes();
         self.bits = bits;
-        self.rest = self.rest & Fingerprint::REST | u64::from(more) << 56;
+        self.rest = self.rest & KeyFingerprint::REST | u64::from(more) << 56;
     }
 
     fn has_details(&self) -> bool {
@@ -219,7 +219,7 @@ impl Slot {
         let kept = self.flags() & (HAS_DETAILS | FORGOTTEN);
         self.set_flags(state | flags | kept);
         let short = |octets| u32::try_from(octets).ok().filter(|short| *short < HUGE).unwrap_or(HUGE);
-        self.listed = record.listed.map_or(UNKNOWN, short);
+        self.listed_size = record.listed_size.map_or(UNKNOWN, short);
         self.delivered = record.delivered.map_or(0, |time| u32::try_from(time.0.max(0)).unwrap_or(u32::MAX));
         self.offset = packed(record.offset).unwrap_or(self.offset);
         let day = if record.state == EntryState::Deleted { record.deleted_on } else { record.absent_since };
@@ -245,7 +245,7 @@ impl Slot {
         EntryRecord {
             state,
             offset: u64::from_le_bytes([a, b, c, d, e, 0, 0, 0]),
-            listed: (self.listed != UNKNOWN).then_some(u64::from(self.listed)),
+            listed_size: (self.listed_size != UNKNOWN).then_some(u64::from(self.listed_size)),
             delivered: is(DELIVERED_ONCE).then_some(Time(i64::from(self.delivered))),
             only_seen: is(ONLY_SEEN),
             absent_since: day.filter(|_| !is_deleted),
@@ -316,8 +316,8 @@ impl Slots {
     #[inline(always)]
     fn unpacked(&self, id: u32, slot: &Slot) -> EntryRecord {
         let mut record = slot.unpack();
-        if slot.listed == HUGE {
-            record.listed = self.details.get(&id).and_then(|details| details.listed);
+        if slot.listed_size == HUGE {
+            record.listed_size = self.details.get(&id).and_then(|details| details.listed_size);
         }
         record
     }
@@ -327,11 +327,11 @@ impl Slots {
         let Some(mut record) = self.get(entry) else { return };
         change(&mut record);
         let Some(slot) = usize::try_from(entry.0).ok().and_then(|at| self.slots.get_mut(at)) else { return };
-        let was_huge = slot.listed == HUGE;
+        let was_huge = slot.listed_size == HUGE;
         slot.pack(&record);
-        if was_huge || slot.listed == HUGE {
-            let huge = record.listed.filter(|_| slot.listed == HUGE);
-            self.change_details(entry, |details| details.listed = huge);
+        if was_huge || slot.listed_size == HUGE {
+            let huge = record.listed_size.filter(|_| slot.listed_size == HUGE);
+            self.change_details(entry, |details| details.listed_size = huge);
         }
     }
 
@@ -415,23 +415,23 @@ impl Slots {
         }
     }
 
-    fn find_fingerprint(&self, fingerprint: Fingerprint) -> Option<EntryId> {
+    fn find_fingerprint(&self, fingerprint: KeyFingerprint) -> Option<EntryId> {
         let table = self.table.get_or_init(|| table_of(&self.slots));
         let same = |id: &u32| fingerprint_of(&self.slots, *id) == Some(fingerprint);
         table.find(fingerprint.hash, same).copied().map(EntryId)
     }
 
-    fn fingerprint_of_unique_id(&self, unique_id: &[u8]) -> Fingerprint {
+    fn fingerprint_of_unique_id(&self, unique_id: &[u8]) -> KeyFingerprint {
         let (a, b) = self.unique_ids.hash(unique_id).as_u64();
-        Fingerprint::new(a, b)
+        KeyFingerprint::new(a, b)
     }
 
-    fn fingerprint(&self, key: &KeyField<'_>) -> Fingerprint {
+    fn fingerprint(&self, key: &KeyField<'_>) -> KeyFingerprint {
         match key {
             KeyField::UniqueId(octets) => self.fingerprint_of_unique_id(octets),
             KeyField::Header(digest) => {
                 let (a, b) = self.headers.hash(digest.as_bytes()).as_u64();
-                Fingerprint::new(a, b)
+                KeyFingerprint::new(a, b)
             }
         }
     }
@@ -461,16 +461,16 @@ impl Slots {
     }
 
     #[inline(always)]
-    fn push(&mut self, fingerprint: Fingerprint, record: &EntryRecord) -> Result<EntryId, Contradiction> {
+    fn push(&mut self, fingerprint: KeyFingerprint, record: &EntryRecord) -> Result<EntryId, Contradiction> {
         let offset = packed(record.offset).ok_or("the ledger is too long")?;
         let id = u32::try_from(self.slots.len()).map_err(|_| "too many entries")?;
-        let Fingerprint { hash, rest } = fingerprint;
-        let mut slot = Slot { hash, rest, listed: UNKNOWN, delivered: 0, offset, bits: 0, absent: 0 };
+        let KeyFingerprint { hash, rest } = fingerprint;
+        let mut slot = Slot { hash, rest, listed_size: UNKNOWN, delivered: 0, offset, bits: 0, absent: 0 };
         slot.pack(record);
-        let is_huge = slot.listed == HUGE;
+        let is_huge = slot.listed_size == HUGE;
         self.slots.push(slot);
         if is_huge {
-            self.change_details(EntryId(id), |details| details.listed = record.listed);
+            self.change_details(EntryId(id), |details| details.listed_size = record.listed_size);
         }
         if let Some(table) = self.table.get_mut() {
             let slots = &self.slots;
@@ -492,7 +492,7 @@ fn table_of(slots: &[Slot]) -> HashTable<u32> {
     table
 }
 
-fn fingerprint_of(slots: &[Slot], id: u32) -> Option<Fingerprint> {
+fn fingerprint_of(slots: &[Slot], id: u32) -> Option<KeyFingerprint> {
     usize::try_from(id).ok().and_then(|at| slots.get(at)).map(Slot::fingerprint)
 }
 
@@ -519,9 +519,9 @@ mod tests {
         let most = u64::from(u32::MAX) - 2;
         let mut records = Vec::new();
         for state in [Open, Seen, Recorded, Delivered, Deleted] {
-            for listed in [None, Some(0), Some(most), Some(most + 1), Some(u64::MAX)] {
+            for listed_size in [None, Some(0), Some(most), Some(most + 1), Some(u64::MAX)] {
                 let is_deleted = state == Deleted;
-                let plain = EntryRecord { state, listed, ..EntryRecord::new((1 << 40) - 1) };
+                let plain = EntryRecord { state, listed_size, ..EntryRecord::new((1 << 40) - 1) };
                 records.extend([
                     plain,
                     EntryRecord {
@@ -597,12 +597,12 @@ mod tests {
         let mut slots = Slots::new(&[1; 32]);
         let (id, _) = slots.insert(&KeyField::UniqueId(b"a"[..].into()), 0).unwrap();
         slots.change_details(id, |details| details.headers.push(Digest::of(b"")));
-        slots.change(id, |record| record.listed = Some(u64::MAX));
+        slots.change(id, |record| record.listed_size = Some(u64::MAX));
         assert_eq!((slots.details.len(), slots.details(id).headers.len()), (1, 1));
         slots.change_all_details(|details| details.headers.clear());
-        assert_eq!(slots.get(id).unwrap().listed, Some(u64::MAX));
-        slots.change_all(|record| record.listed = Some(5));
-        assert_eq!((slots.details.len(), slots.get(id).unwrap().listed), (0, Some(5)));
+        assert_eq!(slots.get(id).unwrap().listed_size, Some(u64::MAX));
+        slots.change_all(|record| record.listed_size = Some(5));
+        assert_eq!((slots.details.len(), slots.get(id).unwrap().listed_size), (0, Some(5)));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! than before, that a refused login isn't tried again at once, that no failure is reported twice, and which unique-ids
 //! prove something.  All else is learnt again in the next session.
 
-use super::{Adds, Alert, Extent, Habits, Lasting, Memory, Pause, UniqueIds};
+use super::{Adds, Alert, Habits, Lasting, LedgerExtent, Memory, Pause, UniqueIds};
 use crate::exit::ExitCode;
 use crate::text;
 use crate::types::{Time, parse_decimal};
@@ -29,7 +29,7 @@ fn add(memory: &mut Memory, fields: &[&[u8]]) -> Option<()> {
     match fields {
         [b"extent", generation, octets] => {
             let (generation, octets) = (parse_decimal(generation)?, parse_decimal(octets)?);
-            memory.extent = Some(Extent { generation, octets });
+            memory.extent = Some(LedgerExtent { generation, octets });
         }
         [b"strongest", mechanism] => memory.strongest = Some(string(mechanism)?),
         [b"pause", refusals, refused, until, configuration] => {
@@ -93,7 +93,7 @@ fn time(field: &[u8]) -> Option<Time> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Adds, Alert, Extent, HEADING, Habits, Lasting, Pause, UniqueIds, read};
+    use super::{Adds, Alert, HEADING, Habits, Lasting, LedgerExtent, Pause, UniqueIds, read};
     use crate::exit::ExitCode;
     use crate::types::Time;
 
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn what_guards_something_is_read() {
         let memory = read(TEXT).unwrap();
-        assert_eq!(memory.extent, Some(Extent { generation: 3, octets: 4096 }));
+        assert_eq!(memory.extent, Some(LedgerExtent { generation: 3, octets: 4096 }));
         assert_eq!(memory.strongest.as_deref(), Some("SCRAM-SHA-256-PLUS"));
         let pause = Pause { refusals: 3, refused: Time(7), until: Time(8), configuration: "a b".into() };
         assert_eq!(memory.pause, Some(pause));

@@ -1,6 +1,6 @@
 use super::{
-    Adds, Alert, Digest, ExitCode, Extent, Flight, Habits, Last, Lasting, Limit, ListedAs, MOST_DIED, Memory,
-    Names, Offer, Pause, Pipelining, Quick, Said, Stage, UniqueIds, Utf8,
+    Adds, Alert, Digest, ExitCode, Habits, KnownFlight, KnownPipelining, LastRun, Lasting, LedgerExtent,
+    Limit, ListedAs, MOST_DIED, Memory, NamingForm, Offer, OfferStage, Pause, Quick, Said, UniqueIds, Utf8,
 };
 use crate::types::{MessageNumber, Octets, Time, UniqueId};
 
@@ -10,13 +10,13 @@ fn full() -> Memory {
         offers: vec![
             Offer {
                 way: "995 implicit".into(),
-                stage: Stage::BeforeLogin,
+                stage: OfferStage::BeforeLogin,
                 when: Time(5),
                 capabilities: vec![b"TOP".to_vec(), b"SASL PLAIN\x1b".to_vec(), b"".to_vec()],
             },
-            Offer { way: String::new(), stage: Stage::AfterLogin, when: Time(-6), capabilities: vec![] },
+            Offer { way: String::new(), stage: OfferStage::AfterLogin, when: Time(-6), capabilities: vec![] },
         ],
-        pipelining: Pipelining::InStep,
+        pipelining: KnownPipelining::InStep,
         sizes: Some(Time(4)),
         habits: Habits {
             adds: Adds::Anywhere,
@@ -27,18 +27,18 @@ fn full() -> Memory {
             folder_data: true,
             top: true,
         },
-        extent: Some(Extent { generation: 3, octets: 4096 }),
+        extent: Some(LedgerExtent { generation: 3, octets: 4096 }),
         behind: Some(Time(5)),
-        flight: Flight::Two(Time(2)),
+        flight: KnownFlight::Two(Time(2)),
         utf8: Utf8::Dropped(Time(3)),
-        names: Some((Names::DropListing, Time(11))),
+        names: Some((NamingForm::DropListing, Time(11))),
         limit: Some(Limit { commands: 40, since: Time(-3) }),
         died: vec![
             ListedAs::Numbered(MessageNumber::FIRST, None),
             ListedAs::UniqueId(unique_id(b"-").unwrap()),
         ],
         withheld: vec![(unique_id(b"a b").unwrap(), Digest::of(b"other mail"))],
-        last: Some(Last {
+        last: Some(LastRun {
             exit: ExitCode::Refused,
             error: Some(Said { exit: ExitCode::Refused, message: "no".into(), hint: None }),
             server: Some(3),
@@ -150,7 +150,7 @@ fn what_another_version_wrote_is_read_as_far_as_it_is_understood() {
     let expected = Memory {
         strongest: Some("X".into()),
         habits: Habits { top: true, ..Habits::default() },
-        extent: Some(Extent { generation: 1, octets: 2 }),
+        extent: Some(LedgerExtent { generation: 1, octets: 2 }),
         ..Memory::default()
     };
     assert_eq!(Memory::load(home.path()), expected);
@@ -176,8 +176,8 @@ fn one_offer_for_each_way_and_stage() {
     let newer = Offer { when: Time(50), capabilities: vec![], ..memory.offers[0].clone() };
     memory.put_offer(newer.clone());
     assert_eq!(memory.offers.len(), 2);
-    assert_eq!(memory.offer("995 implicit", Stage::BeforeLogin), Some(&newer));
-    assert_eq!(memory.offer("995 implicit", Stage::AfterLogin), None);
+    assert_eq!(memory.offer("995 implicit", OfferStage::BeforeLogin), Some(&newer));
+    assert_eq!(memory.offer("995 implicit", OfferStage::AfterLogin), None);
 }
 
 #[test]

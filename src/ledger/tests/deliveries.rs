@@ -13,18 +13,22 @@ fn from_staged_to_deleted() {
     let noted = note(&mut ledger, vec![piece(&message, to)]).pop().unwrap();
     let id = ledger.find_key(&message.key).unwrap();
     assert_eq!(ledger.entry(id).state, EntryState::Open);
-    assert_eq!((ledger.intents().len(), ledger.delivered(id, number(1))), (1, None));
+    assert_eq!((ledger.intents().len(), ledger.prove_delivered(id, number(1))), (1, None));
     let proof = ledger.record(Published::attest(noted)).unwrap().unwrap();
     assert_eq!((proof.number(), proof.entry()), (number(7), id));
     assert!(ledger.has_delivered_to(to) && ledger.intents().is_empty());
     let entry = ledger.entry(id);
-    assert_eq!((entry.state, entry.copies, entry.delivered), (EntryState::Delivered, 1, Some(NOW)));
+    assert_eq!((entry.state, entry.deliveries, entry.delivered), (EntryState::Delivered, 1, Some(NOW)));
     assert_eq!(ledger.key(id).unwrap(), message.key);
-    assert_eq!(ledger.records(id).unwrap()[0].digests, message.digests);
+    assert_eq!(ledger.deliveries_of(id).unwrap()[0].digests, message.digests);
     assert_eq!(ledger.deliveries(|_, _| true).unwrap()[0].2.digests, message.digests);
     ledger.sync().unwrap();
     ledger.deleted(&[id, id]).unwrap();
-    assert_eq!(ledger.delivered(id, number(1)), None, "what came back after its deletion is looked at first");
+    assert_eq!(
+        ledger.prove_delivered(id, number(1)),
+        None,
+        "what came back after its deletion is looked at first"
+    );
     let before = picture(&ledger);
     ledger.close().unwrap();
     assert_eq!(picture(&open(home.path())), before);
@@ -61,7 +65,7 @@ fn a_message_is_delivered_when_all_of_its_destinations_have_it() {
     let home = tempfile::tempdir().unwrap();
     let mut ledger = open(home.path());
     let first = maildir(&mut ledger);
-    let second = ledger.destination(&name(DestinationKind::Pipe, "procmail\0-d\0me"), None).unwrap();
+    let second = ledger.enter_destination(&name(DestinationKind::Pipe, "procmail\0-d\0me"), None).unwrap();
     let message = arrival(key("a"), "a", &[first, second]);
     let one = note(&mut ledger, vec![piece(&message, first)]).pop().unwrap();
     let two = note(&mut ledger, vec![piece(&message, second)]).pop().unwrap();
@@ -71,10 +75,10 @@ fn a_message_is_delivered_when_all_of_its_destinations_have_it() {
     ledger.refuse(two, Some(Time(NOW.0 + 60))).unwrap();
     let check = |ledger: &Ledger| {
         let entry = ledger.entry(id);
-        assert_eq!((entry.state, entry.copies, entry.failures), (EntryState::Open, 0, 1));
+        assert_eq!((entry.state, entry.deliveries, entry.failures), (EntryState::Open, 0, 1));
         assert_eq!(entry.retry_after, Some(Time(NOW.0 + 60)));
         assert_eq!(ledger.lacking(id), Some(vec![second]));
-        assert_eq!(ledger.delivered(id, number(1)), None);
+        assert_eq!(ledger.prove_delivered(id, number(1)), None);
     };
     check(&ledger);
     ledger.close().unwrap();
@@ -95,7 +99,7 @@ fn a_message_is_delivered_when_all_of_its_destinations_have_it() {
     assert_eq!((ledger.begun(), ledger.lacking(id)), (Vec::new(), None));
     let id = ledger.find_key(&key("b")).unwrap();
     let entry = ledger.entry(id);
-    assert_eq!((entry.state, entry.copies, entry.failures), (EntryState::Delivered, 1, 0));
+    assert_eq!((entry.state, entry.deliveries, entry.failures), (EntryState::Delivered, 1, 0));
     assert_eq!((entry.retry_after, ledger.lacking(id)), (None, None));
 }
 
@@ -105,7 +109,7 @@ fn a_message_whose_key_stands_for_another_holds_up_nothing() {
     let home = tempfile::tempdir().unwrap();
     let mut ledger = open(home.path());
     let first = maildir(&mut ledger);
-    let second = ledger.destination(&name(DestinationKind::Pipe, "procmail\0-d\0me"), None).unwrap();
+    let second = ledger.enter_destination(&name(DestinationKind::Pipe, "procmail\0-d\0me"), None).unwrap();
     let id = deliver(&mut ledger, "a", "delivered");
     let message = arrival(key("a"), "partly", &[first, second]);
     let noted = note(&mut ledger, vec![piece(&message, first)]).pop().unwrap();
@@ -117,13 +121,16 @@ fn a_message_whose_key_stands_for_another_holds_up_nothing() {
     drop(message);
     ledger.part_from_key(id).unwrap();
     let check = |ledger: &Ledger, state| {
-        assert_eq!((ledger.entry(id).state, ledger.entry(id).copies, ledger.lacking(id)), (state, 1, None));
+        assert_eq!(
+            (ledger.entry(id).state, ledger.entry(id).deliveries, ledger.lacking(id)),
+            (state, 1, None)
+        );
         let begun = ledger.begun().pop().unwrap();
         assert!(begun.gone);
         assert_eq!((begun.digests, begun.set), (digests("partly"), vec![(first, true), (second, false)]));
     };
     check(&ledger, EntryState::Delivered);
-    assert!(ledger.delivered(id, number(1)).is_some());
+    assert!(ledger.prove_delivered(id, number(1)).is_some());
     ledger.deleted(&[id]).unwrap();
     check(&ledger, EntryState::Deleted);
     let before = picture(&ledger);
@@ -144,7 +151,7 @@ fn a_message_whose_key_stands_for_another_holds_up_nothing() {
 fn what_was_only_printed_is_not_as_good_as_delivered_after_another_message_of_its_key_has_failed() {
     let home = tempfile::tempdir().unwrap();
     let mut ledger = open(home.path());
-    let stream = ledger.destination(&name(DestinationKind::Stdout, "-"), None).unwrap();
+    let stream = ledger.enter_destination(&name(DestinationKind::Stdout, "-"), None).unwrap();
     let to = maildir(&mut ledger);
     let printed = arrival(key("a"), "printed", &[stream]);
     let noted = note(&mut ledger, vec![piece(&printed, stream)]).pop().unwrap();
@@ -159,7 +166,7 @@ fn what_was_only_printed_is_not_as_good_as_delivered_after_another_message_of_it
     let mut ledger = open(home.path());
     ledger.record_match(&key("a"), None, Match::first(id)).unwrap();
     assert_eq!(ledger.entry(id).state, EntryState::Seen);
-    assert_eq!(ledger.delivered(id, number(1)), None);
+    assert_eq!(ledger.prove_delivered(id, number(1)), None);
 }
 
 /// What has a message and is given it all the same has it when it's delivered there.
@@ -168,7 +175,7 @@ fn a_message_that_is_given_to_all_again_is_not_delivered_before_it_is() {
     let home = tempfile::tempdir().unwrap();
     let mut ledger = open(home.path());
     let first = maildir(&mut ledger);
-    let second = ledger.destination(&name(DestinationKind::Mbox, "/m"), None).unwrap();
+    let second = ledger.enter_destination(&name(DestinationKind::Mbox, "/m"), None).unwrap();
     let message = arrival(key("a"), "a", &[first, second]);
     let noted = note(&mut ledger, vec![piece(&message, first)]).pop().unwrap();
     assert_eq!(ledger.record(Published::attest(noted)).unwrap(), None);
@@ -185,7 +192,7 @@ fn another_message_under_a_partly_delivered_unique_id_starts_from_the_beginning(
     let home = tempfile::tempdir().unwrap();
     let mut ledger = open(home.path());
     let first = maildir(&mut ledger);
-    let second = ledger.destination(&name(DestinationKind::Mbox, "/m"), None).unwrap();
+    let second = ledger.enter_destination(&name(DestinationKind::Mbox, "/m"), None).unwrap();
     let message = arrival(key("a"), "a", &[first, second]);
     let noted = note(&mut ledger, vec![piece(&message, first)]).pop().unwrap();
     assert_eq!(ledger.record(Published::attest(noted)).unwrap(), None);
@@ -207,13 +214,13 @@ fn duplicates_are_counted_and_kept_apart() {
     let id = ledger.find_key(&key("a")).unwrap();
     assert!(ledger.record(Published::attest(noted.remove(0))).unwrap().is_some());
     assert_eq!(ledger.entry(id).state, EntryState::Open, "the other one is still on its way");
-    assert_eq!(ledger.delivered(id, number(1)), None);
+    assert_eq!(ledger.prove_delivered(id, number(1)), None);
     assert!(ledger.record(Published::attest(noted.remove(0))).unwrap().is_some());
     assert_eq!(
-        (ledger.entry(id).state, ledger.entry(id).copies, ledger.len()),
+        (ledger.entry(id).state, ledger.entry(id).deliveries, ledger.len()),
         (EntryState::Delivered, 2, 1)
     );
-    let found: Vec<_> = ledger.records(id).unwrap().iter().map(|record| record.digests).collect();
+    let found: Vec<_> = ledger.deliveries_of(id).unwrap().iter().map(|record| record.digests).collect();
     assert_eq!(found, pair.each_ref().map(|m| m.digests));
     let before = picture(&ledger);
     compact(&ledger);
@@ -233,14 +240,14 @@ fn a_unique_id_used_again_is_not_delivered_by_the_old_messages_word() {
         ledger.refuse(piece, None).unwrap();
     }
     for id in [a, b] {
-        assert_eq!((ledger.entry(id).state, ledger.delivered(id, number(1))), (EntryState::Open, None));
+        assert_eq!((ledger.entry(id).state, ledger.prove_delivered(id, number(1))), (EntryState::Open, None));
     }
-    assert_eq!([a, b].map(|id| ledger.entry(id).copies), [1, 0], "what was deleted is no copy any more");
+    assert_eq!([a, b].map(|id| ledger.entry(id).deliveries), [1, 0], "what was deleted is no copy any more");
     let before = picture(&ledger);
     compact(&ledger);
     assert_eq!(picture(&read(home.path()).unwrap()), before);
     deliver(&mut ledger, "b", "another");
-    assert_eq!((ledger.entry(b).state, ledger.entry(b).copies), (EntryState::Delivered, 1));
+    assert_eq!((ledger.entry(b).state, ledger.entry(b).deliveries), (EntryState::Delivered, 1));
 }
 
 #[test]
@@ -250,7 +257,7 @@ fn what_was_only_printed_is_seen() {
     for (address, state) in cases {
         let home = tempfile::tempdir().unwrap();
         let mut ledger = open(home.path());
-        let to = ledger.destination(&name(DestinationKind::Stdout, address), None).unwrap();
+        let to = ledger.enter_destination(&name(DestinationKind::Stdout, address), None).unwrap();
         let message = arrival(key("a"), "a", &[to]);
         let place = Place::Spooled(Spooled::Memory(vec![]));
         let staged = Piece { message, destination: to, octets: 1, digest: Digest::of(b""), place };
@@ -268,13 +275,13 @@ fn destinations_keep_their_numbers() {
     let home = tempfile::tempdir().unwrap();
     let mut ledger = open(home.path());
     let first = maildir(&mut ledger);
-    let second = ledger.destination(&name(DestinationKind::Mbox, "/m"), None).unwrap();
+    let second = ledger.enter_destination(&name(DestinationKind::Mbox, "/m"), None).unwrap();
     assert_ne!(first, second);
     assert_eq!(maildir(&mut ledger), first);
     let moved = name(DestinationKind::Maildir, "/home/me/Mail box");
-    assert_eq!(ledger.destination(&moved, None).unwrap(), first);
+    assert_eq!(ledger.enter_destination(&moved, None).unwrap(), first);
     assert_eq!(ledger.destinations()[0].inode, Some((1, 2)));
-    assert_eq!(ledger.destination(&moved, Some((1, 3))).unwrap(), first);
+    assert_eq!(ledger.enter_destination(&moved, Some((1, 3))).unwrap(), first);
     assert_eq!(ledger.destinations()[0].inode, Some((1, 3)));
     assert_eq!(ledger.destinations().len(), 2);
     ledger.close().unwrap();

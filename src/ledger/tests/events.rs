@@ -50,7 +50,7 @@ fn happen(mut ledger: Ledger, event: Event) -> Ledger {
     let key = |m: u8| key(&format!("id {m}"));
     let size = |size: Option<u64>| size.map(Octets);
     let first = maildir(&mut ledger);
-    let second = ledger.destination(&name(DestinationKind::Stdout, "-"), None).unwrap();
+    let second = ledger.enter_destination(&name(DestinationKind::Stdout, "-"), None).unwrap();
     match event {
         Event::Batch(batch) => {
             // Each: which unique-id, which content, and a bit for each outcome.
@@ -84,11 +84,12 @@ fn happen(mut ledger: Ledger, event: Event) -> Ledger {
         Event::TooLarge(m, listed) => drop(ledger.too_large(&key(m), size(listed)).unwrap()),
         Event::Listed(m, octets) => {
             if let Some(id) = ledger.find_key(&key(m)) {
-                ledger.listed(id, Octets(octets)).unwrap();
+                ledger.learn_size(id, Octets(octets)).unwrap();
             }
         }
         Event::Deleted(m) => {
-            if let Some(id) = ledger.find_key(&key(m)).filter(|id| ledger.delivered(*id, number(1)).is_some())
+            if let Some(id) =
+                ledger.find_key(&key(m)).filter(|id| ledger.prove_delivered(*id, number(1)).is_some())
             {
                 ledger.deleted(&[id]).unwrap();
             }
@@ -101,7 +102,7 @@ fn happen(mut ledger: Ledger, event: Event) -> Ledger {
             ledger.complete_listing(&mut held.into_iter()).unwrap();
         }
         Event::Import(m, ago) => {
-            let word = ago.map_or(Word::Seen, |ago| Word::Delivered(Time(NOW.0 - ago)));
+            let word = ago.map_or(UsersWord::Seen, |ago| UsersWord::Delivered(Time(NOW.0 - ago)));
             ledger.import(&[(unique_id(&format!("id {m}")), word)]).unwrap();
         }
         Event::Identify(m) => {
@@ -118,7 +119,9 @@ fn happen(mut ledger: Ledger, event: Event) -> Ledger {
             }
         }
         Event::Recognise(m, n) => {
-            if let Some(id) = ledger.find_key(&key(n)).filter(|id| !ledger.records(*id).unwrap().is_empty()) {
+            if let Some(id) =
+                ledger.find_key(&key(n)).filter(|id| !ledger.deliveries_of(*id).unwrap().is_empty())
+            {
                 ledger.record_match(&key(m), Some(Octets(1)), Match::first(id)).unwrap();
             }
         }

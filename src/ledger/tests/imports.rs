@@ -4,7 +4,7 @@ use super::*;
 
 const THEN: Time = Time(NOW.0 - 10 * DAY);
 
-fn import(ledger: &mut Ledger, name: &str, word: Word) -> EntryId {
+fn import(ledger: &mut Ledger, name: &str, word: UsersWord) -> EntryId {
     assert_eq!(ledger.import(&[(unique_id(name), word)]).unwrap(), 1, "{name}");
     ledger.find_key(&key(name)).unwrap()
 }
@@ -29,17 +29,17 @@ fn check(directory: &Path, ledger: Ledger) -> Ledger {
 
 #[test]
 fn nothing_is_concluded_from_an_imported_message_before_it_is_identified() {
-    for word in [Word::Delivered(THEN), Word::Seen] {
+    for word in [UsersWord::Delivered(THEN), UsersWord::Seen] {
         let home = tempfile::tempdir().unwrap();
         let mut ledger = open(home.path());
         let known = deliver(&mut ledger, "known", "known");
         let id = import(&mut ledger, "a", word);
         for _ in 0..2 {
             let entry = ledger.entry(id);
-            assert_eq!((entry.state, entry.unidentified, entry.copies), (EntryState::Seen, true, 1));
-            assert_eq!(ledger.delivered(id, number(1)), None, "no word to delete it by");
+            assert_eq!((entry.state, entry.unidentified, entry.deliveries), (EntryState::Seen, true, 1));
+            assert_eq!(ledger.prove_delivered(id, number(1)), None, "no word to delete it by");
             assert_eq!(ledger.unidentified().collect::<Vec<_>>(), [id]);
-            assert_eq!(ledger.records(id).unwrap(), []);
+            assert_eq!(ledger.deliveries_of(id).unwrap(), []);
             assert!(ledger.deliveries(|_, _| true).unwrap().iter().all(|(other, ..)| *other == known));
             ledger.deleted(&[id]).unwrap();
             // No listing that lacks it puts it in doubt, nor a suspicious one, nor a renumbering.
@@ -59,8 +59,8 @@ fn nothing_is_concluded_from_an_imported_message_before_it_is_identified() {
 fn an_identified_message_is_what_the_user_says_that_it_is() {
     let home = tempfile::tempdir().unwrap();
     let mut ledger = open(home.path());
-    let [delivered, seen] =
-        [("a", Word::Delivered(THEN)), ("b", Word::Seen)].map(|(name, word)| import(&mut ledger, name, word));
+    let [delivered, seen] = [("a", UsersWord::Delivered(THEN)), ("b", UsersWord::Seen)]
+        .map(|(name, word)| import(&mut ledger, name, word));
     assert_eq!(version(home.path()), "3");
     for (id, content) in [(delivered, "a"), (seen, "b")] {
         let Digests { header, identity, .. } = digests(content);
@@ -73,9 +73,9 @@ fn an_identified_message_is_what_the_user_says_that_it_is() {
     let states = [delivered, seen].map(|id| ledger.entry(id).state);
     assert_eq!(states, [EntryState::Delivered, EntryState::Seen]);
     assert_eq!(ledger.entry(delivered).delivered, Some(THEN));
-    assert_eq!(ledger.delivered(delivered, number(4)).unwrap().entry(), delivered);
-    assert_eq!(ledger.delivered(seen, number(5)), None, "what is only seen is never deleted");
-    let record = &ledger.records(delivered).unwrap()[0];
+    assert_eq!(ledger.prove_delivered(delivered, number(4)).unwrap().entry(), delivered);
+    assert_eq!(ledger.prove_delivered(seen, number(5)), None, "what is only seen is never deleted");
+    let record = &ledger.deliveries_of(delivered).unwrap()[0];
     assert_eq!(
         (record.digests.header, record.digests.identity),
         (digests("a").header, digests("a").identity)
@@ -88,13 +88,13 @@ fn an_identified_message_is_what_the_user_says_that_it_is() {
 fn what_was_seen_may_be_said_to_be_delivered() {
     let home = tempfile::tempdir().unwrap();
     let mut ledger = open(home.path());
-    let id = import(&mut ledger, "a", Word::Seen);
-    assert_eq!(ledger.import(&[(unique_id("a"), Word::Seen)]).unwrap(), 0);
-    assert_eq!(import(&mut ledger, "a", Word::Delivered(Time(NOW.0 + DAY))), id);
+    let id = import(&mut ledger, "a", UsersWord::Seen);
+    assert_eq!(ledger.import(&[(unique_id("a"), UsersWord::Seen)]).unwrap(), 0);
+    assert_eq!(import(&mut ledger, "a", UsersWord::Delivered(Time(NOW.0 + DAY))), id);
     assert_eq!(ledger.entry(id).delivered, Some(NOW), "never later than now");
-    assert_eq!(ledger.import(&[(unique_id("a"), Word::Delivered(THEN))]).unwrap(), 0);
+    assert_eq!(ledger.import(&[(unique_id("a"), UsersWord::Delivered(THEN))]).unwrap(), 0);
     ledger.identify(id, digests("a").header, None).unwrap();
-    assert!(check(home.path(), ledger).delivered(id, number(1)).is_some());
+    assert!(check(home.path(), ledger).prove_delivered(id, number(1)).is_some());
 }
 
 #[test]
@@ -105,17 +105,17 @@ fn what_is_known_already_is_not_imported() {
     let deleted = deliver(&mut ledger, "deleted", "y");
     ledger.deleted(&[deleted]).unwrap();
     let to = maildir(&mut ledger);
-    let other = ledger.destination(&name(DestinationKind::Mbox, "/m"), None).unwrap();
+    let other = ledger.enter_destination(&name(DestinationKind::Mbox, "/m"), None).unwrap();
     let noted = note(&mut ledger, vec![piece(&arrival(key("partly"), "z", &[to, other]), to)]).pop().unwrap();
     let _ = ledger.record(Published::attest(noted)).unwrap();
     let before = picture(&ledger);
-    let all = ["delivered", "deleted", "partly"].map(|name| (unique_id(name), Word::Delivered(THEN)));
+    let all = ["delivered", "deleted", "partly"].map(|name| (unique_id(name), UsersWord::Delivered(THEN)));
     assert_eq!(ledger.import(&all).unwrap(), 0);
     assert_eq!(picture(&ledger), before);
-    assert!(ledger.delivered(delivered, number(1)).is_some());
+    assert!(ledger.prove_delivered(delivered, number(1)).is_some());
     // What failed or was too large, and is with no destination, is.
     ledger.fail(&key("failed"), None, Some(NOW)).unwrap();
-    let id = import(&mut ledger, "failed", Word::Seen);
+    let id = import(&mut ledger, "failed", UsersWord::Seen);
     assert_eq!((ledger.entry(id).state, ledger.entry(id).failures), (EntryState::Seen, 0));
     check(home.path(), ledger);
 }
@@ -124,11 +124,11 @@ fn what_is_known_already_is_not_imported() {
 fn an_imported_message_that_is_retrieved_after_all_is_delivered() {
     let home = tempfile::tempdir().unwrap();
     let mut ledger = open(home.path());
-    let id = import(&mut ledger, "a", Word::Seen);
+    let id = import(&mut ledger, "a", UsersWord::Seen);
     assert_eq!(deliver(&mut ledger, "a", "a"), id);
     let entry = ledger.entry(id);
-    assert_eq!((entry.state, entry.unidentified, entry.copies), (EntryState::Delivered, false, 1));
-    assert_eq!(ledger.records(id).unwrap()[0].digests, digests("a"));
+    assert_eq!((entry.state, entry.unidentified, entry.deliveries), (EntryState::Delivered, false, 1));
+    assert_eq!(ledger.deliveries_of(id).unwrap()[0].digests, digests("a"));
     check(home.path(), ledger);
 }
 
@@ -146,12 +146,12 @@ fn a_forgotten_message_is_new_when_it_is_listed_again() {
         assert_eq!(["a", "b", "c"].map(|name| ledger.find_key(&key(name)).is_some()), [true, false, false]);
         assert_eq!(ledger.present().collect::<Vec<_>>(), [a]);
         assert_eq!(ledger.deliveries(|_, _| true).unwrap().len(), 1);
-        assert_eq!(ledger.delivered(b, number(1)), None);
+        assert_eq!(ledger.prove_delivered(b, number(1)), None);
         ledger.complete_listing(&mut [a].into_iter()).unwrap();
         ledger = check(home.path(), ledger);
     }
     let again = deliver(&mut ledger, "b", "b");
-    assert_eq!((ledger.entry(again).state, ledger.entry(again).copies), (EntryState::Delivered, 1));
+    assert_eq!((ledger.entry(again).state, ledger.entry(again).deliveries), (EntryState::Delivered, 1));
     check(home.path(), ledger);
 }
 
@@ -175,10 +175,10 @@ fn what_another_program_remembers_is_recorded_whole_and_changes_nothing_that_is_
     let home = tempfile::tempdir().unwrap();
     let mut ledger = open(home.path());
     let known = deliver(&mut ledger, "known", "known");
-    import(&mut ledger, "seen", Word::Seen);
+    import(&mut ledger, "seen", UsersWord::Seen);
     ledger.fail(&key("failed"), None, Some(NOW)).unwrap();
     let names = ["known", "seen", "failed", "new", "new"];
-    let words = names.map(|name| (unique_id(name), Word::Delivered(THEN)));
+    let words = names.map(|name| (unique_id(name), UsersWord::Delivered(THEN)));
     assert_eq!(ledger.import_whole(&words).unwrap(), 3);
     assert_eq!(ledger.import_whole(&words).unwrap(), 0);
     let ledger = check(home.path(), ledger);
@@ -188,7 +188,7 @@ fn what_another_program_remembers_is_recorded_whole_and_changes_nothing_that_is_
         assert_eq!((ledger.entry(id).delivered, ledger.entry(id).unidentified), (Some(THEN), true), "{name}");
     }
     let mut read = read(home.path()).unwrap();
-    assert!(matches!(read.import_whole(&[(unique_id("x"), Word::Seen)]), Err(Error::ReadOnly)));
+    assert!(matches!(read.import_whole(&[(unique_id("x"), UsersWord::Seen)]), Err(Error::ReadOnly)));
 }
 
 #[test]
@@ -197,10 +197,10 @@ fn reading_imports_and_forgets_nothing() {
     drop(open(home.path()));
     let before = octets(home.path());
     let mut ledger = read(home.path()).unwrap();
-    assert!(matches!(ledger.import(&[(unique_id("a"), Word::Seen)]), Err(Error::ReadOnly)));
+    assert!(matches!(ledger.import(&[(unique_id("a"), UsersWord::Seen)]), Err(Error::ReadOnly)));
     assert!(matches!(ledger.forget(&[unique_id("a")]), Err(Error::ReadOnly)));
     ledger.pretend();
-    assert_eq!(ledger.import(&[(unique_id("a"), Word::Seen)]).unwrap(), 1);
+    assert_eq!(ledger.import(&[(unique_id("a"), UsersWord::Seen)]).unwrap(), 1);
     drop(ledger);
     assert_eq!(octets(home.path()), before);
 }

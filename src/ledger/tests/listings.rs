@@ -42,7 +42,7 @@ fn a_listing_that_lacks_a_message() {
     assert_eq!(absent(&ledger), [true, false, false], "what came back after its deletion is not believed");
     let a_again = ledger.record_match(&key("a"), Some(Octets(5)), Match::first(a)).unwrap();
     assert_eq!((a_again, ledger.entry(a).state, ledger.entry(a).absent), (a, EntryState::Delivered, false));
-    assert!(ledger.delivered(a, number(3)).is_some());
+    assert!(ledger.prove_delivered(a, number(3)).is_some());
     let before = picture(&ledger);
     ledger.close().unwrap();
     assert_eq!(picture(&open(home.path())), before);
@@ -73,8 +73,8 @@ fn the_size_of_a_delivered_message_does_not_change_unseen() {
     let home = tempfile::tempdir().unwrap();
     let mut ledger = open(home.path());
     let id = deliver(&mut ledger, "a", "1234");
-    let size = |ledger: &Ledger| ledger.entry(id).listed;
-    ledger.listed(id, Octets(9)).unwrap();
+    let size = |ledger: &Ledger| ledger.entry(id).listed_size;
+    ledger.learn_size(id, Octets(9)).unwrap();
     ledger.fail(&key("a"), Some(Octets(9)), None).unwrap();
     assert_eq!(size(&ledger), Some(Octets(4)));
     ledger.record_match(&key("a"), Some(Octets(9)), Match::first(id)).unwrap();
@@ -82,9 +82,9 @@ fn the_size_of_a_delivered_message_does_not_change_unseen() {
     let huge = Octets(1 << 40);
     let open = ledger.fail(&key("b"), None, None).unwrap();
     for (id, octets) in [(open, Octets(1)), (open, huge), (id, huge)] {
-        ledger.listed(id, octets).unwrap();
+        ledger.learn_size(id, octets).unwrap();
     }
-    assert_eq!((ledger.entry(open).listed, size(&ledger)), (Some(huge), Some(Octets(9))));
+    assert_eq!((ledger.entry(open).listed_size, size(&ledger)), (Some(huge), Some(Octets(9))));
 }
 
 #[test]
@@ -96,9 +96,9 @@ fn renumbered_messages_are_recorded_as_good_as_delivered() {
     let new = ledger.record_match(&key("z"), Some(Octets(1)), Match::first(old)).unwrap();
     assert_eq!(ledger.present().collect::<Vec<_>>(), [old], "until a listing has it, the old one counts");
     let entry = ledger.entry(new);
-    assert_eq!((entry.state, entry.delivered, entry.copies), (EntryState::Recorded, Some(NOW), 1));
-    assert_eq!(ledger.records(new).unwrap(), ledger.records(old).unwrap());
-    assert_eq!(ledger.delivered(new, number(1)).unwrap().entry(), new);
+    assert_eq!((entry.state, entry.delivered, entry.deliveries), (EntryState::Recorded, Some(NOW), 1));
+    assert_eq!(ledger.deliveries_of(new).unwrap(), ledger.deliveries_of(old).unwrap());
+    assert_eq!(ledger.prove_delivered(new, number(1)).unwrap().entry(), new);
     compact(&ledger);
     assert_eq!(read(home.path()).unwrap().present().collect::<Vec<_>>(), [old]);
     ledger.complete_listing(&mut [new].into_iter()).unwrap();

@@ -19,7 +19,7 @@ fn after_a_run_that_did_not_end_in_order_the_ledger_is_rewritten() {
     let intents: Vec<_> = ledger.intents().iter().map(|intent| intent.id).collect();
     ledger.settle_delivered(&intents).unwrap();
     ledger.sync().unwrap();
-    assert!(ledger.delivered(EntryId(0), number(1)).is_some());
+    assert!(ledger.prove_delivered(EntryId(0), number(1)).is_some());
     ledger.close().unwrap();
     let second = inode();
     open(home.path()).close().unwrap();
@@ -120,7 +120,7 @@ fn a_hundred_thousand_entries_load() {
         let known = KnownEntry {
             state: EntryState::Delivered,
             key: KeyField::UniqueId(unique_id.as_bytes().into()),
-            listed: Some(i),
+            listed_size: Some(i),
             delivered: Some(NOW),
             digests: Some(DigestsField::Value(digests("same"))),
             notes: Notes::default(),
@@ -130,7 +130,7 @@ fn a_hundred_thousand_entries_load() {
     let ledger = load(&text).unwrap();
     assert_eq!(ledger.len(), 100_000);
     let id = ledger.find(UniqueId::new(b"000000000001869f").unwrap()).unwrap();
-    assert_eq!((id, ledger.entry(id).listed), (EntryId(99_999), Some(Octets(99_999))));
+    assert_eq!((id, ledger.entry(id).listed_size), (EntryId(99_999), Some(Octets(99_999))));
     assert!(ledger.find(UniqueId::new(b"00000000000186a0").unwrap()).is_none());
 }
 
@@ -158,13 +158,13 @@ fn ledgers_of_version_2_load_and_are_rewritten_without_loss() {
         let entry = entry(name);
         assert_eq!((entry.state, entry.absent, entry.doubtful), (state, absent, doubtful), "{name}");
     }
-    assert_eq!((entry("delta").failures, entry("theta").listed), (1, Some(Octets(188))));
-    let records = |name: &str| ledger.records(ledger.find_key(&key(name)).unwrap()).unwrap();
+    assert_eq!((entry("delta").failures, entry("theta").listed_size), (1, Some(Octets(188))));
+    let records = |name: &str| ledger.deliveries_of(ledger.find_key(&key(name)).unwrap()).unwrap();
     assert_eq!(
         records("gamma"),
         records("moved")
             .iter()
-            .map(|r| Record { delivered: records("gamma")[0].delivered, ..r.clone() })
+            .map(|r| KnownDelivery { delivered: records("gamma")[0].delivered, ..r.clone() })
             .collect::<Vec<_>>()
     );
     assert!(ledger.unfinished().is_empty() && ledger.warnings().is_empty());
@@ -188,8 +188,8 @@ fn the_first_ledgers_load() {
     use EntryState::{Deleted, Delivered, Open, Recorded, Seen};
     assert_eq!(states, [Delivered, Deleted, Open, Seen, Recorded, Open, Delivered, Open]);
     let large = ledger.entry(ledger.find(UniqueId::new(b"large one").unwrap()).unwrap());
-    assert_eq!((large.listed, large.reported_too_large), (Some(Octets(5_000_000_000)), true));
-    assert_eq!(ledger.entry(EntryId(6)).copies, 2);
+    assert_eq!((large.listed_size, large.reported_too_large), (Some(Octets(5_000_000_000)), true));
+    assert_eq!(ledger.entry(EntryId(6)).deliveries, 2);
     assert_eq!(ledger.lacking(EntryId(5)), Some(vec![DestinationId(1)]));
     assert_eq!(ledger.intents().len(), 1);
     assert_eq!(ledger.destinations().len(), 3);

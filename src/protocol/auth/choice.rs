@@ -12,7 +12,7 @@ use crate::exit::ExitCode;
 use crate::problem::Problem;
 use crate::protocol::limits::COMMAND_LINE_LIMIT;
 use crate::protocol::redact::Redactor;
-use crate::protocol::sasl::{ChannelBinding, Credentials, Hash, Mechanism, SaslError, Text, sendable};
+use crate::protocol::sasl::{ChannelBinding, Credentials, Hash, Mechanism, SaslError, SaslText, sendable};
 use crate::types::Channel;
 
 /// What `CAPA` lists in this state (before login, and after STLS if there was one).
@@ -66,7 +66,7 @@ pub enum AuthError {
     NoTimestamp,
     /// USER and PASS can't carry the strings.
     #[error("the {0} is too long for USER and PASS, whose lines hold 255 octets")]
-    TooLong(Text),
+    TooLong(SaslText),
     /// In clear, nothing offered keeps the password safe.
     #[error("the line isn't encrypted, and the server offers nothing that keeps a password safe there ({0})")]
     InClear(String),
@@ -131,8 +131,8 @@ impl Problem for AuthError {
 /// When there is none, with what the server offers.
 pub fn methods(circumstances: &Circumstances<'_>) -> Result<Vec<Method>, AuthError> {
     if circumstances.wanted != Auth::External {
-        sendable(Text::User, circumstances.credentials.user.as_bytes())?;
-        sendable(Text::Secret, circumstances.credentials.secret.expose())?;
+        sendable(SaslText::User, circumstances.credentials.user.as_bytes())?;
+        sendable(SaslText::Secret, circumstances.credentials.secret.expose())?;
     }
     let unbound = |hash| Mechanism::Scram(hash, ChannelBinding::Unused);
     match circumstances.wanted {
@@ -261,12 +261,12 @@ impl Circumstances<'_> {
     }
 
     /// Which of the strings doesn't fit into its line, `USER x` or `PASS x` with CRLF.
-    fn too_long(&self) -> Option<Text> {
+    fn too_long(&self) -> Option<SaslText> {
         let fits = |octets: usize| octets + b"USER \r\n".len() <= COMMAND_LINE_LIMIT;
         if !fits(self.credentials.user.len()) {
-            Some(Text::User)
+            Some(SaslText::User)
         } else if !fits(self.credentials.secret.expose().len()) {
-            Some(Text::Secret)
+            Some(SaslText::Secret)
         } else {
             None
         }
@@ -300,7 +300,7 @@ impl Circumstances<'_> {
 #[cfg(test)]
 mod tests {
     use super::{
-        Auth, AuthError, Channel, Circumstances, Credentials, ExitCode, LoginOffer, Method, Text, methods,
+        Auth, AuthError, Channel, Circumstances, Credentials, ExitCode, LoginOffer, Method, SaslText, methods,
     };
     use crate::problem::Problem as _;
     use crate::protocol::sasl::SaslError;
@@ -504,10 +504,10 @@ mod tests {
         let plain = of(b"pencil");
         assert_eq!(names(&on(Channel::Tls, "USER", &fits)), "USER");
         let error = methods(&on(Channel::Tls, "USER", &over)).unwrap_err();
-        assert_eq!(error, AuthError::TooLong(Text::Secret));
+        assert_eq!(error, AuthError::TooLong(SaslText::Secret));
         let too_long =
             Circumstances { credentials: as_user(&long, &plain), ..on(Channel::Tls, "USER", &plain) };
-        assert_eq!(methods(&too_long).unwrap_err(), AuthError::TooLong(Text::User));
+        assert_eq!(methods(&too_long).unwrap_err(), AuthError::TooLong(SaslText::User));
         let named = Circumstances { wanted: Auth::UserPass, ..too_long };
         assert_eq!(methods(&named).unwrap_err().exit_code(), ExitCode::Refused);
         assert_eq!(names(&on(Channel::Tls, "USER PIPELINING PLAIN", &over)), "PLAIN");
@@ -521,14 +521,14 @@ mod tests {
         for bad in [&b"a\nb"[..], b"a\rb", b"a\0b"] {
             let secret = of(bad);
             let error = methods(&on(Channel::Tls, "PLAIN USER", &secret)).unwrap_err();
-            assert_eq!(error, AuthError::Unsendable(SaslError::LineEnd(Text::Secret)));
+            assert_eq!(error, AuthError::Unsendable(SaslError::LineEnd(SaslText::Secret)));
             assert_eq!(error.exit_code(), ExitCode::Configuration);
             let user = std::str::from_utf8(bad).unwrap();
             let circumstances =
                 Circumstances { credentials: as_user(user, &plain), ..on(Channel::Tls, "PLAIN", &plain) };
             assert_eq!(
                 methods(&circumstances).unwrap_err(),
-                AuthError::Unsendable(SaslError::LineEnd(Text::User))
+                AuthError::Unsendable(SaslError::LineEnd(SaslText::User))
             );
         }
         assert!(methods(&on(Channel::Tls, "PLAIN USER", &of(b""))).is_err());

@@ -11,7 +11,7 @@ use super::sasl::{ChannelBinding, Hash, Mechanism};
 
 pub use apop::ApopChallenge;
 pub use choice::{AuthError, Circumstances, LoginOffer, methods};
-pub use refusal::{Refusal, passes, refusal, remedy, remedy_for_token, speaks_of_a_lock};
+pub use refusal::{RefusalReason, passes, refusal, remedy, remedy_for_token, speaks_of_a_lock};
 
 /// A way to log in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

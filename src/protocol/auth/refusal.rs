@@ -12,7 +12,7 @@ use super::Method;
 
 /// Why a login was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub enum RefusalReason {
     /// The credentials were right, but another session holds the maildrop (`[IN-USE]`).
     InUse,
     /// Too soon after the last login (`[LOGIN-DELAY]`).
@@ -29,7 +29,7 @@ pub enum Refusal {
     Busy,
 }
 
-impl Refusal {
+impl RefusalReason {
     /// The exit code of a run that ends so.
     #[must_use]
     pub fn exit_code(self) -> ExitCode {
@@ -47,7 +47,7 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for RefusalReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::InUse => "another session holds the maildrop",
@@ -78,17 +78,17 @@ const BLAME: [&str; 5] = ["invalid", "incorrect", "wrong", "passw", "credential"
 /// The meaning of a refused login, from its known response code, or else from its text.  `auth_resp_code`: the server
 /// announces AUTH-RESP-CODE, and so marks every refusal that is the credentials' fault (RFC 3206 §6).
 #[must_use]
-pub fn refusal(code: Option<ResponseCode>, text: &[u8], auth_resp_code: bool) -> Refusal {
+pub fn refusal(code: Option<ResponseCode>, text: &[u8], auth_resp_code: bool) -> RefusalReason {
     match code {
-        Some(ResponseCode::InUse) => Refusal::InUse,
-        Some(ResponseCode::LoginDelay) => Refusal::LoginDelay,
-        Some(ResponseCode::SysTemp) => Refusal::SysTemp,
-        Some(ResponseCode::SysPerm) => Refusal::SysPerm,
-        Some(ResponseCode::Auth) => Refusal::Credentials,
-        Some(ResponseCode::Utf8) => Refusal::NeedsUtf8,
-        None if auth_resp_code => Refusal::Busy,
-        None if speaks_of_passing(text) => Refusal::Busy,
-        None => Refusal::Credentials,
+        Some(ResponseCode::InUse) => RefusalReason::InUse,
+        Some(ResponseCode::LoginDelay) => RefusalReason::LoginDelay,
+        Some(ResponseCode::SysTemp) => RefusalReason::SysTemp,
+        Some(ResponseCode::SysPerm) => RefusalReason::SysPerm,
+        Some(ResponseCode::Auth) => RefusalReason::Credentials,
+        Some(ResponseCode::Utf8) => RefusalReason::NeedsUtf8,
+        None if auth_resp_code => RefusalReason::Busy,
+        None if speaks_of_passing(text) => RefusalReason::Busy,
+        None => RefusalReason::Credentials,
     }
 }
 
@@ -188,7 +188,7 @@ fn speaks_of(text: &[u8], phrases: &[&str]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{ExitCode, Refusal, ResponseCode, TokenFailure, refusal, remedy, remedy_for_token};
+    use super::{ExitCode, RefusalReason, ResponseCode, TokenFailure, refusal, remedy, remedy_for_token};
 
     #[test]
     fn words_of_large_providers_have_a_remedy() {
@@ -229,12 +229,12 @@ mod tests {
     #[test]
     fn refusals_with_codes() {
         let cases = [
-            (ResponseCode::InUse, Refusal::InUse, ExitCode::Later),
-            (ResponseCode::LoginDelay, Refusal::LoginDelay, ExitCode::Later),
-            (ResponseCode::SysTemp, Refusal::SysTemp, ExitCode::Later),
-            (ResponseCode::SysPerm, Refusal::SysPerm, ExitCode::Unavailable),
-            (ResponseCode::Auth, Refusal::Credentials, ExitCode::Refused),
-            (ResponseCode::Utf8, Refusal::NeedsUtf8, ExitCode::Refused),
+            (ResponseCode::InUse, RefusalReason::InUse, ExitCode::Later),
+            (ResponseCode::LoginDelay, RefusalReason::LoginDelay, ExitCode::Later),
+            (ResponseCode::SysTemp, RefusalReason::SysTemp, ExitCode::Later),
+            (ResponseCode::SysPerm, RefusalReason::SysPerm, ExitCode::Unavailable),
+            (ResponseCode::Auth, RefusalReason::Credentials, ExitCode::Refused),
+            (ResponseCode::Utf8, RefusalReason::NeedsUtf8, ExitCode::Refused),
         ];
         for (code, expected, exit) in cases {
             // The code decides, whatever the text and the capabilities are.
@@ -248,35 +248,35 @@ mod tests {
     #[test]
     fn refusals_without_codes() {
         let cases = [
-            ("maildrop already locked", Refusal::Busy),
-            ("Lock Busy", Refusal::Busy),
-            ("LOCK BUSY!  Is another session active?", Refusal::Busy),
-            ("mailbox in use", Refusal::Busy),
-            ("[FOO] server is temporarily unavailable", Refusal::Busy),
-            ("too many connections", Refusal::Busy),
-            ("Please wait", Refusal::Busy),
-            ("system error, try again later", Refusal::Busy),
-            ("invalid password", Refusal::Credentials),
-            ("Incorrect password, please try again", Refusal::Credentials),
-            ("[FOO] bad", Refusal::Credentials),
-            ("user is blocked", Refusal::Credentials),
+            ("maildrop already locked", RefusalReason::Busy),
+            ("Lock Busy", RefusalReason::Busy),
+            ("LOCK BUSY!  Is another session active?", RefusalReason::Busy),
+            ("mailbox in use", RefusalReason::Busy),
+            ("[FOO] server is temporarily unavailable", RefusalReason::Busy),
+            ("too many connections", RefusalReason::Busy),
+            ("Please wait", RefusalReason::Busy),
+            ("system error, try again later", RefusalReason::Busy),
+            ("invalid password", RefusalReason::Credentials),
+            ("Incorrect password, please try again", RefusalReason::Credentials),
+            ("[FOO] bad", RefusalReason::Credentials),
+            ("user is blocked", RefusalReason::Credentials),
             (
                 "Exceeded the login limit for a 15 minute period. Reduce the frequency of requests",
-                Refusal::Busy,
+                RefusalReason::Busy,
             ),
-            ("You can only log in once every 10 minutes", Refusal::Busy),
-            ("login rate exceeded", Refusal::Busy),
-            ("The server is in maintenance mode", Refusal::Busy),
-            ("Too many login attempts", Refusal::Busy),
-            ("Too many failed logins: wrong password", Refusal::Credentials),
-            ("limit of bad credentials reached", Refusal::Credentials),
-            ("change your password every 90 days", Refusal::Credentials),
-            ("", Refusal::Credentials),
-            ("loc", Refusal::Credentials),
+            ("You can only log in once every 10 minutes", RefusalReason::Busy),
+            ("login rate exceeded", RefusalReason::Busy),
+            ("The server is in maintenance mode", RefusalReason::Busy),
+            ("Too many login attempts", RefusalReason::Busy),
+            ("Too many failed logins: wrong password", RefusalReason::Credentials),
+            ("limit of bad credentials reached", RefusalReason::Credentials),
+            ("change your password every 90 days", RefusalReason::Credentials),
+            ("", RefusalReason::Credentials),
+            ("loc", RefusalReason::Credentials),
         ];
         for (text, expected) in cases {
             assert_eq!(refusal(None, text.as_bytes(), false), expected, "{text}");
-            assert_eq!(refusal(None, text.as_bytes(), true), Refusal::Busy, "{text}");
+            assert_eq!(refusal(None, text.as_bytes(), true), RefusalReason::Busy, "{text}");
         }
     }
 }

@@ -3,21 +3,21 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::account::{NotOneLine, one_line};
+use crate::account::{NotOneLine, check_one_line};
 use crate::exit::ExitCode;
 use crate::problem::Problem;
 use crate::protocol::limits::{FEWEST_ROUNDS, MOST_ROUNDS};
 
 /// Which of the two texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Text {
+pub enum SaslText {
     /// The user name.
     User,
     /// The password or token.
     Secret,
 }
 
-impl fmt::Display for Text {
+impl fmt::Display for SaslText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::User => "user name",
@@ -31,16 +31,16 @@ impl fmt::Display for Text {
 pub enum SaslError {
     /// It can't be sent without being taken for something else.
     #[error("the {0} holds a line end or a NUL, which no login can carry")]
-    LineEnd(Text),
+    LineEnd(SaslText),
     /// There is none.
     #[error("the {0} is empty")]
-    Empty(Text),
+    Empty(SaslText),
     /// Names and passwords in SASL are UTF-8.
     #[error("the {0} isn't UTF-8, which this mechanism demands")]
-    NotUtf8(Text),
+    NotUtf8(SaslText),
     /// SASLprep (RFC 4013) forbids it.  Which character it was isn't reported: it may be the password's.
     #[error("the {0} holds a character that this mechanism forbids (RFC 4013)")]
-    Unpreparable(Text),
+    Unpreparable(SaslText),
     /// A token is printable ASCII (RFC 6750 §2.1).
     #[error("the token holds characters that no bearer token has")]
     NotAToken,
@@ -83,8 +83,8 @@ impl Problem for SaslError {
     fn hint(&self) -> Option<Cow<'_, str>> {
         let hint = match self {
             Self::LineEnd(_) => "check where it comes from: only one line of it is wanted",
-            Self::Empty(Text::User) => "set `user`",
-            Self::Empty(Text::Secret) => "check where the password comes from",
+            Self::Empty(SaslText::User) => "set `user`",
+            Self::Empty(SaslText::Secret) => "check where the password comes from",
             Self::NotUtf8(_) => "store it as UTF-8, or set auth = \"user-pass\", which sends it as it is",
             Self::Unpreparable(_) => {
                 "change it, or set auth = \"plain\" (inside TLS), which sends it as it is"
@@ -114,11 +114,11 @@ impl Problem for SaslError {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::LineEnd(_)
-            | Self::Empty(Text::User)
+            | Self::Empty(SaslText::User)
             | Self::NotUtf8(_)
             | Self::Unpreparable(_)
             | Self::NotAToken => ExitCode::Configuration,
-            Self::Empty(Text::Secret) | Self::NoBinding | Self::Refused(_) => ExitCode::Refused,
+            Self::Empty(SaslText::Secret) | Self::NoBinding | Self::Refused(_) => ExitCode::Refused,
             Self::NoResources => ExitCode::Later,
             Self::NotBase64
             | Self::TooLong
@@ -137,8 +137,8 @@ impl Problem for SaslError {
 ///
 /// # Errors
 /// [`SaslError::Empty`], [`SaslError::LineEnd`].
-pub(in crate::protocol) fn sendable(what: Text, octets: &[u8]) -> Result<(), SaslError> {
-    one_line(octets).map_err(|why| match why {
+pub(in crate::protocol) fn sendable(what: SaslText, octets: &[u8]) -> Result<(), SaslError> {
+    check_one_line(octets).map_err(|why| match why {
         NotOneLine::Empty => SaslError::Empty(what),
         NotOneLine::LineEnd => SaslError::LineEnd(what),
     })

@@ -31,7 +31,7 @@ use crate::secret::Secret;
 
 pub use digest::Hash;
 pub(in crate::protocol) use error::sendable;
-pub use error::{SaslError, Text};
+pub use error::{SaslError, SaslText};
 pub use oauth::TokenFailure;
 
 /// A SASL mechanism.
@@ -144,7 +144,7 @@ enum Steps {
     Login(plain::LoginSteps),
     Cram(cram::Cram),
     Scram(scram::Scram),
-    OAuth(oauth::OAuth),
+    OAuth(oauth::OAuthResponses),
 }
 
 impl Exchange {
@@ -160,8 +160,8 @@ impl Exchange {
     ) -> Result<Self, SaslError> {
         // EXTERNAL sends neither; whatever stands there doesn't matter.
         if mechanism != Mechanism::External {
-            sendable(Text::User, credentials.user.as_bytes())?;
-            sendable(Text::Secret, credentials.secret.expose())?;
+            sendable(SaslText::User, credentials.user.as_bytes())?;
+            sendable(SaslText::Secret, credentials.secret.expose())?;
         }
         let (initial, steps) = match mechanism {
             Mechanism::Plain => (Some(plain::message(credentials)?), Steps::Nothing),
@@ -173,9 +173,11 @@ impl Exchange {
                 let scram = scram::Scram::new(hash, channel, credentials, nonce)?;
                 (Some(scram.client_first()), Steps::Scram(scram))
             }
-            Mechanism::XOAuth2 => (Some(oauth::xoauth2(credentials)?), Steps::OAuth(oauth::OAuth::google())),
+            Mechanism::XOAuth2 => {
+                (Some(oauth::xoauth2(credentials)?), Steps::OAuth(oauth::OAuthResponses::google()))
+            }
             Mechanism::OAuthBearer => {
-                (Some(oauth::oauthbearer(credentials)?), Steps::OAuth(oauth::OAuth::standard()))
+                (Some(oauth::oauthbearer(credentials)?), Steps::OAuth(oauth::OAuthResponses::standard()))
             }
         };
         let redactor = Redactor::new(credentials.secret);
@@ -322,7 +324,7 @@ fn encode(response: &Secret) -> Secret {
 ///
 /// # Errors
 /// When it isn't UTF-8, or holds what SASLprep forbids (78).
-pub fn prepared(what: Text, octets: &[u8]) -> Result<Secret, SaslError> {
+pub fn prepared(what: SaslText, octets: &[u8]) -> Result<Secret, SaslError> {
     if octets.is_ascii() {
         return Ok(Secret::new(octets));
     }

@@ -64,19 +64,19 @@ pub(super) fn oauthbearer(credentials: &Credentials<'_>) -> Result<Secret, SaslE
 fn token<'a>(credentials: &Credentials<'a>) -> Result<&'a [u8], SaslError> {
     let token = credentials.secret.expose();
     if credentials.user.chars().any(|c| c.is_ascii_control()) {
-        return Err(SaslError::Unpreparable(super::Text::User));
+        return Err(SaslError::Unpreparable(super::SaslText::User));
     }
     if token.iter().all(u8::is_ascii_graphic) { Ok(token) } else { Err(SaslError::NotAToken) }
 }
 
 /// What follows the token.
-pub(super) struct OAuth {
+pub(super) struct OAuthResponses {
     /// How the explanation of a failure is acknowledged.
     acknowledgement: &'static [u8],
     failure: Option<TokenFailure>,
 }
 
-impl OAuth {
+impl OAuthResponses {
     /// XOAUTH2: an empty line.
     pub(super) fn google() -> Self {
         Self { acknowledgement: b"", failure: None }

@@ -1,14 +1,14 @@
 //! The mechanisms that send the password as it is: PLAIN (RFC 4616) and LOGIN (an expired draft).  Inside TLS only,
 //! unless the user sets otherwise; that is decided in `auth`.
 
-use super::{Credentials, SaslError, Text, joined};
+use super::{Credentials, SaslError, SaslText, joined};
 use crate::secret::Secret;
 
 /// PLAIN's only message: no authorization identity, then user and password.
 pub(super) fn message(credentials: &Credentials<'_>) -> Result<Secret, SaslError> {
     let password = credentials.secret.expose();
     // RFC 4616 §2: UTF-8.  Neither text holds a NUL: that was checked before.
-    std::str::from_utf8(password).map_err(|_| SaslError::NotUtf8(Text::Secret))?;
+    std::str::from_utf8(password).map_err(|_| SaslError::NotUtf8(SaslText::Secret))?;
     Ok(joined(&[b"\0", credentials.user.as_bytes(), b"\0", password]))
 }
 

@@ -18,7 +18,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::{Binding, ChannelBinding, Credentials, Hash, Nonce, SaslError, Text, joined};
+use super::{Binding, ChannelBinding, Credentials, Hash, Nonce, SaslError, SaslText, joined};
 use crate::protocol::limits::{FEWEST_ROUNDS, MOST_ROUNDS};
 use crate::protocol::redact::Redactor;
 use crate::secret::Secret;
@@ -75,8 +75,8 @@ impl Scram {
         nonce: Nonce,
     ) -> Result<Self, SaslError> {
         let Gs2 { gs2, bound } = channel;
-        let user = prepared(Text::User, credentials.user.as_bytes())?;
-        let password = prepared(Text::Secret, credentials.secret.expose())?;
+        let user = prepared(SaslText::User, credentials.user.as_bytes())?;
+        let password = prepared(SaslText::Secret, credentials.secret.expose())?;
         let nonce = nonce.0;
         let bare = format!("n={},r={nonce}", escaped(&user));
         Ok(Self { hash, gs2, bound, bare, nonce, stage: ScramStage::First(Secret::new(password.as_bytes())) })
@@ -194,7 +194,7 @@ fn refused(reason: &[u8], redactor: &Redactor) -> SaslError {
 }
 
 /// SASLprep (RFC 4013).  Its error isn't passed on: it would name the character.
-pub(super) fn prepared(what: Text, octets: &[u8]) -> Result<Zeroizing<String>, SaslError> {
+pub(super) fn prepared(what: SaslText, octets: &[u8]) -> Result<Zeroizing<String>, SaslError> {
     let text = std::str::from_utf8(octets).map_err(|_| SaslError::NotUtf8(what))?;
     let prepared = match stringprep::saslprep(text).map_err(|_| SaslError::Unpreparable(what))? {
         Cow::Borrowed(text) => Zeroizing::new(text.to_owned()),

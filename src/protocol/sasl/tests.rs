@@ -6,7 +6,9 @@ use proptest::prelude::*;
 
 use super::ChannelBinding::{NotOffered, Unused, Used};
 use super::Mechanism::{CramMd5, External, Login, OAuthBearer, Plain, Scram, XOAuth2};
-use super::{Binding, Credentials, Exchange, Hash, Mechanism, Nonce, SaslError, Secret, Text, fuzz_exchange};
+use super::{
+    Binding, Credentials, Exchange, Hash, Mechanism, Nonce, SaslError, SaslText, Secret, fuzz_exchange,
+};
 use crate::exit::ExitCode;
 use crate::problem::Problem as _;
 
@@ -348,9 +350,9 @@ fn names_and_passwords_are_prepared() {
         assert_eq!(first(user, "pencil"), Ok(expected.to_owned()));
     }
     for bad in ["a\x07", "\u{627}1", "\u{ad}", "\u{e000}", "tab\there"] {
-        assert_eq!(first(bad, "pencil"), Err(SaslError::Unpreparable(Text::User)), "{bad:?}");
+        assert_eq!(first(bad, "pencil"), Err(SaslError::Unpreparable(SaslText::User)), "{bad:?}");
         let error = first("user", bad).unwrap_err();
-        assert_eq!(error, SaslError::Unpreparable(Text::Secret), "{bad:?}");
+        assert_eq!(error, SaslError::Unpreparable(SaslText::Secret), "{bad:?}");
         assert_eq!(error.exit_code(), ExitCode::Configuration);
     }
     // The same password in two forms gives one proof.
@@ -432,7 +434,7 @@ fn useless_explanations_do_not_hang() {
     // A token or a name that would break out of its field.
     assert_eq!(begin(XOAuth2, "user", "a\x01b", "").unwrap_err(), SaslError::NotAToken);
     assert_eq!(begin(OAuthBearer, "user", "a b", "").unwrap_err(), SaslError::NotAToken);
-    assert_eq!(begin(XOAuth2, "a\x01b", "token", "").unwrap_err(), SaslError::Unpreparable(Text::User));
+    assert_eq!(begin(XOAuth2, "a\x01b", "token", "").unwrap_err(), SaslError::Unpreparable(SaslText::User));
 }
 
 #[test]
@@ -489,21 +491,21 @@ fn nothing_that_would_break_a_line_or_a_field() {
     for mechanism in [Plain, Login, CramMd5, Scram(Hash::Sha1, Unused), XOAuth2, OAuthBearer] {
         for bad in ["a\nb", "a\rb", "a\0b"] {
             let error = begin(mechanism, bad, "pencil", "N").unwrap_err();
-            assert_eq!(error, SaslError::LineEnd(Text::User));
+            assert_eq!(error, SaslError::LineEnd(SaslText::User));
             assert_eq!(error.exit_code(), ExitCode::Configuration);
             let error = begin(mechanism, "user", bad, "N").unwrap_err();
-            assert_eq!(error, SaslError::LineEnd(Text::Secret));
+            assert_eq!(error, SaslError::LineEnd(SaslText::Secret));
         }
-        assert_eq!(begin(mechanism, "", "pencil", "N").unwrap_err(), SaslError::Empty(Text::User));
-        assert_eq!(begin(mechanism, "user", "", "N").unwrap_err(), SaslError::Empty(Text::Secret));
+        assert_eq!(begin(mechanism, "", "pencil", "N").unwrap_err(), SaslError::Empty(SaslText::User));
+        assert_eq!(begin(mechanism, "user", "", "N").unwrap_err(), SaslError::Empty(SaslText::Secret));
     }
     let secret = Secret::new(&b"\xff\xfe"[..]);
     let credentials = |mechanism| {
         let nonce = Nonce::new([0; 18]);
         Exchange::new(mechanism, &Credentials { user: "u", secret: &secret, host: "h", port: 1 }, nonce, None)
     };
-    assert_eq!(credentials(Plain).unwrap_err(), SaslError::NotUtf8(Text::Secret));
-    assert_eq!(credentials(Scram(Hash::Sha1, Unused)).unwrap_err(), SaslError::NotUtf8(Text::Secret));
+    assert_eq!(credentials(Plain).unwrap_err(), SaslError::NotUtf8(SaslText::Secret));
+    assert_eq!(credentials(Scram(Hash::Sha1, Unused)).unwrap_err(), SaslError::NotUtf8(SaslText::Secret));
     assert!(credentials(Login).is_ok() && credentials(CramMd5).is_ok());
 }
 

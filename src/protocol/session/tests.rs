@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Event, Sent, Session};
+use super::{Sent, ServerEvent, Session};
 use crate::problem::Problem as _;
 use crate::protocol::command::{Command, NotSent};
 use crate::protocol::error::{Awaiting, Error};
@@ -41,14 +41,14 @@ fn feed(session: &mut Session, octets: &[u8]) -> Vec<String> {
     events
 }
 
-fn note(events: &mut Vec<String>, event: Event<'_>) {
+fn note(events: &mut Vec<String>, event: ServerEvent<'_>) {
     let ok = |ok: bool| if ok { "+OK" } else { "-ERR" };
     let line = match event {
-        Event::Greeting(reply) => format!("greeting {} {}", ok(reply.ok), reply.text.escape_ascii()),
-        Event::Reply { to, reply } => format!("{to} {} {}", ok(reply.ok), reply.text.escape_ascii()),
-        Event::Challenge(challenge) => format!("challenge {}", challenge.escape_ascii()),
-        Event::Line { to, line } => format!("{to}: {}", line.escape_ascii()),
-        Event::Text { number, text } => {
+        ServerEvent::Greeting(reply) => format!("greeting {} {}", ok(reply.ok), reply.text.escape_ascii()),
+        ServerEvent::Reply { to, reply } => format!("{to} {} {}", ok(reply.ok), reply.text.escape_ascii()),
+        ServerEvent::Challenge(challenge) => format!("challenge {}", challenge.escape_ascii()),
+        ServerEvent::Line { to, line } => format!("{to}: {}", line.escape_ascii()),
+        ServerEvent::Text { number, text } => {
             let head = format!("{number}| ");
             match events.last_mut() {
                 Some(last) if last.starts_with(&head) => {
@@ -58,8 +58,8 @@ fn note(events: &mut Vec<String>, event: Event<'_>) {
                 _ => format!("{head}{}", text.escape_ascii()),
             }
         }
-        Event::End { to, octets } => format!("{to} ended, {octets}"),
-        Event::Farewell(reply) => format!("farewell {}", reply.text.escape_ascii()),
+        ServerEvent::End { to, octets } => format!("{to} ended, {octets}"),
+        ServerEvent::Farewell(reply) => format!("farewell {}", reply.text.escape_ascii()),
     };
     events.push(line);
 }
@@ -416,11 +416,11 @@ fn response_codes_arrive() {
     session.room()[..line.len()].copy_from_slice(line);
     session.received(line.len()).unwrap();
     assert!(session.poll().unwrap());
-    let Event::Greeting(reply) = session.event() else { panic!() };
+    let ServerEvent::Greeting(reply) = session.event() else { panic!() };
     assert_eq!((reply.ok, reply.code, reply.text), (false, Some(ResponseCode::InUse), &b"[IN-USE] x"[..]));
     session.room();
     assert!(
-        matches!(session.event(), Event::Farewell(reply) if reply.text.is_empty()),
+        matches!(session.event(), ServerEvent::Farewell(reply) if reply.text.is_empty()),
         "nothing is lent any more"
     );
 }

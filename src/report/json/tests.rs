@@ -10,7 +10,8 @@ use crate::plan::Why;
 use crate::report::plain::tests::Sink;
 use crate::report::plain::{Level, Plain, Printer};
 use crate::report::{
-    Action, Cause, Condition, Delivery, Event, Kind, Place, Postponed, Reporter, Summary, Trouble,
+    Action, Cause, Condition, ConditionKind, Delivery, Event, Postponed, ReportedError, Reporter, RunSummary,
+    StoredAt,
 };
 use crate::types::{MessageNumber, Octets};
 
@@ -53,12 +54,12 @@ fn number(n: u32) -> MessageNumber {
     MessageNumber::new(n).unwrap()
 }
 
-fn trouble(message: &str, hint: Option<&str>) -> Option<Trouble> {
+fn failure(message: &str, hint: Option<&str>) -> Option<ReportedError> {
     let (message, hint) = (message.to_owned(), hint.map(str::to_owned));
-    Some(Trouble { exit: ExitCode::Later, message, hint, news: true })
+    Some(ReportedError { exit: ExitCode::Later, message, hint, news: true })
 }
 
-fn condition(kind: Kind) -> Condition {
+fn condition(kind: ConditionKind) -> Condition {
     let (message, hint) = ("it is so".to_owned(), Some("wait".to_owned()));
     Condition {
         kind,
@@ -80,7 +81,7 @@ fn intended(unique_id: Option<&str>, octets: Option<u64>, action: Action, why: W
 }
 
 fn delivery() -> Delivery {
-    let place = |kind, path: &str, file: Option<&str>| Place {
+    let place = |kind, path: &str, file: Option<&str>| StoredAt {
         kind,
         path: path.to_owned(),
         file: file.map(str::to_owned),
@@ -103,14 +104,14 @@ fn delivery() -> Delivery {
 
 /// Each event that is an object, and its line.
 fn objects() -> Vec<(Event, &'static str)> {
-    let summary = Summary {
+    let summary = RunSummary {
         listed: 9,
         delivered: 2,
         octets: 4096,
         deleted: 1,
         failed: 3,
         elapsed: Duration::from_millis(1500),
-        ..Summary::default()
+        ..RunSummary::default()
     };
     vec![
         (
@@ -146,14 +147,17 @@ fn objects() -> Vec<(Event, &'static str)> {
             r#"{"v":1,"account":"work","type":"account","dry_run":false,"listed":9,"delivered":2,"octets":4096,"deleted":1,"failed":3,"postponed":0,"elapsed":1.5,"exit":0,"error":null,"conditions":[]}"#,
         ),
         (
-            Event::Finished(Summary { trouble: trouble("h:995 is silent", Some("wait")), ..summary.clone() }),
+            Event::Finished(RunSummary {
+                failure: failure("h:995 is silent", Some("wait")),
+                ..summary.clone()
+            }),
             r#"{"v":1,"account":"work","type":"account","dry_run":false,"listed":9,"delivered":2,"octets":4096,"deleted":1,"failed":3,"postponed":0,"elapsed":1.5,"exit":75,"error":{"message":"h:995 is silent","hint":"wait","news":true},"conditions":[]}"#,
         ),
         (
-            Event::Finished(Summary {
+            Event::Finished(RunSummary {
                 dry_run: true,
                 postponed: Postponed { messages: 12, by_messages: true, by_bytes: false },
-                conditions: Kind::ALL.map(condition).to_vec(),
+                conditions: ConditionKind::ALL.map(condition).to_vec(),
                 ..summary.clone()
             }),
             r#"{"v":1,"account":"work","type":"account","dry_run":true,"listed":9,"delivered":2,"octets":4096,"deleted":1,"failed":3,"postponed":12,"elapsed":1.5,"exit":75,"error":null,"conditions":[

@@ -1,14 +1,14 @@
 //! What is held back until an account is done, to be printed in a few lines whatever the number of messages.
 
 use super::MOST_WARNINGS;
-use super::row::Reason;
+use super::row::RowReason;
 use crate::report::reasons::Reasons;
 use crate::text::{count, size};
 use crate::types::{MessageNumber, Octets};
 
 /// What is held back of one account.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(super) struct HeldBack {
     pub(super) failed: Reasons,
     /// The first message that failed for each of the reasons.
     pub(super) first_failed: Vec<MessageNumber>,
@@ -17,12 +17,12 @@ pub(super) struct Held {
     pub(super) warnings: u64,
 }
 
-impl Held {
+impl HeldBack {
     /// The reason that all messages of this run failed for, if it is one.
-    pub(super) fn only_reason(&self) -> Option<Reason<'_>> {
+    pub(super) fn only_reason(&self) -> Option<RowReason<'_>> {
         match (self.failed.kept(), self.first_failed.first()) {
             ([only], Some(first)) if self.failed.others() == 0 => {
-                Some(Reason { text: &only.text, number: (only.times == 1).then_some(*first) })
+                Some(RowReason { text: &only.text, number: (only.times == 1).then_some(*first) })
             }
             _ => None,
         }

@@ -11,7 +11,7 @@ use crate::exit::ExitCode;
 pub struct Printer {
     streams: Mutex<Streams>,
     paint: Paint,
-    form: Form,
+    form: OutputForm,
     around: Mutex<Option<Around>>,
 }
 
@@ -27,13 +27,13 @@ type Around = Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
 
 /// Who reads standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Form {
+pub enum OutputForm {
     /// Someone at a terminal.
     #[default]
     Terminal,
     /// A file, a pipe, cron: an error and its hint are one line.
     Log,
-    /// systemd's journal: as [`Form::Log`], and each line begins with its priority (sd-daemon(3)).
+    /// systemd's journal: as [`OutputForm::Log`], and each line begins with its priority (sd-daemon(3)).
     Journal,
 }
 
@@ -67,7 +67,7 @@ impl Priority {
 impl Printer {
     /// A printer on the streams of this process.  `color`: whether standard error gets colours.
     #[must_use]
-    pub fn new(color: bool, form: Form) -> Self {
+    pub fn new(color: bool, form: OutputForm) -> Self {
         Self::onto(Box::new(io::stdout()), Box::new(io::stderr()), color).formed(form)
     }
 
@@ -75,20 +75,20 @@ impl Printer {
     #[must_use]
     pub fn onto(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>, color: bool) -> Self {
         let streams = Mutex::new(Streams { out, err, failure: None });
-        Self { streams, paint: Paint(color), form: Form::Terminal, around: Mutex::new(None) }
+        Self { streams, paint: Paint(color), form: OutputForm::Terminal, around: Mutex::new(None) }
     }
 
     /// The same, for other readers of standard error.
     #[must_use]
-    pub fn formed(self, form: Form) -> Self {
+    pub fn formed(self, form: OutputForm) -> Self {
         // The journal has colours of its own, by priority.
-        let paint = Paint(self.paint.0 && form != Form::Journal);
+        let paint = Paint(self.paint.0 && form != OutputForm::Journal);
         Self { form, paint, ..self }
     }
 
     /// Who reads standard error.
     #[must_use]
-    pub fn form(&self) -> Form {
+    pub fn form(&self) -> OutputForm {
         self.form
     }
 
@@ -133,8 +133,8 @@ impl Printer {
     pub fn say(&self, priority: Priority, text: &str) {
         let framed: String;
         let text = match self.form {
-            Form::Terminal | Form::Log => text,
-            Form::Journal => {
+            OutputForm::Terminal | OutputForm::Log => text,
+            OutputForm::Journal => {
                 let lines = text.split_inclusive('\n').map(|line| format!("{}{line}", priority.prefix()));
                 framed = lines.collect();
                 &framed
@@ -149,7 +149,7 @@ impl Printer {
     pub fn complain(&self, what: &str, hint: Option<&str>) {
         let mut text = format!("{} {what}", self.paint.error("popfetch:"));
         if let Some(hint) = hint {
-            let one_line = self.form != Form::Terminal && !what.contains('\n') && !hint.contains('\n');
+            let one_line = self.form != OutputForm::Terminal && !what.contains('\n') && !hint.contains('\n');
             let label = self.paint.hint("hint:");
             text.push_str(&if one_line { format!(" ({label} {hint})") } else { format!("\n{label} {hint}") });
         }

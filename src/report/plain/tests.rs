@@ -3,11 +3,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Form, Level, Plain, Printer};
+use super::{Level, OutputForm, Plain, Printer};
 use crate::exit::ExitCode;
 use crate::report::{
-    Action, Cause, Condition, Delivery, Elsewhere, Event, Kind, Place, Postponed, Reporter as _, Summary,
-    Trouble,
+    Action, Cause, Condition, ConditionKind, Delivery, Elsewhere, Event, Postponed, ReportedError,
+    Reporter as _, RunSummary, StoredAt,
 };
 use crate::types::{MessageNumber, Octets};
 
@@ -50,18 +50,18 @@ fn timeless(text: &str) -> String {
     text.lines().map(line).collect()
 }
 
-fn finished(summary: Summary) -> Event {
-    Event::Finished(Summary { elapsed: Duration::from_secs(1), ..summary })
+fn finished(summary: RunSummary) -> Event {
+    Event::Finished(RunSummary { elapsed: Duration::from_secs(1), ..summary })
 }
 
-fn trouble(message: &str, news: bool) -> Trouble {
-    Trouble { exit: ExitCode::Later, message: message.to_owned(), hint: Some("wait".to_owned()), news }
+fn failure(message: &str, news: bool) -> ReportedError {
+    ReportedError { exit: ExitCode::Later, message: message.to_owned(), hint: Some("wait".to_owned()), news }
 }
 
 fn failing(messages: u64, news: bool) -> Condition {
     let failed = crate::text::count(messages, "message");
     Condition {
-        kind: Kind::MessagesFailed,
+        kind: ConditionKind::MessagesFailed,
         exit: ExitCode::Later,
         messages,
         message: format!("{failed} failed, next try 14:05 UTC"),
@@ -75,7 +75,7 @@ fn failing(messages: u64, news: bool) -> Condition {
 
 fn refusing(news: bool) -> Condition {
     Condition {
-        kind: Kind::DeletionRefused,
+        kind: ConditionKind::DeletionRefused,
         messages: 0,
         message: "the server did not delete 3 messages: no".to_owned(),
         hint: Some("wait".to_owned()),
@@ -91,8 +91,8 @@ fn one() -> MessageNumber {
     MessageNumber::new(1).unwrap()
 }
 
-fn maildir(path: &str, file: Option<&str>) -> Place {
-    Place { kind: "maildir", path: path.to_owned(), file: file.map(str::to_owned) }
+fn maildir(path: &str, file: Option<&str>) -> StoredAt {
+    StoredAt { kind: "maildir", path: path.to_owned(), file: file.map(str::to_owned) }
 }
 
 fn delivery() -> Delivery {
@@ -106,7 +106,7 @@ fn delivery() -> Delivery {
         message_id: None,
         destinations: vec![
             maildir("/home/me/Mail/work", Some("/home/me/Mail/work/new/1.a")),
-            Place { kind: "stdout", path: "-".to_owned(), file: None },
+            StoredAt { kind: "stdout", path: "-".to_owned(), file: None },
         ],
         time: String::new(),
     }
@@ -131,7 +131,7 @@ fn eventful() -> Vec<Event> {
         Event::TooLarge { number: one(), octets: Octets(2048) },
         Event::Warning("beware".to_owned()),
         Event::Notice("it is over".to_owned()),
-        finished(Summary { listed: 3, delivered: 2, octets: 12_288, deleted: 2, ..Summary::default() }),
+        finished(RunSummary { listed: 3, delivered: 2, octets: 12_288, deleted: 2, ..RunSummary::default() }),
     ]
 }
 
@@ -180,45 +180,51 @@ popfetch: work: it is over
 #[test]
 fn an_account_is_one_line() {
     let cases = [
-        (Summary::default(), "nothing new  nothing on the server"),
-        (Summary { listed: 250, ..Summary::default() }, "nothing new  250 kept on the server"),
+        (RunSummary::default(), "nothing new  nothing on the server"),
+        (RunSummary { listed: 250, ..RunSummary::default() }, "nothing new  250 kept on the server"),
         (
-            Summary { listed: 9, deleted: 4, ..Summary::default() },
+            RunSummary { listed: 9, deleted: 4, ..RunSummary::default() },
             "nothing new  4 deleted, 5 kept on the server",
         ),
         (
-            Summary { listed: 1, delivered: 1, octets: 1, ..Summary::default() },
+            RunSummary { listed: 1, delivered: 1, octets: 1, ..RunSummary::default() },
             "1 new, 1 octet  1 kept on the server",
         ),
         (
-            Summary { listed: 3, failed: 2, conditions: vec![failing(2, false)], ..Summary::default() },
+            RunSummary { listed: 3, failed: 2, conditions: vec![failing(2, false)], ..RunSummary::default() },
             "nothing delivered  3 kept on the server, 2 messages failed, next try 14:05 UTC",
         ),
         (
-            Summary {
+            RunSummary {
                 listed: 3,
                 deleted: 1,
                 failed: 1,
                 conditions: vec![failing(1, false)],
-                ..Summary::default()
+                ..RunSummary::default()
             },
             "nothing delivered  1 deleted, 2 kept on the server, 1 message failed, next try 14:05 UTC",
         ),
         (
-            Summary { listed: 14, delivered: 2, octets: 900, postponed: postponed(12), ..Summary::default() },
+            RunSummary {
+                listed: 14,
+                delivered: 2,
+                octets: 900,
+                postponed: postponed(12),
+                ..RunSummary::default()
+            },
             "2 new, 900 octets  14 kept on the server, 12 left for the next run (max-messages)",
         ),
         (
-            Summary {
+            RunSummary {
                 listed: 5,
                 postponed: Postponed { by_bytes: true, ..postponed(1) },
-                ..Summary::default()
+                ..RunSummary::default()
             },
             "nothing delivered  5 kept on the server, 1 left for the next run (max-messages, max-bytes)",
         ),
         // Deletions of earlier sessions, which the last listing didn't hold.
         (
-            Summary { listed: 1, deleted: 4, ..Summary::default() },
+            RunSummary { listed: 1, deleted: 4, ..RunSummary::default() },
             "nothing new  4 deleted, nothing left on the server",
         ),
     ];
@@ -230,7 +236,7 @@ fn an_account_is_one_line() {
 }
 
 /// The run of several accounts: what is printed until the last of them is done, and what follows.
-fn of_several(level: Level, form: Form, runs: &[(&str, Summary)]) -> (String, String) {
+fn of_several(level: Level, form: OutputForm, runs: &[(&str, RunSummary)]) -> (String, String) {
     let err = Sink::default();
     let printer = Printer::onto(Box::new(io::sink()), Box::new(err.clone()), false).formed(form);
     let names: Vec<&str> = runs.iter().map(|(account, _)| *account).collect();
@@ -252,8 +258,8 @@ fn of_several(level: Level, form: Form, runs: &[(&str, Summary)]) -> (String, St
 
 #[test]
 fn accounts_are_aligned_and_summed_up() {
-    let new = |delivered, octets, listed| Summary { delivered, octets, listed, ..Summary::default() };
-    let failed = Summary { failed: 1, conditions: vec![failing(1, false)], ..new(2, 31 << 10, 3) };
+    let new = |delivered, octets, listed| RunSummary { delivered, octets, listed, ..RunSummary::default() };
+    let failed = RunSummary { failed: 1, conditions: vec![failing(1, false)], ..new(2, 31 << 10, 3) };
     let runs = [("anna", new(20, 5_452_595, 20)), ("dad", new(0, 0, 20)), ("\u{5c71}", failed)];
     let expected = "\
 anna  20 new, 5.1 MiB → ~/Mail/anna     20 kept on the server
@@ -261,19 +267,22 @@ dad   nothing new                       20 kept on the server
 \u{5c71}    2 new, 31.0 KiB → ~/Mail/\u{5c71}       3 kept on the server, 1 message failed, next try 14:05 UTC
 ";
     let total = "3 accounts: 22 new, 1 failed\n";
-    assert_eq!(of_several(Level::Normal, Form::Terminal, &runs), (expected.to_owned(), total.to_owned()));
-    assert_eq!(of_several(Level::Details, Form::Log, &runs), (expected.to_owned(), total.to_owned()));
+    assert_eq!(
+        of_several(Level::Normal, OutputForm::Terminal, &runs),
+        (expected.to_owned(), total.to_owned())
+    );
+    assert_eq!(of_several(Level::Details, OutputForm::Log, &runs), (expected.to_owned(), total.to_owned()));
     // A log is for what has happened.
     let expected: String =
         expected.lines().filter(|line| !line.contains("nothing")).map(|line| format!("{line}\n")).collect();
-    assert_eq!(of_several(Level::Normal, Form::Log, &runs), (expected, total.to_owned()));
-    assert_eq!(of_several(Level::Normal, Form::Log, &runs[1..2]), (String::new(), String::new()));
-    assert_eq!(of_several(Level::Quiet, Form::Terminal, &runs), (String::new(), String::new()));
+    assert_eq!(of_several(Level::Normal, OutputForm::Log, &runs), (expected, total.to_owned()));
+    assert_eq!(of_several(Level::Normal, OutputForm::Log, &runs[1..2]), (String::new(), String::new()));
+    assert_eq!(of_several(Level::Quiet, OutputForm::Terminal, &runs), (String::new(), String::new()));
 }
 
 #[test]
 fn the_same_error_of_several_accounts_is_one() {
-    let failed = |what: &str| Summary { trouble: Some(trouble(what, true)), ..Summary::default() };
+    let failed = |what: &str| RunSummary { failure: Some(failure(what, true)), ..RunSummary::default() };
     let lost = failed("cannot look up pop.example.com");
     let mut runs = vec![("a", lost.clone()), ("b", failed("h:995 is silent")), ("c", lost.clone())];
     let total = "3 accounts: nothing new, 3 accounts with an error\n";
@@ -283,13 +292,13 @@ hint: wait
 popfetch: account \"b\": h:995 is silent
 hint: wait
 ";
-    let (before, after) = of_several(Level::Normal, Form::Terminal, &runs);
+    let (before, after) = of_several(Level::Normal, OutputForm::Terminal, &runs);
     assert_eq!((before.as_str(), after), ("", errors.to_owned()));
-    assert_eq!(of_several(Level::Quiet, Form::Terminal, &runs).1, errors);
+    assert_eq!(of_several(Level::Quiet, OutputForm::Terminal, &runs).1, errors);
     let one_line = errors.replace("\nhint: wait", " (hint: wait)");
-    assert_eq!(of_several(Level::Quiet, Form::Log, &runs).1, one_line);
-    runs.extend([("d", lost.clone()), ("e", lost), ("f", Summary::default())]);
-    let (_, after) = of_several(Level::Normal, Form::Terminal, &runs);
+    assert_eq!(of_several(Level::Quiet, OutputForm::Log, &runs).1, one_line);
+    runs.extend([("d", lost.clone()), ("e", lost), ("f", RunSummary::default())]);
+    let (_, after) = of_several(Level::Normal, OutputForm::Terminal, &runs);
     assert!(
         after.contains("\npopfetch: 4 accounts: cannot look up pop.example.com\nhint: wait\n"),
         "{after}"
@@ -300,13 +309,18 @@ hint: wait
 #[test]
 fn the_journal_gets_priorities() {
     let (out, err) = (Sink::default(), Sink::default());
-    let printer = Printer::onto(Box::new(out.clone()), Box::new(err.clone()), true).formed(Form::Journal);
+    let printer =
+        Printer::onto(Box::new(out.clone()), Box::new(err.clone()), true).formed(OutputForm::Journal);
     let plain = Plain::new(Arc::new(printer), Level::Dialogue, &["work"]);
     for event in [
         Event::Dialogue("C: QUIT".to_owned()),
         Event::Warning("beware".to_owned()),
         Event::Notice("it is over".to_owned()),
-        finished(Summary { trouble: Some(trouble("two\nlines", true)), delivered: 1, ..Summary::default() }),
+        finished(RunSummary {
+            failure: Some(failure("two\nlines", true)),
+            delivered: 1,
+            ..RunSummary::default()
+        }),
     ] {
         plain.report("work", &event);
     }
@@ -325,8 +339,11 @@ fn the_journal_gets_priorities() {
 #[test]
 fn mail_that_went_elsewhere_explains_why_nothing_is_new() {
     let to = "/home/me/Mail/old".to_owned();
-    let summary =
-        Summary { listed: 5, delivered_elsewhere: Some(Elsewhere { messages: 4, to }), ..Summary::default() };
+    let summary = RunSummary {
+        listed: 5,
+        delivered_elsewhere: Some(Elsewhere { messages: 4, to }),
+        ..RunSummary::default()
+    };
     let expected = "work  nothing new: 4 of 5 were delivered before, to ~/Mail/old; --all retrieves them again  \
                     5 kept on the server\n";
     assert_eq!(printed(Level::Normal, &[finished(summary)]).1, expected);
@@ -336,7 +353,7 @@ fn mail_that_went_elsewhere_explains_why_nothing_is_new() {
 fn a_lasting_failure_is_told_each_time_but_under_quiet_only_as_news() {
     let printed = |level, condition: Condition| {
         let failed = condition.messages;
-        let summary = Summary { listed: 3, failed, conditions: vec![condition], ..Summary::default() };
+        let summary = RunSummary { listed: 3, failed, conditions: vec![condition], ..RunSummary::default() };
         printed(level, &[finished(summary)]).1
     };
     let nothing = "work  nothing new  3 kept on the server\n";
@@ -360,18 +377,20 @@ fn equal_failures_of_many_messages_are_one_line() {
         (1..=5).map(|n| failed(n, "sh exited with 1 (\"quota exceeded\")")).collect();
     events.push(failed(6, "it is gone"));
     events.extend((7..=9).map(|n| Event::TooLarge { number: number(n), octets: Octets(2048) }));
-    events.push(finished(Summary { dry_run: true, ..Summary::default() }));
-    let alone = Summary { listed: 5, failed: 5, conditions: vec![failing(5, true)], ..Summary::default() };
+    events.push(finished(RunSummary { dry_run: true, ..RunSummary::default() }));
+    let alone =
+        RunSummary { listed: 5, failed: 5, conditions: vec![failing(5, true)], ..RunSummary::default() };
     let alone: Vec<Event> = events[..5].iter().cloned().chain([finished(alone)]).collect();
     let expected = "work  nothing delivered  5 kept on the server, 5 messages failed, next try 14:05 UTC: sh exited with 1 (\"quota \
                     exceeded\")\n";
     assert_eq!(printed(Level::Normal, &alone).1, expected);
-    let one = Summary { listed: 5, failed: 1, conditions: vec![failing(1, true)], ..Summary::default() };
+    let one =
+        RunSummary { listed: 5, failed: 1, conditions: vec![failing(1, true)], ..RunSummary::default() };
     let expected =
         "work  nothing delivered  5 kept on the server, message 6 failed, next try 14:05 UTC: it is gone\n";
     assert_eq!(printed(Level::Normal, &[events[5].clone(), finished(one.clone())]).1, expected);
     // Others wait, for reasons that this run doesn't know.
-    let others = Summary { failed: 3, waiting: 2, conditions: vec![failing(3, true)], ..one };
+    let others = RunSummary { failed: 3, waiting: 2, conditions: vec![failing(3, true)], ..one };
     let expected = "popfetch: work: message 6 failed and stays on the server: it is gone\n\
                     work  nothing delivered  5 kept on the server, 3 messages failed, next try 14:05 UTC\n";
     assert_eq!(printed(Level::Normal, &[events[5].clone(), finished(others)]).1, expected);
@@ -393,7 +412,7 @@ fn what_fails_thousands_of_times_fills_no_disk() {
     let failing = |n| Event::MessageFailed { number: number(n), reason: format!("{n} {long}"), news: true };
     let mut events: Vec<Event> = (1..=5_000).map(failing).collect();
     events.extend((0..5_000).map(|n| Event::Warning(format!("{n} {long}"))));
-    events.push(finished(Summary::default()));
+    events.push(finished(RunSummary::default()));
     for (level, most) in [(Level::Quiet, 3000), (Level::Normal, 420_000)] {
         let err = printed(level, &events).1;
         assert!(err.len() < most, "{}", err.len());
@@ -413,9 +432,9 @@ fn an_error_says_what_and_then_what_to_do() {
         (Level::Normal, true, 2, format!("work  2 new, 7 octets  5 kept on the server\n{error}")),
     ];
     for (level, news, delivered, expected) in cases {
-        let trouble = Some(trouble("h:995 is silent", news));
+        let failure = Some(failure("h:995 is silent", news));
         let octets = if delivered > 0 { 7 } else { 0 };
-        let summary = Summary { listed: 5, delivered, octets, trouble, ..Summary::default() };
+        let summary = RunSummary { listed: 5, delivered, octets, failure, ..RunSummary::default() };
         assert_eq!(printed(level, &[finished(summary)]).1, expected, "{level:?} {news}");
     }
 }
@@ -429,15 +448,18 @@ fn a_plan_goes_to_standard_output() {
         action: Action::Retrieve,
         why: Cause { word: "new", text: "new" },
     };
-    let done = finished(Summary { dry_run: true, listed: 1, ..Summary::default() });
+    let done = finished(RunSummary { dry_run: true, listed: 1, ..RunSummary::default() });
     let row = "1  a  -  retrieve  new\n";
     let plan = format!("{row}would retrieve 1 message, compare 0, delete 0, leave 0\n");
     for level in [Level::Quiet, Level::Normal] {
         assert_eq!(printed(level, &[intended.clone(), done.clone()]), (plan.clone(), String::new()));
     }
     // Cut off: what there is, without sums that wouldn't be true.
-    let broken =
-        finished(Summary { dry_run: true, trouble: Some(trouble("it broke", true)), ..Summary::default() });
+    let broken = finished(RunSummary {
+        dry_run: true,
+        failure: Some(failure("it broke", true)),
+        ..RunSummary::default()
+    });
     let (out, err) = printed(Level::Normal, &[intended, broken]);
     assert_eq!((out.as_str(), err.lines().count()), (row, 2));
 }
@@ -454,7 +476,7 @@ fn several_accounts_share_columns_but_no_line() {
                 for _ in 0..100 {
                     plain.report(account, &Event::Warning("x".repeat(200)));
                 }
-                plain.report(account, &finished(Summary { dry_run: true, ..Summary::default() }));
+                plain.report(account, &finished(RunSummary { dry_run: true, ..RunSummary::default() }));
             });
         }
     });

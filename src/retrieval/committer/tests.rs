@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use super::{
-    CommitterEnd, Error, Outcome, Parcel, Put, Settled, Tally, Witness, Work, back_off, commit, reports, run,
+    BatchProgress, CommitterEnd, Error, MessageOutcome, Parcel, Put, SettledMessage, Witness, Work, back_off,
+    commit, reports, run,
 };
 use crate::delivery::{self, Failure, Outlet, Recorder, Waiting};
 use crate::exit::ExitCode;
@@ -93,7 +94,7 @@ impl Witness for Told {
 struct Course {
     world: World,
     result: Result<(), Error>,
-    settled: Vec<Settled>,
+    settled: Vec<SettledMessage>,
     log: Vec<String>,
 }
 
@@ -104,15 +105,15 @@ impl Course {
     }
 
     fn delivered(&self) -> Vec<u32> {
-        let proof = |settled: &Settled| match &settled.outcome {
-            Outcome::Delivered(proof) => proof.as_ref().map(|proof| proof.number().get()),
-            Outcome::Same(_) | Outcome::Failed(_) => None,
+        let proof = |settled: &SettledMessage| match &settled.outcome {
+            MessageOutcome::Delivered(proof) => proof.as_ref().map(|proof| proof.number().get()),
+            MessageOutcome::Same(_) | MessageOutcome::Failed(_) => None,
         };
         self.settled.iter().filter_map(proof).collect()
     }
 
     fn failed(&self) -> Vec<u32> {
-        let failed = |settled: &&Settled| matches!(settled.outcome, Outcome::Failed(_));
+        let failed = |settled: &&SettledMessage| matches!(settled.outcome, MessageOutcome::Failed(_));
         self.settled.iter().filter(failed).map(|settled| settled.number.get()).collect()
     }
 }
@@ -122,7 +123,7 @@ fn parcel(at: u32, name: &str, set: &[DestinationId]) -> Parcel {
         id: ArrivalId::next(),
         number: number(at),
         key: key(name),
-        listed: Some(Octets(100)),
+        listed_size: Some(Octets(100)),
         octets: 100,
         digests: facts(name).digests,
         headline: Headline::default(),
@@ -161,7 +162,7 @@ fn batch(does: &[Does], one_by_one: bool, sync_after: bool) -> Course {
     let parcels = vec![parcel(1, "a", &set), parcel(2, "b", &set)];
     let (reports, inbox) = reports().unwrap();
     let mut told = Told(Arc::clone(&log));
-    let result = commit(&mut world.ledger, &mut ends, parcels, &mut Tally::new(&reports, &mut told));
+    let result = commit(&mut world.ledger, &mut ends, parcels, &mut BatchProgress::new(&reports, &mut told));
     let settled = inbox.settled.try_iter().collect();
     let log = log.lock().unwrap().clone();
     Course { world, result, settled, log }
@@ -194,7 +195,7 @@ fn a_destination_out_of_reach_keeps_no_mail_from_the_others() {
             begun.iter().map(|begun| begun.set.iter().map(|(_, has)| *has).collect()).collect();
         assert_eq!(sets, [has.to_vec(), has.to_vec()], "{does:?}");
         let exits = course.settled.iter().map(|settled| match &settled.outcome {
-            Outcome::Failed(Failure { permanent, exit, .. }) => (*permanent, *exit),
+            MessageOutcome::Failed(Failure { permanent, exit, .. }) => (*permanent, *exit),
             other => panic!("{other:?}"),
         });
         assert!(exits.eq([(false, ExitCode::Later); 2]));
@@ -259,7 +260,7 @@ fn a_message_that_fails_again_waits_longer_each_time() {
     for backs_off in [true, true, true, false] {
         let (reports, _inbox) = reports().unwrap();
         let (work, orders) = std::sync::mpsc::channel();
-        work.send(Work::Failed { key: key("a"), listed: None, backs_off }).unwrap();
+        work.send(Work::Failed { key: key("a"), listed_size: None, backs_off }).unwrap();
         drop(work);
         run(&mut world.ledger, &mut [], &orders, &reports, &mut Told(Log::default())).unwrap();
         let id = world.ledger.find_key(&key("a")).unwrap();

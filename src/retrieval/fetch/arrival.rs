@@ -1,108 +1,50 @@
-//! One message from its `+OK` to its terminator: taken in by every destination that wants it, examined on the way.
+//! One message from its `+OK` to its terminator, and what is done with it then: taken in by every destination that is to get it,
+//! or discarded.
 
 use std::sync::Arc;
 
-use super::sending::known_key;
-use super::{CompareResult, Fetch, Held};
-use crate::delivery::routing::{Copies, NetworkEnds, OpenCopies};
+use super::arriving::{Arriving, ArrivingHeader, Whole};
+use super::queue::known_key;
+use super::round::{Fetch, Held};
+use super::tally::CompareResult;
+use crate::delivery::routing::{Copies, OpenCopies};
 use crate::delivery::{self, Waiting};
 use crate::exit::ExitCode;
-use crate::ledger::{Begun, Match};
+use crate::ledger::Begun;
 use crate::message::{Digest, Examiner, Facts};
+use crate::plan::compare::Verdict;
 use crate::plan::{self, Decision, Listed, Who, Why};
 use crate::proof::{Arrival, ArrivalId, BegunId, DestinationId, EntryId, Key};
-use crate::protocol::limits::LONGEST_HEADER;
 use crate::report;
 use crate::retrieval::Error;
 use crate::retrieval::committer::{Parcel, Work};
-use crate::retrieval::compare::Verdict;
 use crate::retrieval::pipeline::Job;
 use crate::types::Octets;
 
-/// A message may grow to sixteen times its listed size,
+/// A message may grow to this many times its listed size, and at least to [`LEAST_BOUND`].
 const FAR_BEYOND: u64 = 16;
-/// but at least to this;
-const FAR_BEYOND_FLOOR: u64 = 64 << 20;
-/// and to this where its size isn't known.
-const FAR_BEYOND_ALL: u64 = 4 << 30;
-
-/// A message that is arriving.
-pub(super) struct Arriving {
-    pub(super) job: Job,
-    pub(super) examiner: Examiner,
-    pub(super) octets: u64,
-    pub(super) most: u64,
-    /// None of it where it isn't wanted any more.
-    pub(super) copies: Copies,
-}
-
-/// A header that is arriving.
-pub(super) struct Heading {
-    pub(super) job: Job,
-    examiner: Examiner,
-    octets: u64,
-}
-
-impl Heading {
-    pub(super) fn new(job: Job) -> Self {
-        Self { job, examiner: Examiner::new(b""), octets: 0 }
-    }
-
-    /// `false` when this is too long for a header.
-    pub(super) fn take(&mut self, text: &[u8]) -> bool {
-        self.octets = self.octets.saturating_add(octets_of(text));
-        self.examiner.update(text);
-        usize::try_from(self.octets).is_ok_and(|octets| octets <= LONGEST_HEADER)
-    }
-}
-
-/// What a message that has arrived comes to, once its end can be believed.
-pub(super) enum Whole {
-    Parcel(Parcel),
-    Same {
-        key: Key,
-        listed: Option<Octets>,
-        same_as: Match,
-    },
-    /// It isn't what its key stands for: what it is shows when all that is known has been compared.
-    Aside,
-    /// The server's copies of this entry's message differ each time.
-    Varies(EntryId),
-    /// Only destinations that this run doesn't have lack it.
-    Elsewhere(EntryId),
-}
+/// Every message may grow to this many octets, however small it was listed.
+const LEAST_BOUND: u64 = 64 << 20;
+/// A message whose size isn't known may grow to this many octets.
+const MOST_OF_UNKNOWN_SIZE: u64 = 4 << 30;
 
 /// Where a message goes that has arrived.
-struct Route {
+struct MessageRoute {
     /// Those destinations of this run that are to get it, by their places in the list.
     slots: Vec<usize>,
     /// All that must have it.
     set: Vec<DestinationId>,
     /// The delivery that it continues, and the entry of that.
     continues: Option<(BegunId, EntryId)>,
-    /// Its key stood for another message, as far as that can be told.
+    /// Its key stood for another message, as far as is known.
     again: bool,
-}
-
-impl Arriving {
-    pub(super) fn take(&mut self, text: &[u8], ends: &mut NetworkEnds) {
-        self.octets = self.octets.saturating_add(octets_of(text));
-        if !self.copies.have_failed() {
-            self.examiner.update(text);
-            self.copies.write(text, ends);
-        }
-    }
-}
-
-pub(super) fn octets_of(text: &[u8]) -> u64 {
-    u64::try_from(text.len()).unwrap_or(u64::MAX)
 }
 
 impl Fetch<'_> {
     /// The answer to a `RETR` has begun.
     pub(super) fn begin(&mut self, job: Job) {
         let Some(listed) = self.maildrop.at(job.index) else { return };
-        let wanted = self.state.tally.trouble.is_none();
+        let wanted = self.state.tally.failure.is_none();
         let prefix = self.run.received_line();
         self.state.arriving = Some(Arriving {
             job,
@@ -110,7 +52,7 @@ impl Fetch<'_> {
             octets: 0,
             most: listed
                 .octets
-                .map_or(FAR_BEYOND_ALL, |octets| octets.0.saturating_mul(FAR_BEYOND).max(FAR_BEYOND_FLOOR)),
+                .map_or(MOST_OF_UNKNOWN_SIZE, |octets| octets.0.saturating_mul(FAR_BEYOND).max(LEAST_BOUND)),
             // Which of them lack it shows when it has come.
             copies: if wanted { self.network_ends.begin(prefix) } else { Copies::default() },
         });
@@ -119,7 +61,7 @@ impl Fetch<'_> {
     /// The terminator has come.  What it is worth is known only with the next answer that names.
     ///
     /// # Errors
-    /// When what has come is no message but the answers to other commands.
+    /// When what has come is not a message but the answers to other commands.
     pub(super) fn end(&mut self, octets: u64) -> Result<(), Error> {
         let Some(arriving) = self.state.arriving.take() else { return Ok(()) };
         let Arriving { job, examiner, copies, .. } = arriving;
@@ -174,7 +116,7 @@ impl Fetch<'_> {
         // A window listed it before, perhaps, under another unique-id, in a session whose end was never confirmed.
         let new_in_window =
             (self.policy.window && job.decision == Decision::Retrieve(Why::New)).then_some(Why::New);
-        let compares = job.decision.compares().or(new_in_window);
+        let compares = job.decision.why_compared().or(new_in_window);
         let verdict = compares.map(|why| self.comparison.whole(&listed, why, &facts));
         if let Some(whole) = self.known(&job, &listed, &facts, verdict) {
             self.give_up(&job, intakes);
@@ -197,7 +139,7 @@ impl Fetch<'_> {
     /// Discards what has come of a message, and frees its room.
     fn give_up(&mut self, job: &Job, intakes: OpenCopies) {
         intakes.into_iter().for_each(|(_, intake)| intake.abandon());
-        self.state.pipeline.settled(job.size);
+        self.state.pipeline.free_room(job.size);
     }
 
     /// What a comparison has found, unless that is to be delivered.
@@ -215,7 +157,7 @@ impl Fetch<'_> {
         match verdict {
             Some(Verdict::Same(same_as)) => {
                 let key = self.key_of(listed, facts);
-                return Some(Whole::Same { key, listed: listed.octets, same_as });
+                return Some(Whole::Same { key, listed_size: listed.octets, same_as });
             }
             Some(Verdict::SetAside) => return Some(Whole::Aside),
             Some(Verdict::Varies(entry)) if self.comparison.may_be_deleted_mail(listed, facts) => {
@@ -234,8 +176,15 @@ impl Fetch<'_> {
     }
 
     /// Every destination that is to get it has all of it now.
-    fn take_in(&mut self, job: Job, listed: &Listed<'_>, facts: Facts, route: Route, intakes: OpenCopies) {
-        let Route { slots, set, continues, again } = route;
+    fn take_in(
+        &mut self,
+        job: Job,
+        listed: &Listed<'_>,
+        facts: Facts,
+        route: MessageRoute,
+        intakes: OpenCopies,
+    ) {
+        let MessageRoute { slots, set, continues, again } = route;
         let mut waiting: Vec<(usize, Waiting)> = Vec::with_capacity(intakes.len());
         let mut failure = None;
         for (slot, intake) in intakes {
@@ -252,7 +201,7 @@ impl Fetch<'_> {
             id: ArrivalId::next(),
             number: job.number,
             key: self.key_of(listed, &facts),
-            listed: listed.octets,
+            listed_size: listed.octets,
             octets: facts.octets,
             digests: facts.digests,
             headline: facts.headline,
@@ -265,7 +214,7 @@ impl Fetch<'_> {
         });
         let parcel = Parcel { message, waiting };
         if let Some(e) = failure {
-            self.state.pipeline.settled(job.size);
+            self.state.pipeline.free_room(job.size);
             self.submit(Work::Discard(parcel), 0);
             return self.storage_failed(listed, e);
         }
@@ -285,12 +234,12 @@ impl Fetch<'_> {
 
     /// A header has come to its end.
     pub(super) fn end_header(&mut self) {
-        let Some(Heading { job, examiner, .. }) = self.state.heading.take() else { return };
+        let Some(ArrivingHeader { job, examiner, .. }) = self.state.heading.take() else { return };
         self.state.pipeline.hold(Held::Header(job, examiner.finish()));
     }
 
     pub(super) fn header_too_long(&mut self) -> Result<(), Error> {
-        let Some(Heading { job, octets, .. }) = self.state.heading.take() else { return Ok(()) };
+        let Some(ArrivingHeader { job, octets, .. }) = self.state.heading.take() else { return Ok(()) };
         self.state.pipeline.give_up_current();
         self.compared(job, CompareResult::Undone);
         let listed = self.maildrop.at(job.index);
@@ -313,7 +262,7 @@ impl Fetch<'_> {
         facts: &Facts,
         compared: bool,
         chosen: &OpenCopies,
-    ) -> Route {
+    ) -> MessageRoute {
         let begun = self.comparison.continues(listed, facts);
         let continues = begun.map(|begun| (begun.id, begun.entry));
         let is_chosen = |slot| chosen.iter().any(|(chosen, _)| *chosen == slot);
@@ -327,7 +276,7 @@ impl Fetch<'_> {
         };
         let again = (compared && self.comparison.has_delivery(listed))
             || (continues.is_none() && self.comparison.continues_another(listed));
-        Route { slots, set, continues, again }
+        MessageRoute { slots, set, continues, again }
     }
 
     fn key_of(&self, listed: &Listed<'_>, facts: &Facts) -> Key {

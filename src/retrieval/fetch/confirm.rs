@@ -3,16 +3,19 @@
 //! What has arrived is held until an answer that names has followed it.  Only then is it stored, compared with what we
 //! have, and recognised: [`Recognised`] is made here and nowhere else.
 
-use super::sending::{known_key, listed_as};
-use super::{CompareResult, Compared, Fetch, Held, Whole};
+use super::arriving::Whole;
+use super::queue::{known_key, listed_as};
+use super::round::{Fetch, Held};
+use super::tally::{CompareResult, Compared};
 use crate::exit::ExitCode;
 use crate::message::Facts;
+use crate::plan::compare::Verdict;
 use crate::plan::{Decision, Who, Why};
 use crate::proof::{EntryId, Key, Recognised};
 use crate::retrieval::Error;
 use crate::retrieval::committer::Work;
-use crate::retrieval::compare::Verdict;
-use crate::retrieval::pipeline::{Ask, BATCH_MESSAGES, BATCH_OCTETS, Job};
+use crate::retrieval::pipeline::standing::{BATCH_MESSAGES, BATCH_OCTETS};
+use crate::retrieval::pipeline::{Ask, Job};
 use crate::types::Octets;
 
 impl Fetch<'_> {
@@ -50,18 +53,18 @@ impl Fetch<'_> {
         }
         match whole {
             Whole::Parcel(parcel) => {
-                if job.decision.compares().is_some() {
+                if job.decision.why_compared().is_some() {
                     self.compared(job, CompareResult::Failed);
                 }
-                self.state.tally.copies.insert(number, parcel.message.digests.message);
+                self.state.tally.which_delivery.insert(number, parcel.message.digests.message);
                 self.state.batch_octets = self.state.batch_octets.saturating_add(parcel.message.octets);
                 self.state.batch.push(parcel);
             }
-            Whole::Same { key, listed, same_as } => {
+            Whole::Same { key, listed_size, same_as } => {
                 self.state.pipeline.allowance.give_back(Octets(job.size));
                 self.matched(&job, same_as.entry);
-                self.state.tally.copies.extend(same_as.message.map(|copy| (number, copy)));
-                self.submit(Work::Same { number, key, listed, same_as }, 1);
+                self.state.tally.which_delivery.extend(same_as.message.map(|copy| (number, copy)));
+                self.submit(Work::Same { number, key, listed_size, same_as }, 1);
             }
             Whole::Aside => {
                 self.state.pipeline.allowance.give_back(Octets(job.size));
@@ -71,7 +74,7 @@ impl Fetch<'_> {
             Whole::Elsewhere(entry) => {
                 self.state.pipeline.allowance.give_back(Octets(job.size));
                 self.state.tally.elsewhere.push(entry);
-                if job.decision.compares().is_some() {
+                if job.decision.why_compared().is_some() {
                     self.compared(job, CompareResult::Undone);
                 }
             }
@@ -97,7 +100,7 @@ impl Fetch<'_> {
             self.submit(Work::Identify { entry, header, identity }, 0);
             return self.matched(&job, entry);
         }
-        let Some(why) = job.decision.compares() else { return };
+        let Some(why) = job.decision.why_compared() else { return };
         match self.comparison.by_header(&listed, why, facts, self.policy.deletes_everything()) {
             Verdict::Same(same_as) => {
                 // A header is not enough to delete what has no unique-id.
@@ -105,9 +108,9 @@ impl Fetch<'_> {
                     self.recognise(&job);
                 }
                 self.matched(&job, same_as.entry);
-                self.state.tally.copies.extend(same_as.message.map(|copy| (job.number, copy)));
+                self.state.tally.which_delivery.extend(same_as.message.map(|copy| (job.number, copy)));
                 let key = known_key(&listed, self.keys).unwrap_or(Key::Header(facts.digests.header));
-                self.submit(Work::Same { number: job.number, key, listed: listed.octets, same_as }, 1);
+                self.submit(Work::Same { number: job.number, key, listed_size: listed.octets, same_as }, 1);
             }
             Verdict::NeedsBody | Verdict::SetAside | Verdict::Varies(_) => {
                 self.state.pipeline.again(Job { ask: Ask::Whole, ..job });

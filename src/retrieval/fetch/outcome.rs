@@ -2,9 +2,10 @@
 
 use std::sync::mpsc::TryRecvError;
 
-use super::refusal::{Refused, refuses_everything};
-use super::sending::{known_key, listed_as};
-use super::{Fetch, Held, Whole};
+use super::arriving::Whole;
+use super::queue::{known_key, listed_as};
+use super::refusal::{RefusedMessage, refuses_everything};
+use super::round::{Fetch, Held};
 use crate::delivery;
 use crate::exit::ExitCode;
 use crate::plan::{self, Decision, Listed, Who};
@@ -12,7 +13,7 @@ use crate::problem::Problem as _;
 use crate::proof::{Delivered, EntryId};
 use crate::report;
 use crate::retrieval::Error;
-use crate::retrieval::committer::{Outcome, Settled, Work};
+use crate::retrieval::committer::{MessageOutcome, SettledMessage, Work};
 use crate::retrieval::pipeline::{Ending, UNKNOWN_SIZE};
 use crate::types::{MessageNumber, Octets};
 
@@ -20,7 +21,7 @@ impl Fetch<'_> {
     pub(super) fn storage_failed(&mut self, listed: &Listed<'_>, e: delivery::Error) {
         // The next run would fail at it again, and first: count it, so that it's tried last.  But it's not its own fault.
         self.count_failed(listed, e.to_string(), e.exit_code(), Blame::Last);
-        self.state.tally.trouble.get_or_insert(Error::Delivery(e));
+        self.state.tally.failure.get_or_insert(Error::Delivery(e));
     }
 
     /// For something that it did alone.
@@ -37,7 +38,7 @@ impl Fetch<'_> {
         }
         if let (Some(key), true) = (known_key(listed, self.keys), blame != Blame::None) {
             let backs_off = blame == Blame::BacksOff;
-            self.submit(Work::Failed { key, listed: listed.octets, backs_off }, 0);
+            self.submit(Work::Failed { key, listed_size: listed.octets, backs_off }, 0);
         }
         self.state.tally.news |= news;
         self.run.report(&report::Event::MessageFailed { number: listed.number, reason, news });
@@ -50,8 +51,8 @@ impl Fetch<'_> {
     }
 
     /// A message was refused.  Whether that's its own matter shows when another one comes through.
-    pub(super) fn confirm_refusal(&mut self, refused: Refused) {
-        if self.state.tally.trouble.is_some() {
+    pub(super) fn confirm_refusal(&mut self, refused: RefusedMessage) {
+        if self.state.tally.failure.is_some() {
             self.not_stored(refused.job.number);
             return;
         }
@@ -64,7 +65,7 @@ impl Fetch<'_> {
             for refused in std::mem::take(&mut self.state.refusals) {
                 self.not_stored(refused.job.number);
             }
-            self.state.tally.trouble = Some(Error::Refuses { text });
+            self.state.tally.failure = Some(Error::Refuses { text });
         }
     }
 
@@ -75,7 +76,7 @@ impl Fetch<'_> {
         }
     }
 
-    fn refused_alone(&mut self, refused: &Refused) {
+    fn refused_alone(&mut self, refused: &RefusedMessage) {
         let Some(listed) = self.maildrop.at(refused.job.index) else { return };
         let blame = if refused.refusal.passing { Blame::Last } else { Blame::BacksOff };
         self.count_failed(&listed, refused.reason(), ExitCode::Later, blame);
@@ -155,22 +156,22 @@ impl Fetch<'_> {
         }
     }
 
-    pub(super) fn settled(&mut self, settled: Settled) {
-        let Settled { number, octets, outcome } = settled;
+    pub(super) fn settled(&mut self, settled: SettledMessage) {
+        let SettledMessage { number, octets, outcome } = settled;
         self.state.committing = self.state.committing.saturating_sub(1);
         let listed = self.maildrop.find(number);
         // As much as it took when it was sent for, or when it had come.
         let room = listed.and_then(|l| l.octets).map_or(UNKNOWN_SIZE, |octets| octets.0).max(octets);
         match outcome {
-            Outcome::Delivered(proof) => {
-                self.state.pipeline.settled(room);
+            MessageOutcome::Delivered(proof) => {
+                self.state.pipeline.free_room(room);
                 self.state.tally.delivered = self.state.tally.delivered.saturating_add(1);
                 self.state.tally.octets = self.state.tally.octets.saturating_add(octets);
                 self.may_delete(listed, Some(octets), proof);
             }
-            Outcome::Same(proof) => self.may_delete(listed, None, proof),
-            Outcome::Failed(failure) => {
-                self.state.pipeline.settled(room);
+            MessageOutcome::Same(proof) => self.may_delete(listed, None, proof),
+            MessageOutcome::Failed(failure) => {
+                self.state.pipeline.free_room(room);
                 self.not_stored(number);
                 self.state.tally.fail(failure.exit, &failure.reason);
                 let news = self.is_news(listed.map(|listed| listed.who));

@@ -6,9 +6,9 @@
 use crate::protocol::response::{Reply, ResponseCode};
 use crate::retrieval::pipeline::Job;
 
-/// After this many equal refusals in a row, nothing more is asked for;
+/// After this many equal refusals in a row nothing more is asked for.
 const MOST_ALIKE: usize = 10;
-/// after this many, if they speak of something passing.
+/// After this many refusals in a row that speak of something passing nothing more is asked for.
 const MOST_PASSING: usize = 3;
 
 /// Words of refusals that aren't about one message.  Lower case.
@@ -33,7 +33,7 @@ const PASSING: [&str; 16] = [
 
 /// The words of a refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct RetrRefusal {
     /// Its own, fit to print.
     pub(super) text: String,
     /// Why the message was refused, in a sentence.
@@ -44,12 +44,12 @@ pub(super) struct Refusal {
 
 /// A refused message.
 #[derive(Debug, Clone)]
-pub(super) struct Refused {
+pub(super) struct RefusedMessage {
     pub(super) job: Job,
-    pub(super) refusal: Refusal,
+    pub(super) refusal: RetrRefusal,
 }
 
-impl Refusal {
+impl RetrRefusal {
     /// `text`: its words, fit to print; `reason`: what they mean.
     pub(super) fn of(reply: &Reply<'_>, text: String, reason: String) -> Self {
         let passing = match reply.code {
@@ -72,7 +72,7 @@ fn speaks_of_passing(text: &[u8]) -> bool {
 }
 
 /// Whether these refusals, which came one after the other, show that the server refuses everything; then with its words.
-pub(super) fn refuses_everything(refusals: &[Refused]) -> Option<String> {
+pub(super) fn refuses_everything(refusals: &[RefusedMessage]) -> Option<String> {
     let last = refusals.last()?;
     let alike = refusals
         .iter()
@@ -83,7 +83,7 @@ pub(super) fn refuses_everything(refusals: &[Refused]) -> Option<String> {
     (alike >= MOST_ALIKE || passing >= MOST_PASSING).then(|| last.refusal.text.clone())
 }
 
-impl Refused {
+impl RefusedMessage {
     pub(super) fn reason(&self) -> String {
         self.refusal.reason.clone()
     }
@@ -91,15 +91,15 @@ impl Refused {
 
 #[cfg(test)]
 mod tests {
-    use super::{Refusal, Refused, refuses_everything};
+    use super::{RefusedMessage, RetrRefusal, refuses_everything};
     use crate::plan::{Decision, Why};
     use crate::protocol::response::{Reply, ResponseCode};
     use crate::retrieval::pipeline::{Ask, Job};
     use crate::types::MessageNumber;
 
-    fn refused(code: Option<ResponseCode>, text: &str) -> Refused {
+    fn refused(code: Option<ResponseCode>, text: &str) -> RefusedMessage {
         let reply = Reply { ok: false, code, text: text.as_bytes() };
-        let refusal = Refusal::of(&reply, text.to_owned(), String::new());
+        let refusal = RetrRefusal::of(&reply, text.to_owned(), String::new());
         let number = MessageNumber::FIRST;
         let job = Job {
             index: 0,
@@ -112,7 +112,7 @@ mod tests {
             failures: 0,
             died: false,
         };
-        Refused { job, refusal }
+        RefusedMessage { job, refusal }
     }
 
     #[test]
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn ten_that_say_the_same() {
         let no = |n: usize| refused(None, &format!("cannot read message {n}"));
-        let mut refusals: Vec<Refused> = (1..10).map(no).collect();
+        let mut refusals: Vec<RefusedMessage> = (1..10).map(no).collect();
         assert_eq!(refuses_everything(&refusals), None);
         refusals.push(no(10));
         assert_eq!(refuses_everything(&refusals).as_deref(), Some("cannot read message 10"));

@@ -1,142 +1,14 @@
-//! The messages of a round in their order, and what is sent.
+//! What is sent.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
-
-use super::{Choice, CompareResult, Fetch};
-use crate::ledger::memory::ListedAs;
-use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who};
-use crate::proof::{Delivered, EntryId, Key};
+use super::round::{Choice, Fetch};
+use super::tally::CompareResult;
+use crate::plan::Who;
+use crate::proof::{Delivered, Key};
 use crate::report;
 use crate::retrieval::Error;
 use crate::retrieval::committer::Work;
-use crate::retrieval::compare::Comparison;
-use crate::retrieval::course::has_own_name;
-use crate::retrieval::pipeline::naming::{Expected, Question};
-use crate::retrieval::pipeline::{Ask, Job, Line, Send, UNKNOWN_SIZE};
-
-/// The messages of a round: in the order of the listing; then what is only to be identified; then what comes last, by how
-/// often it has failed.
-pub(in crate::retrieval) struct Queue<'a> {
-    pub(super) maildrop: &'a Maildrop,
-    pub(super) decisions: &'a [Decision],
-    pub(super) policy: &'a Policy,
-    keys: &'a HashMap<EntryId, Key>,
-    failed_before: &'a HashMap<EntryId, u16>,
-    /// Messages at which a session broke off before, and their order.
-    died: HashMap<ListedAs, usize>,
-    cursor: usize,
-    /// What is only to be identified, which keeps no mail waiting: the places.
-    later: VecDeque<usize>,
-    /// What comes last: whether the line ended at it, and when, how often it failed, and its place.
-    last: BinaryHeap<Reverse<(Option<usize>, u16, usize)>>,
-}
-
-impl<'a> Queue<'a> {
-    /// By these decisions; `keys` and `failed_before` are what the ledger knows of the known ones.
-    pub(in crate::retrieval) fn new(
-        (maildrop, decisions, policy): (&'a Maildrop, &'a [Decision], &'a Policy),
-        keys: &'a HashMap<EntryId, Key>,
-        failed_before: &'a HashMap<EntryId, u16>,
-        died: HashMap<ListedAs, usize>,
-    ) -> Self {
-        let (cursor, later, last) = (0, VecDeque::new(), BinaryHeap::new());
-        Self { maildrop, decisions, policy, keys, failed_before, died, cursor, later, last }
-    }
-
-    fn job(&self, index: usize) -> Option<Job> {
-        let decision = self.decisions.get(index).copied()?;
-        let listed = self.maildrop.at(index)?;
-        let by_header = decision == Decision::Identify
-            || decision
-                .compares()
-                .is_some_and(|why| Comparison::asks_header(why, self.policy.deletes_everything()));
-        Some(Job {
-            index,
-            number: listed.number,
-            decision,
-            size: listed.octets.map_or(UNKNOWN_SIZE, |octets| octets.0),
-            ask: if by_header { Ask::Header } else { Ask::Whole },
-            counted: decision.compares().is_none(),
-            too_large: plan::is_too_large(listed.octets, self.policy),
-            failures: match listed.who {
-                Who::Known(id) => self.failed_before.get(&id).copied().unwrap_or(0),
-                _ => 0,
-            },
-            died: self.died_at(&listed).is_some(),
-        })
-    }
-
-    /// When the line ended at it, among those at which it did; the longest ago comes first, so that each gets its turn.
-    fn died_at(&self, listed: &Listed<'_>) -> Option<usize> {
-        if self.died.is_empty() {
-            return None;
-        }
-        // Whether it shares its unique-id is asked of few: that takes a look at all.
-        let numbered = self.died.get(&ListedAs::Numbered(listed.number, listed.octets));
-        let named = match known_key(listed, self.keys) {
-            Some(Key::UniqueId(unique_id)) => self.died.get(&ListedAs::UniqueId(unique_id)),
-            Some(Key::Header(_)) | None => None,
-        };
-        let found = numbered.or(named).is_some();
-        let died_at = if found && has_own_name(listed, self.maildrop) { named } else { numbered };
-        died_at.copied()
-    }
-}
-
-impl Iterator for Queue<'_> {
-    type Item = Job;
-
-    fn next(&mut self) -> Option<Job> {
-        while let Some(decision) = self.decisions.get(self.cursor) {
-            let index = self.cursor;
-            self.cursor = index.saturating_add(1);
-            if matches!(decision, Decision::Leave(_)) {
-                continue;
-            }
-            let Some(job) = self.job(index) else { continue };
-            if !job.comes_last() && *decision == Decision::Identify {
-                self.later.push_back(index);
-                continue;
-            }
-            if !job.comes_last() {
-                return Some(job);
-            }
-            let died_at = self.maildrop.at(index).and_then(|listed| self.died_at(&listed));
-            self.last.push(Reverse((died_at, job.failures, index)));
-        }
-        let last = |last: &mut BinaryHeap<_>| last.pop().map(|Reverse((_, _, index))| index);
-        let index = self.later.pop_front().or_else(|| last(&mut self.last))?;
-        self.job(index)
-    }
-}
-
-/// The key that a message has before it is retrieved.
-pub(super) fn known_key(listed: &Listed<'_>, keys: &HashMap<EntryId, Key>) -> Option<Key> {
-    match listed.who {
-        Who::New(unique_id) => Some(Key::UniqueId(unique_id.to_buf())),
-        Who::Known(id) => keys.get(&id).cloned(),
-        Who::Nameless => None,
-    }
-}
-
-/// How the next session will list it; none where that isn't known.  By its number and size where it has no unique-id, or
-/// shares it with another.
-pub(super) fn listed_as(
-    listed: &Listed<'_>,
-    maildrop: &Maildrop,
-    keys: &HashMap<EntryId, Key>,
-) -> Option<ListedAs> {
-    let key = known_key(listed, keys);
-    match key {
-        Some(Key::UniqueId(unique_id)) if has_own_name(listed, maildrop) => {
-            Some(ListedAs::UniqueId(unique_id))
-        }
-        None if listed.who != Who::Nameless => None,
-        Some(Key::Header(_)) => None,
-        Some(Key::UniqueId(_)) | None => Some(ListedAs::Numbered(listed.number, listed.octets)),
-    }
-}
+use crate::retrieval::pipeline::naming::{ExpectedName, NamingQuestion};
+use crate::retrieval::pipeline::{Ask, Job, Readiness, Send};
 
 impl Fetch<'_> {
     /// Sends what may be sent now.
@@ -146,7 +18,8 @@ impl Fetch<'_> {
         }
         self.close_or_open();
         while self.client.has_window() {
-            let line = Line { pipelines: self.client.pipelines(), at_rest: self.client.outstanding() == 0 };
+            let line =
+                Readiness { pipelines: self.client.pipelines(), at_rest: self.client.outstanding() == 0 };
             let choice = Choice { maildrop: self.maildrop, keys: self.keys, sample: &self.sample };
             let next = self.state.pipeline.next(line, &choice);
             self.report_skipped();
@@ -160,10 +33,10 @@ impl Fetch<'_> {
 
     fn send(&mut self, next: Send<Delivered>) -> Result<(), Error> {
         match next {
-            Send::Question(Question { expected, number }) => match (expected, number) {
-                (Expected::UniqueId(_), Some(number)) => self.client.unique_id_of(number)?,
-                (Expected::Size(_), Some(number)) => self.client.list_one(number)?,
-                (Expected::DropListing, _) | (_, None) => self.client.drop_listing()?,
+            Send::Question(NamingQuestion { expected, number }) => match (expected, number) {
+                (ExpectedName::UniqueId(_), Some(number)) => self.client.unique_id_of(number)?,
+                (ExpectedName::Size(_), Some(number)) => self.client.list_one(number)?,
+                (ExpectedName::DropListing, _) | (_, None) => self.client.drop_listing()?,
             },
             Send::Ask(Job { ask, number, .. }) => {
                 let sent = match ask {
@@ -199,7 +72,7 @@ impl Fetch<'_> {
 
     fn close_or_open(&mut self) {
         self.state.pipeline.closed =
-            self.state.stopping || self.state.tally.trouble.is_some() || self.work.is_none();
+            self.state.stopping || self.state.tally.failure.is_some() || self.work.is_none();
     }
 
     fn report_skipped(&mut self) {
@@ -220,33 +93,9 @@ impl Fetch<'_> {
         let Some(listed) = self.maildrop.at(job.index) else { return };
         if let (Who::New(unique_id), true) = (listed.who, job.too_large) {
             let key = Key::UniqueId(unique_id.to_buf());
-            self.submit(Work::TooLarge { key, listed: listed.octets }, 0);
+            self.submit(Work::TooLarge { key, listed_size: listed.octets }, 0);
             let octets = listed.octets.unwrap_or_default();
             self.run.report(&report::Event::TooLarge { number: job.number, octets });
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Queue;
-    use crate::account::Retention;
-    use crate::ledger::memory::ListedAs;
-    use crate::plan::trial::{World, number};
-    use crate::plan::{Decision, Why};
-    use std::collections::HashMap;
-
-    /// What has never broken off comes first, then what did so longest ago: each gets its turn.
-    #[test]
-    fn messages_at_which_the_line_ended_come_last_in_turn() {
-        let world = World::new();
-        let maildrop = world.maildrop(&[("-", None); 5]);
-        let decisions = [Decision::Compare(Why::Nameless); 5];
-        let policy = world.policy(Retention::Keep);
-        let died = [1, 2, 4].map(|n| ListedAs::Numbered(number(n), None)).into_iter().zip([2, 0, 1]);
-        let (keys, failed) = (HashMap::new(), HashMap::new());
-        let queue = Queue::new((&maildrop, &decisions, &policy), &keys, &failed, died.collect());
-        let order: Vec<u32> = queue.map(|job| job.number.get()).collect();
-        assert_eq!(order, [3, 5, 2, 4, 1]);
     }
 }

@@ -12,7 +12,7 @@ use std::collections::{HashSet, VecDeque};
 use crate::protocol::listing;
 use crate::types::{MessageNumber, Octets, UniqueId, UniqueIdBuf};
 
-pub(in crate::retrieval) use crate::ledger::memory::Names as Form;
+pub(in crate::retrieval) use crate::ledger::memory::NamingForm;
 
 /// Of this many messages that the ledger knows the unique-ids are read beforehand, to be asked for.
 const SAMPLE: usize = 32;
@@ -24,15 +24,15 @@ const DRAWS: usize = 16;
 
 /// A question, and what the answer must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::retrieval) struct Question {
+pub(in crate::retrieval) struct NamingQuestion {
     /// About which message; the drop listing is about all.
     pub(in crate::retrieval) number: Option<MessageNumber>,
-    pub(in crate::retrieval) expected: Expected,
+    pub(in crate::retrieval) expected: ExpectedName,
 }
 
 /// What an answer that names a message holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::retrieval) enum Expected {
+pub(in crate::retrieval) enum ExpectedName {
     /// The number, and this unique-id.
     UniqueId(UniqueIdBuf),
     /// The number, and this size.
@@ -59,20 +59,20 @@ pub(in crate::retrieval) trait Candidates {
     /// Places of which it's certain that what the server listed is known.
     fn sample(&self) -> &[usize];
     /// What stands at a place; none where it can't be asked for: what the server listed isn't known.
-    fn at(&self, place: usize, form: Form) -> Option<(MessageNumber, Expected)>;
+    fn at(&self, place: usize, form: NamingForm) -> Option<(MessageNumber, ExpectedName)>;
 }
 
 /// The questions of one session.
 #[derive(Debug, Default)]
 pub(in crate::retrieval) struct Naming {
     random: u64,
-    form: Option<Form>,
+    form: Option<NamingForm>,
     /// The form is known to work.
     works: bool,
     refusals: u8,
     /// Whether any question was asked in this session.
     begun: bool,
-    asked: VecDeque<(Form, Question)>,
+    asked: VecDeque<(NamingForm, NamingQuestion)>,
     /// What `STAT` reports while nothing is deleted.
     drop_listing: Option<(u32, Octets)>,
     /// Messages deleted in this session, and their octets.
@@ -83,15 +83,15 @@ impl Naming {
     /// For a new session.  `known`: the form that worked in an earlier one.
     pub(in crate::retrieval) fn new(
         seed: u64,
-        known: Option<Form>,
+        known: Option<NamingForm>,
         has_unique_ids: bool,
         drop_listing: Option<(u32, Octets)>,
     ) -> Self {
-        let first = if has_unique_ids { Form::UniqueId } else { Form::Size };
-        let known = known.filter(|form| *form != Form::UniqueId || has_unique_ids);
+        let first = if has_unique_ids { NamingForm::UniqueId } else { NamingForm::Size };
+        let known = known.filter(|form| *form != NamingForm::UniqueId || has_unique_ids);
         Self {
             random: seed,
-            form: known.or(Some(first)).filter(|form| *form != Form::Nothing),
+            form: known.or(Some(first)).filter(|form| *form != NamingForm::Nothing),
             works: known.is_some(),
             drop_listing,
             ..Self::default()
@@ -100,7 +100,7 @@ impl Naming {
 
     /// Places of a listing of `places`, drawn beforehand where what is listed there must be looked up.
     pub(in crate::retrieval) fn sample(&mut self, places: usize) -> Vec<usize> {
-        if self.form != Some(Form::UniqueId) {
+        if self.form != Some(NamingForm::UniqueId) {
             return Vec::new();
         }
         if places <= SAMPLE {
@@ -109,10 +109,10 @@ impl Naming {
         (0..SAMPLE).filter_map(|_| self.below(places)).collect()
     }
 
-    /// The form that has been found to work; [`Form::Nothing`] when none does.
-    pub(in crate::retrieval) fn found(&self) -> Option<Form> {
+    /// The form that has been found to work; [`NamingForm::Nothing`] when none does.
+    pub(in crate::retrieval) fn found(&self) -> Option<NamingForm> {
         match self.form {
-            None => Some(Form::Nothing),
+            None => Some(NamingForm::Nothing),
             form => form.filter(|_| self.works),
         }
     }
@@ -135,7 +135,7 @@ impl Naming {
     /// Whether what is asked for changes with each deletion: not every server counts as RFC 1939 §5 wants it, so nothing
     /// can be asked behind a `DELE`.
     pub(in crate::retrieval) fn counts(&self) -> bool {
-        self.form == Some(Form::DropListing)
+        self.form == Some(NamingForm::DropListing)
     }
 
     /// Questions without an answer.
@@ -155,14 +155,14 @@ impl Naming {
         from: &impl Candidates,
         gone: &HashSet<MessageNumber>,
         last: Option<MessageNumber>,
-    ) -> Option<Question> {
+    ) -> Option<NamingQuestion> {
         self.begun = true;
         loop {
             let form = self.form?;
             let question = match form {
-                Form::DropListing => {
-                    self.drop_listing.map(|_| Question { number: None, expected: Expected::DropListing })
-                }
+                NamingForm::DropListing => self
+                    .drop_listing
+                    .map(|_| NamingQuestion { number: None, expected: ExpectedName::DropListing }),
                 form => self.choose(from, form, gone, last),
             };
             if let Some(question) = question {
@@ -176,10 +176,10 @@ impl Naming {
     fn choose(
         &mut self,
         from: &impl Candidates,
-        form: Form,
+        form: NamingForm,
         gone: &HashSet<MessageNumber>,
         last: Option<MessageNumber>,
-    ) -> Option<Question> {
+    ) -> Option<NamingQuestion> {
         let places = from.places();
         let sample = from.sample();
         let at = |place: usize| from.at(place, form).filter(|(number, _)| !gone.contains(number));
@@ -201,7 +201,7 @@ impl Naming {
                     (start..places).chain(0..start).find_map(fits)
                 });
             if let Some((number, expected)) = found {
-                return Some(Question { number: Some(number), expected });
+                return Some(NamingQuestion { number: Some(number), expected });
             }
         }
         None
@@ -243,20 +243,20 @@ impl Naming {
         NamingAnswer::Nothing
     }
 
-    fn is_named(&self, question: &Question, text: &[u8]) -> bool {
+    fn is_named(&self, question: &NamingQuestion, text: &[u8]) -> bool {
         match &question.expected {
-            Expected::UniqueId(expected) => match listing::unique_id_line(text) {
+            ExpectedName::UniqueId(expected) => match listing::unique_id_line(text) {
                 Ok((number, unique_id)) => {
                     Some(number) == question.number
                         && unique_id.map(UniqueId::to_buf).as_ref() == Some(expected)
                 }
                 Err(_) => false,
             },
-            Expected::Size(expected) => match listing::scan_line(text) {
+            ExpectedName::Size(expected) => match listing::scan_line(text) {
                 Ok((number, octets)) => Some(number) == question.number && octets == Some(*expected),
                 Err(_) => false,
             },
-            Expected::DropListing => {
+            ExpectedName::DropListing => {
                 let Some((messages, Octets(octets))) = self.drop_listing else { return false };
                 let (gone, Octets(freed)) = self.deleted;
                 // Not every server takes off what is marked as deleted (RFC 1939 §5 wants it).
@@ -272,9 +272,9 @@ impl Naming {
         self.refusals = 0;
         self.works = false;
         self.form = match self.form {
-            Some(Form::UniqueId) => Some(Form::Size),
-            Some(Form::Size) => Some(Form::DropListing),
-            Some(Form::DropListing | Form::Nothing) | None => None,
+            Some(NamingForm::UniqueId) => Some(NamingForm::Size),
+            Some(NamingForm::Size) => Some(NamingForm::DropListing),
+            Some(NamingForm::DropListing | NamingForm::Nothing) | None => None,
         };
     }
 }
@@ -283,7 +283,7 @@ impl Naming {
 mod tests {
     use std::collections::HashSet;
 
-    use super::{Candidates, Expected, Form, Naming, NamingAnswer, Question};
+    use super::{Candidates, ExpectedName, Naming, NamingAnswer, NamingForm, NamingQuestion};
     use crate::types::{MessageNumber, Octets, UniqueId};
 
     fn n(number: usize) -> MessageNumber {
@@ -303,16 +303,16 @@ mod tests {
         fn sample(&self) -> &[usize] {
             &[]
         }
-        fn at(&self, place: usize, form: Form) -> Option<(MessageNumber, Expected)> {
+        fn at(&self, place: usize, form: NamingForm) -> Option<(MessageNumber, ExpectedName)> {
             let number = place + 1;
             if self.gone.contains(&number) {
                 return None;
             }
             let expected = match form {
-                Form::UniqueId => {
-                    Expected::UniqueId(UniqueId::new(format!("u{number}").as_bytes()).unwrap().to_buf())
+                NamingForm::UniqueId => {
+                    ExpectedName::UniqueId(UniqueId::new(format!("u{number}").as_bytes()).unwrap().to_buf())
                 }
-                _ => Expected::Size(Octets(100 + u64::try_from(number).unwrap())),
+                _ => ExpectedName::Size(Octets(100 + u64::try_from(number).unwrap())),
             };
             Some((n(number), expected))
         }
@@ -327,12 +327,12 @@ mod tests {
     }
 
     /// What a true server answers.
-    fn answer(question: &Question) -> Vec<u8> {
+    fn answer(question: &NamingQuestion) -> Vec<u8> {
         match (&question.expected, question.number) {
-            (Expected::UniqueId(unique_id), Some(number)) => {
+            (ExpectedName::UniqueId(unique_id), Some(number)) => {
                 [format!("{number} ").as_bytes(), unique_id.borrow().as_bytes()].concat()
             }
-            (Expected::Size(octets), Some(number)) => format!("{number} {}", octets.0).into_bytes(),
+            (ExpectedName::Size(octets), Some(number)) => format!("{number} {}", octets.0).into_bytes(),
             _ => b"5 500".to_vec(),
         }
     }
@@ -378,7 +378,7 @@ mod tests {
     fn another_answer_is_wrong_once_the_form_is_known_to_work() {
         let wrong: [&[u8]; 6] = [b"", b"2 u3", b"ok", b"9 u2", b"3", b"u2"];
         for text in wrong {
-            let mut naming = Naming::new(1, Some(Form::UniqueId), true, None);
+            let mut naming = Naming::new(1, Some(NamingForm::UniqueId), true, None);
             naming.ask(&Listing { count: 2, gone: vec![1] }, &HashSet::new(), None).unwrap();
             assert_eq!(naming.answered(true, text, true), NamingAnswer::Wrong, "{}", text.escape_ascii());
         }
@@ -390,13 +390,13 @@ mod tests {
 
     #[test]
     fn a_refusal_names_nothing() {
-        let mut naming = Naming::new(1, Some(Form::UniqueId), true, None);
+        let mut naming = Naming::new(1, Some(NamingForm::UniqueId), true, None);
         for verdict in [NamingAnswer::Nothing, NamingAnswer::Nothing, NamingAnswer::Named] {
             let question = naming.ask(&listing(9), &HashSet::new(), None).unwrap();
             let ok = verdict == NamingAnswer::Named;
             assert_eq!(naming.answered(ok, &answer(&question), false), verdict);
         }
-        assert_eq!(naming.found(), Some(Form::UniqueId));
+        assert_eq!(naming.found(), Some(NamingForm::UniqueId));
     }
 
     /// From `UIDL r` to `LIST r` to `STAT` to nothing, each time the server shows that it doesn't do.
@@ -405,13 +405,13 @@ mod tests {
         for refuses in [true, false] {
             let mut naming = naming(3);
             let tries = if refuses { 3 } else { 1 };
-            for form in [Form::UniqueId, Form::Size, Form::DropListing] {
+            for form in [NamingForm::UniqueId, NamingForm::Size, NamingForm::DropListing] {
                 for _ in 0..tries {
                     let question = naming.ask(&listing(5), &HashSet::new(), None).unwrap();
                     let expected = match question.expected {
-                        Expected::UniqueId(_) => Form::UniqueId,
-                        Expected::Size(_) => Form::Size,
-                        Expected::DropListing => Form::DropListing,
+                        ExpectedName::UniqueId(_) => NamingForm::UniqueId,
+                        ExpectedName::Size(_) => NamingForm::Size,
+                        ExpectedName::DropListing => NamingForm::DropListing,
                     };
                     assert_eq!(expected, form);
                     assert_eq!(naming.answered(!refuses, b"something", true), NamingAnswer::Nothing);
@@ -419,7 +419,7 @@ mod tests {
             }
             assert!(naming.is_impossible());
             assert_eq!(naming.ask(&listing(5), &HashSet::new(), None), None);
-            assert_eq!(naming.found(), Some(Form::Nothing));
+            assert_eq!(naming.found(), Some(NamingForm::Nothing));
         }
     }
 
@@ -433,15 +433,15 @@ mod tests {
         assert_eq!(naming.answered(true, b"no such thing", true), NamingAnswer::Nothing);
         assert_eq!(naming.answered(true, b"no such thing", false), NamingAnswer::Nothing);
         let question = naming.ask(&listing(9), &HashSet::new(), None).unwrap();
-        assert!(matches!(question.expected, Expected::Size(_)));
+        assert!(matches!(question.expected, ExpectedName::Size(_)));
         assert_eq!(naming.answered(true, b"no such thing", false), NamingAnswer::Nothing);
         assert_eq!(naming.answered(true, &answer(&question), false), NamingAnswer::Named);
-        assert_eq!(naming.found(), Some(Form::Size));
+        assert_eq!(naming.found(), Some(NamingForm::Size));
     }
 
     #[test]
     fn the_drop_listing_counts_deletions_or_not() {
-        let mut naming = Naming::new(1, Some(Form::DropListing), true, Some((5, Octets(500))));
+        let mut naming = Naming::new(1, Some(NamingForm::DropListing), true, Some((5, Octets(500))));
         naming.deleted(Octets(90));
         for (text, verdict) in [
             ("5 500", NamingAnswer::Named),

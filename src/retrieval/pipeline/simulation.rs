@@ -3,9 +3,9 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::naming::{Candidates, Expected, Form, Naming, Question};
-use super::standing::{Header, Pace, Standing};
-use super::{Answered, Ask, Deletion, Job, Line, Pipeline, Rules, Send, Step};
+use super::naming::{Candidates, ExpectedName, Naming, NamingForm, NamingQuestion};
+use super::standing::{HeaderSupport, QuestionPace, SessionStanding};
+use super::{AnswerMeaning, Answered, Ask, Deletion, Job, Pipeline, Readiness, Rules, Send};
 use crate::plan::{Allowance, Decision, Why};
 use crate::proof::EntryId;
 use crate::types::{MessageNumber, Octets, UniqueId};
@@ -27,9 +27,9 @@ pub fn fuzz_pipeline(octets: &[u8]) {
 }
 
 /// Choices, one for each octet; when there are no more, the first of those offered.
-struct Choices<'o>(std::slice::Iter<'o, u8>);
+struct FuzzChoices<'o>(std::slice::Iter<'o, u8>);
 
-impl Choices<'_> {
+impl FuzzChoices<'_> {
     fn below(&mut self, most: usize) -> usize {
         self.0.next().map_or(0, |octet| usize::from(*octet).checked_rem(most).unwrap_or(0))
     }
@@ -45,9 +45,9 @@ impl Choices<'_> {
 
 /// A message that may be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Known(MessageNumber);
+struct SimulatedDelivery(MessageNumber);
 
-impl Deletion for Known {
+impl Deletion for SimulatedDelivery {
     fn number(&self) -> MessageNumber {
         self.0
     }
@@ -58,9 +58,9 @@ impl Deletion for Known {
 }
 
 /// As many messages, `u1` and so on.
-struct Listing(u32);
+struct SimulatedListing(u32);
 
-impl Candidates for Listing {
+impl Candidates for SimulatedListing {
     fn places(&self) -> usize {
         usize::try_from(self.0).unwrap_or(0)
     }
@@ -69,11 +69,13 @@ impl Candidates for Listing {
         &[]
     }
 
-    fn at(&self, place: usize, form: Form) -> Option<(MessageNumber, Expected)> {
+    fn at(&self, place: usize, form: NamingForm) -> Option<(MessageNumber, ExpectedName)> {
         let number = MessageNumber::new(u32::try_from(place).ok()?.checked_add(1)?)?;
         let expected = match form {
-            Form::UniqueId => Expected::UniqueId(UniqueId::new(format!("u{number}").as_bytes())?.to_buf()),
-            _ => Expected::Size(Octets(SIZE)),
+            NamingForm::UniqueId => {
+                ExpectedName::UniqueId(UniqueId::new(format!("u{number}").as_bytes())?.to_buf())
+            }
+            _ => ExpectedName::Size(Octets(SIZE)),
         };
         (number.get() <= self.0).then_some((number, expected))
     }
@@ -88,13 +90,13 @@ struct Heard {
     sent: usize,
 }
 
-type Simulated = Pipeline<std::vec::IntoIter<Job>, Heard, Known>;
+type Simulated = Pipeline<std::vec::IntoIter<Job>, Heard, SimulatedDelivery>;
 
 /// A command on its way, and its place among all that were sent.
 #[derive(Debug)]
-enum Wire {
+enum SimulatedCommand {
     Asked(Job),
-    Question(Question),
+    Question(NamingQuestion),
     Delete(MessageNumber),
 }
 
@@ -107,15 +109,15 @@ struct Answers {
 }
 
 struct Play<'o> {
-    choices: Choices<'o>,
+    choices: FuzzChoices<'o>,
     pipeline: Simulated,
-    listing: Listing,
+    listing: SimulatedListing,
     answers: Answers,
     pipelines: bool,
     window: usize,
     deletes: bool,
     jobs: Vec<Job>,
-    wire: VecDeque<(usize, Wire)>,
+    wire: VecDeque<(usize, SimulatedCommand)>,
     /// Commands sent,
     sent: usize,
     /// and answered.
@@ -143,7 +145,7 @@ fn hold_that(holds: bool, what: impl FnOnce() -> String) -> Played {
 
 /// A server that answers truly, if not everything, and a committer, in the order that the octets choose.
 fn simulate(octets: &[u8]) -> Played {
-    let mut play = Play::new(Choices(octets.iter()));
+    let mut play = Play::new(FuzzChoices(octets.iter()));
     for _ in 0..MOST_STEPS {
         if !play.fill()? {
             return Ok(());
@@ -161,7 +163,7 @@ fn simulate(octets: &[u8]) -> Played {
 }
 
 impl<'o> Play<'o> {
-    fn new(mut choices: Choices<'o>) -> Self {
+    fn new(mut choices: FuzzChoices<'o>) -> Self {
         let count = u32::try_from(choices.below(12)).unwrap_or(0).saturating_add(1);
         let pipelines = !choices.once_in(3);
         let window = if pipelines { choices.below(6).saturating_add(1) } else { 1 };
@@ -180,12 +182,12 @@ impl<'o> Play<'o> {
         let answers = Answers { unique_ids: answers.unique_ids && unique_ids, ..answers };
         let careful = if choices.once_in(4) { choices.below(5) } else { 0 };
         let first = choices.below(4).saturating_add(1);
-        let standing = Standing {
+        let standing = SessionStanding {
             naming: Naming::new(seed, None, unique_ids, drop_listing),
-            pace: Pace::new(careful, first),
-            header: Header::new(choices.once_in(4)),
+            pace: QuestionPace::new(careful, first),
+            header: HeaderSupport::new(choices.once_in(4)),
             budget: choices.once_in(5).then(|| u32::try_from(choices.below(20)).unwrap_or(0)),
-            ..Standing::default()
+            ..SessionStanding::default()
         };
         let rules = Rules { hands_over: choices.once_in(4), deletes, asks: true, waiting: 0 };
         let pipeline =
@@ -193,7 +195,7 @@ impl<'o> Play<'o> {
         Self {
             choices,
             pipeline,
-            listing: Listing(count),
+            listing: SimulatedListing(count),
             answers,
             pipelines,
             window,
@@ -216,7 +218,7 @@ impl<'o> Play<'o> {
     /// Sends what may be sent; `false` when the session can't go on.
     fn fill(&mut self) -> Played<bool> {
         while self.wire.len() < self.window {
-            let line = Line { pipelines: self.pipelines, at_rest: self.wire.is_empty() };
+            let line = Readiness { pipelines: self.pipelines, at_rest: self.wire.is_empty() };
             let Ok(next) = self.pipeline.next(line, &self.listing) else {
                 let Answers { unique_ids, sizes, drop_listing } = self.answers;
                 let names = sizes || drop_listing || unique_ids;
@@ -228,7 +230,7 @@ impl<'o> Play<'o> {
             let sent = match next {
                 Send::Ask(job) => self.asked(job)?,
                 Send::Question(question) => self.questioned(question)?,
-                Send::Delete(Known(number)) => self.deleted(number)?,
+                Send::Delete(SimulatedDelivery(number)) => self.deleted(number)?,
             };
             self.wire.push_back((self.sent, sent));
             self.sent = self.sent.saturating_add(1);
@@ -236,7 +238,7 @@ impl<'o> Play<'o> {
         Ok(true)
     }
 
-    fn asked(&mut self, job: Job) -> Played<Wire> {
+    fn asked(&mut self, job: Job) -> Played<SimulatedCommand> {
         let number = job.number;
         hold_that(!self.gone.contains(&number), || format!("{number} is asked for after its DELE"))?;
         let alone = self.doubted.is_empty();
@@ -244,22 +246,22 @@ impl<'o> Play<'o> {
         let failed = self.doubted.values().find(|doubted| doubted.comes_last());
         hold_that(failed.is_none(), || format!("{number} is asked for behind {failed:?}"))?;
         hold_that(self.doubted.insert(number, job).is_none(), || format!("{number} is asked for twice"))?;
-        Ok(Wire::Asked(job))
+        Ok(SimulatedCommand::Asked(job))
     }
 
-    fn questioned(&self, question: Question) -> Played<Wire> {
+    fn questioned(&self, question: NamingQuestion) -> Played<SimulatedCommand> {
         let number = question.number;
         let asks_for_gone = number.is_some_and(|number| self.gone.contains(&number));
         hold_that(!asks_for_gone, || format!("{number:?} is asked about after its DELE"))?;
         hold_that(!self.counted_otherwise, || "something is asked behind a DELE that changes it".to_owned())?;
-        Ok(Wire::Question(question))
+        Ok(SimulatedCommand::Question(question))
     }
 
-    fn deleted(&mut self, number: MessageNumber) -> Played<Wire> {
+    fn deleted(&mut self, number: MessageNumber) -> Played<SimulatedCommand> {
         hold_that(self.deletable.contains(&number), || format!("{number} is deleted unproven"))?;
         hold_that(self.gone.insert(number), || format!("{number} is deleted twice"))?;
         self.counted_otherwise |= self.pipeline.standing.naming.counts();
-        Ok(Wire::Delete(number))
+        Ok(SimulatedCommand::Delete(number))
     }
 
     /// The committer reports one of its messages.
@@ -267,12 +269,12 @@ impl<'o> Play<'o> {
         let at = self.choices.below(self.committing.len());
         let job = self.committing.swap_remove(at);
         if job.ask == Ask::Whole {
-            self.pipeline.settled(job.size);
+            self.pipeline.free_room(job.size);
         }
         let failed = self.choices.once_in(5);
         if self.deletes && !failed {
             self.deletable.insert(job.number);
-            self.pipeline.delete(Known(job.number));
+            self.pipeline.delete(SimulatedDelivery(job.number));
         }
     }
 
@@ -281,13 +283,15 @@ impl<'o> Play<'o> {
         let Some((sent, command)) = self.wire.front() else { return Ok(()) };
         let sent = *sent;
         let step = match command {
-            Wire::Asked(job) if !self.begun => {
+            SimulatedCommand::Asked(job) if !self.begun => {
                 let (job, given) = (*job, !self.choices.once_in(4));
                 let step = self.pipeline.on(Answered::Began { ask: job.ask, given });
                 let expected = match (given, job.ask) {
-                    (true, _) => matches!(step, Step::Begin(begun) if begun == job),
-                    (false, Ask::Whole) => matches!(step, Step::Refused(refused) if refused == job),
-                    (false, Ask::Header) => matches!(step, Step::NoHeader(refused, _) if refused == job),
+                    (true, _) => matches!(step, AnswerMeaning::Begin(begun) if begun == job),
+                    (false, Ask::Whole) => matches!(step, AnswerMeaning::Refused(refused) if refused == job),
+                    (false, Ask::Header) => {
+                        matches!(step, AnswerMeaning::NoHeader(refused, _) if refused == job)
+                    }
                 };
                 hold_that(expected, || format!("{job:?}, given: {given}, comes to {step:?}"))?;
                 if given {
@@ -301,17 +305,17 @@ impl<'o> Play<'o> {
                 }
                 None
             }
-            Wire::Asked(job) => {
+            SimulatedCommand::Asked(job) => {
                 let job = *job;
                 let step = self.pipeline.on(Answered::Ended);
-                let expected = matches!(step, Step::Complete(complete) if complete == job);
+                let expected = matches!(step, AnswerMeaning::Complete(complete) if complete == job);
                 hold_that(expected, || format!("the end of {job:?} comes to {step:?}"))?;
                 self.begun = false;
                 self.pipeline.hold(Heard { job, given: true, sent });
                 None
             }
-            Wire::Question(question) => Some(self.answer_question(&question.clone())),
-            Wire::Delete(number) => {
+            SimulatedCommand::Question(question) => Some(self.answer_question(&question.clone())),
+            SimulatedCommand::Delete(number) => {
                 let (number, ok) = (*number, !self.choices.once_in(4));
                 Some(self.pipeline.on(Answered::Deleted { number, ok, octets: Octets(SIZE) }))
             }
@@ -319,23 +323,23 @@ impl<'o> Play<'o> {
         self.wire.pop_front();
         self.answered = self.answered.saturating_add(1);
         match step {
-            Some(Step::Release(released)) => self.released(released, sent),
-            Some(Step::Unasked) => Err("a true answer is out of step".to_owned()),
+            Some(AnswerMeaning::Release(released)) => self.released(released, sent),
+            Some(AnswerMeaning::Unasked) => Err("a true answer is out of step".to_owned()),
             _ => Ok(()),
         }
     }
 
-    fn answer_question(&mut self, question: &Question) -> Step<Heard> {
+    fn answer_question(&mut self, question: &NamingQuestion) -> AnswerMeaning<Heard> {
         let works = match question.expected {
-            Expected::UniqueId(_) => self.answers.unique_ids,
-            Expected::Size(_) => self.answers.sizes,
-            Expected::DropListing => self.answers.drop_listing,
+            ExpectedName::UniqueId(_) => self.answers.unique_ids,
+            ExpectedName::Size(_) => self.answers.sizes,
+            ExpectedName::DropListing => self.answers.drop_listing,
         };
         let text = match (&question.expected, question.number) {
-            (Expected::UniqueId(id), Some(number)) => {
+            (ExpectedName::UniqueId(id), Some(number)) => {
                 format!("{number} {}", String::from_utf8_lossy(id.borrow().as_bytes()))
             }
-            (Expected::Size(octets), Some(number)) => format!("{number} {}", octets.0),
+            (ExpectedName::Size(octets), Some(number)) => format!("{number} {}", octets.0),
             _ => format!("{} {}", self.listing.0, u64::from(self.listing.0).saturating_mul(SIZE)),
         };
         self.pipeline.on(Answered::Named { ok: works, text: text.as_bytes() })
@@ -401,14 +405,14 @@ impl<'o> Play<'o> {
     }
 }
 
-fn job(choices: &mut Choices<'_>, place: u32, deletes: bool) -> Option<Job> {
+fn job(choices: &mut FuzzChoices<'_>, place: u32, deletes: bool) -> Option<Job> {
     let number = MessageNumber::new(place.checked_add(1)?)?;
     let decision = match choices.below(4) {
         1 => Decision::Compare(Why::Doubtful),
         2 if deletes => Decision::Delete(Why::Days),
         _ => Decision::Retrieve(Why::New),
     };
-    let compares = decision.compares().is_some();
+    let compares = decision.why_compared().is_some();
     Some(Job {
         index: usize::try_from(place).ok()?,
         number,
@@ -425,10 +429,10 @@ fn job(choices: &mut Choices<'_>, place: u32, deletes: bool) -> Option<Job> {
 /// A server that answers anything at any time: nothing is released but by an answer that names, and nothing is deleted
 /// that wasn't to be.
 fn noise(octets: &[u8]) -> Played {
-    let mut play = Play::new(Choices(octets.iter()));
+    let mut play = Play::new(FuzzChoices(octets.iter()));
     while !play.choices.is_over() {
-        let line = Line { pipelines: true, at_rest: play.choices.once_in(4) };
-        if let Ok(Some(Send::Delete(Known(number)))) = play.pipeline.next(line, &play.listing) {
+        let line = Readiness { pipelines: true, at_rest: play.choices.once_in(4) };
+        if let Ok(Some(Send::Delete(SimulatedDelivery(number)))) = play.pipeline.next(line, &play.listing) {
             hold_that(play.deletable.contains(&number), || format!("{number} is deleted unproven"))?;
         }
         let number = MessageNumber::FIRST;
@@ -443,11 +447,11 @@ fn noise(octets: &[u8]) -> Played {
         };
         let names = matches!(answered, Answered::Named { ok: true, .. });
         match play.pipeline.on(answered) {
-            Step::Release(_) => {
+            AnswerMeaning::Release(_) => {
                 hold_that(names, || format!("released by {answered:?}"))?;
                 hold_that(play.pipeline.last_done().is_none(), || "released, and still in doubt".to_owned())?;
             }
-            Step::Complete(job) => play.pipeline.hold(Heard { job, given: true, sent: 0 }),
+            AnswerMeaning::Complete(job) => play.pipeline.hold(Heard { job, given: true, sent: 0 }),
             _ => {}
         }
     }

@@ -3,11 +3,14 @@
 use std::collections::{HashMap, HashSet};
 
 use super::naming::Naming;
-use super::{BATCH_MESSAGES, BATCH_OCTETS};
 use crate::client::{Client, Transaction};
 use crate::ledger::memory::ListedAs;
 use crate::types::MessageNumber;
 
+/// A batch holds about this many messages at most, and no question covers more.
+pub(in crate::retrieval) const BATCH_MESSAGES: usize = 256;
+/// A batch holds about this many octets at most, and no question covers more.
+pub(in crate::retrieval) const BATCH_OCTETS: u64 = 32 << 20;
 /// The first question of a session follows after this many octets.
 const FIRST_OCTETS: u64 = 1 << 20;
 /// Where commands can't share a flight, a question costs a round trip: the first one follows after this many messages.
@@ -17,10 +20,10 @@ const MOST_HEADERS_REFUSED: u32 = 3;
 
 /// What holds for all rounds of a session.
 #[derive(Debug, Default)]
-pub(in crate::retrieval) struct Standing {
+pub(in crate::retrieval) struct SessionStanding {
     pub(in crate::retrieval) naming: Naming,
-    pub(in crate::retrieval) pace: Pace,
-    pub(in crate::retrieval) header: Header,
+    pub(in crate::retrieval) pace: QuestionPace,
+    pub(in crate::retrieval) header: HeaderSupport,
     /// Messages whose `DELE` was sent: they can't be asked for any more.
     pub(in crate::retrieval) gone: HashSet<MessageNumber>,
     /// The message asked for last.
@@ -49,14 +52,14 @@ pub(in crate::retrieval) struct Standing {
 
 /// How many messages stand before each question.
 #[derive(Debug, Default)]
-pub(in crate::retrieval) struct Pace {
+pub(in crate::retrieval) struct QuestionPace {
     /// This many messages are asked for one by one: an earlier session broke off at one of them.
     pub(in crate::retrieval) careful: usize,
     messages: usize,
     octets: u64,
 }
 
-impl Pace {
+impl QuestionPace {
     pub(in crate::retrieval) fn new(careful: usize, first: usize) -> Self {
         Self { careful, messages: first, octets: FIRST_OCTETS }
     }
@@ -81,7 +84,7 @@ pub(in crate::retrieval) fn first_pace(client: &Client<Transaction>) -> usize {
 
 /// Whether `TOP` is available in this session.
 #[derive(Debug, Default)]
-pub(in crate::retrieval) struct Header {
+pub(in crate::retrieval) struct HeaderSupport {
     /// Not offered.
     missing: bool,
     pub(in crate::retrieval) given: bool,
@@ -89,7 +92,7 @@ pub(in crate::retrieval) struct Header {
     pub(in crate::retrieval) in_flight: usize,
 }
 
-impl Header {
+impl HeaderSupport {
     pub(in crate::retrieval) fn new(missing: bool) -> Self {
         Self { missing, ..Self::default() }
     }

@@ -1,8 +1,10 @@
 use std::collections::{HashMap, HashSet};
 
-use super::naming::{Candidates, Expected, Form, Naming};
-use super::standing::{Header, Pace, Standing};
-use super::{Answered, Ask, Deletion, Job, Line, MOST_DELETIONS, Permit, Pipeline, Rules, Send, Step};
+use super::naming::{Candidates, ExpectedName, Naming, NamingForm};
+use super::standing::{HeaderSupport, QuestionPace, SessionStanding};
+use super::{
+    AnswerMeaning, Answered, Ask, Deletion, Job, MOST_DELETIONS, Permit, Pipeline, Readiness, Rules, Send,
+};
 use crate::account::Retention;
 use crate::ledger::memory::ListedAs;
 use crate::plan::trial::World;
@@ -36,8 +38,8 @@ impl Candidates for Listing {
         &[]
     }
 
-    fn at(&self, place: usize, _: Form) -> Option<(MessageNumber, Expected)> {
-        Some((number(u32::try_from(place).unwrap() + 1), Expected::Size(Octets(100))))
+    fn at(&self, place: usize, _: NamingForm) -> Option<(MessageNumber, ExpectedName)> {
+        Some((number(u32::try_from(place).unwrap() + 1), ExpectedName::Size(Octets(100))))
     }
 }
 
@@ -61,23 +63,23 @@ fn job(at: u32, died: bool) -> Job {
 
 type Tried = Pipeline<std::vec::IntoIter<Job>, (), Known>;
 
-fn pipeline(jobs: Vec<Job>, rules: Rules, standing: Standing) -> Tried {
-    let standing = Standing {
-        naming: Naming::new(1, Some(Form::Size), false, None),
-        pace: Pace::new(0, 32),
+fn pipeline(jobs: Vec<Job>, rules: Rules, standing: SessionStanding) -> Tried {
+    let standing = SessionStanding {
+        naming: Naming::new(1, Some(NamingForm::Size), false, None),
+        pace: QuestionPace::new(0, 32),
         ..standing
     };
     Pipeline::new(jobs.into_iter(), rules, standing, Vec::new(), Allowance::default())
 }
 
-const LINE: Line = Line { pipelines: true, at_rest: true };
+const LINE: Readiness = Readiness { pipelines: true, at_rest: true };
 
 #[test]
 fn a_session_asks_for_no_more_than_it_may_delete() {
     let rules = |waiting| Rules { asks: true, deletes: true, waiting, ..Rules::default() };
     let asked = |waiting: usize, gone: usize, ready: usize| {
         let gone: HashSet<MessageNumber> = (1..=gone).map(|at| number(at as u32 + 100)).collect();
-        let standing = Standing { gone, ..Standing::default() };
+        let standing = SessionStanding { gone, ..SessionStanding::default() };
         let mut pipeline = pipeline(vec![job(1, false)], rules(waiting), standing);
         (0..ready).for_each(|_| pipeline.delete(Known(number(50))));
         (pipeline.upcoming().is_some(), pipeline.cut_short)
@@ -97,12 +99,12 @@ fn the_end_of_the_connection_is_blamed_on_what_it_has_ended_at_before() {
     // The jobs, how far the first has come, what came through, and whether something died before.
     let ending = |died_before: bool, here: bool, confirmed: u32, others_came: bool, begun: bool| {
         let died = if died_before { died.clone() } else { HashMap::new() };
-        let standing = Standing { confirmed, others_came, died, ..Standing::default() };
+        let standing = SessionStanding { confirmed, others_came, died, ..SessionStanding::default() };
         let mut pipeline = pipeline(vec![job(1, here)], Rules { asks: true, ..Rules::default() }, standing);
         assert!(matches!(pipeline.next(LINE, &Listing), Ok(Some(Send::Ask(Job { index: 1, .. })))));
         if begun {
             let begun = pipeline.on(Answered::Began { ask: Ask::Whole, given: true });
-            assert!(matches!(begun, Step::Begin(_)));
+            assert!(matches!(begun, AnswerMeaning::Begin(_)));
         }
         let ending = pipeline.ending();
         (ending.suspects.iter().map(|(job, failed)| (job.index, *failed)).collect::<Vec<_>>(), ending.again)
@@ -124,7 +126,7 @@ fn the_end_of_the_connection_is_blamed_on_what_it_has_ended_at_before() {
 /// The one whose end couldn't be believed, and the next.
 #[test]
 fn between_two_messages_both_are_suspected() {
-    let standing = Standing { confirmed: 1, ..Standing::default() };
+    let standing = SessionStanding { confirmed: 1, ..SessionStanding::default() };
     let rules = Rules { asks: true, ..Rules::default() };
     let mut pipeline = pipeline(vec![job(1, false), job(2, false)], rules, standing);
     for _ in 0..2 {
@@ -141,7 +143,8 @@ fn between_two_messages_both_are_suspected() {
 fn several_messages_are_told_from_one_that_is_asked_for_twice() {
     for (second, several) in [(1, false), (2, true)] {
         let jobs = vec![Job { ask: Ask::Header, ..job(1, false) }, job(second, false)];
-        let mut pipeline = pipeline(jobs, Rules { asks: true, ..Rules::default() }, Standing::default());
+        let mut pipeline =
+            pipeline(jobs, Rules { asks: true, ..Rules::default() }, SessionStanding::default());
         for _ in 0..2 {
             assert!(matches!(pipeline.next(LINE, &Listing), Ok(Some(Send::Ask(_)))));
         }
@@ -252,7 +255,7 @@ fn what_may_be_asked_for_in_this_session() {
         (
             "no header: whole",
             |p, job| {
-                p.standing.header = Header::new(true);
+                p.standing.header = HeaderSupport::new(true);
                 header(job);
             },
             "now Whole",
@@ -260,7 +263,7 @@ fn what_may_be_asked_for_in_this_session() {
         (
             "no header: none is identified",
             |p, job| {
-                p.standing.header = Header::new(true);
+                p.standing.header = HeaderSupport::new(true);
                 header(job);
                 job.decision = Decision::Identify;
             },
@@ -306,7 +309,7 @@ fn what_may_be_asked_for_in_this_session() {
     ];
     for (what, change, expected) in cases {
         let mut pipeline =
-            pipeline(Vec::new(), Rules { asks: true, ..Rules::default() }, Standing::default());
+            pipeline(Vec::new(), Rules { asks: true, ..Rules::default() }, SessionStanding::default());
         let mut job = job(1, false);
         change(&mut pipeline, &mut job);
         let permit = match pipeline.permitted(job) {
@@ -330,7 +333,7 @@ fn dead(pipeline: &mut Tried, job: &mut Job) {
 }
 
 fn nothing_names(pipeline: &mut Tried) {
-    pipeline.standing.naming = Naming::new(1, Some(Form::Nothing), false, None);
+    pipeline.standing.naming = Naming::new(1, Some(NamingForm::Nothing), false, None);
 }
 
 /// One message was to be delivered in this run, and has been.

@@ -16,9 +16,9 @@ pub(super) fn of(
     ledger: &Ledger,
     tally: &mut Tally,
 ) -> Result<Vec<(EntryId, Option<Digest>)>, ledger::Error> {
-    let mut copies: HashMap<EntryId, Vec<Digest>> = HashMap::new();
-    for (id, copy) in &tally.accepted_copies {
-        copies.entry(*id).or_default().push(*copy);
+    let mut deliveries: HashMap<EntryId, Vec<Digest>> = HashMap::new();
+    for (id, delivery) in &tally.accepted_deliveries {
+        deliveries.entry(*id).or_default().push(*delivery);
     }
     // In the order of the entries, as they stand in the ledger.
     let mut accepted: BTreeMap<EntryId, u32> = BTreeMap::new();
@@ -29,8 +29,10 @@ pub(super) fn of(
         let some_stay = maildrop.times_listed(*id) > *count
             || ledger.is_renumbering()
             || (ledger.knows_nameless() && matches!(ledger.key(*id)?, Key::Header(_)));
-        match copies.remove(id).filter(|_| some_stay) {
-            Some(copies) => deletions.extend(copies.into_iter().map(|copy| (*id, Some(copy)))),
+        match deliveries.remove(id).filter(|_| some_stay) {
+            Some(deliveries) => {
+                deletions.extend(deliveries.into_iter().map(|delivery| (*id, Some(delivery))))
+            }
             None if refused.contains(id) => {}
             None => deletions.push((*id, None)),
         }
@@ -67,7 +69,7 @@ mod tests {
         let mut tally = Tally::default();
         for content in deleted {
             tally.accepted.push(id);
-            tally.accepted_copies.push((id, facts(content).digests.message));
+            tally.accepted_deliveries.push((id, facts(content).digests.message));
         }
         tally.refused = vec![id; refused];
         let deletions = of(&world.maildrop(&names), &world.ledger, &mut tally).unwrap();
@@ -76,7 +78,7 @@ mod tests {
         if world.ledger.entry(id).state == EntryState::Deleted {
             return Vec::new();
         }
-        let records = world.ledger.records(id).unwrap();
+        let records = world.ledger.deliveries_of(id).unwrap();
         let is_left = |content: &&&str| {
             records.iter().any(|record| record.digests.message == facts(content).digests.message)
         };

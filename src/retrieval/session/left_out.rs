@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::Session;
+use super::MailSession;
 use crate::ledger::Ledger;
 use crate::ledger::memory::ListedAs;
 use crate::plan::{Decision, Listed, Maildrop, Who, Why};
@@ -10,7 +10,7 @@ use crate::proof::EntryId;
 use crate::retrieval::course::{GivenUp, Scope, has_own_name};
 use crate::types::MessageNumber;
 
-impl Session<'_, '_> {
+impl MailSession<'_, '_> {
     /// Leaves alone what this run has tried in vain; and, where a server deletes at `QUIT` what was merely retrieved, what
     /// failed before, unless this session is for nothing else.  Whether any of it waits for another session.
     pub(super) fn leave_given_up(

@@ -8,14 +8,14 @@ use std::os::fd::BorrowedFd;
 use super::delete::delivered;
 use super::{PATIENCE, Visit};
 use crate::account::Account;
+pub use crate::client::{AnswerPiece, Farewell, ReadCommand};
 use crate::client::{Client, Next, Transaction};
-pub use crate::client::{Farewell, Piece, Question};
 use crate::clock;
 use crate::ledger::lock::Lock;
 use crate::ledger::{EntryState, Ledger};
 use crate::plan::{Listed, Maildrop, Who};
 use crate::proof::Dismissed;
-use crate::report::Trouble;
+use crate::report::ReportedError;
 use crate::retrieval::error::Error;
 use crate::retrieval::run::Run;
 use crate::retrieval::survey::{self, list};
@@ -29,7 +29,7 @@ pub struct ByHand<'a> {
     ledger: Ledger,
     maildrop: Maildrop,
     /// What is known of each message.
-    known: BTreeMap<MessageNumber, Known>,
+    known: BTreeMap<MessageNumber, KnownAs>,
     /// Messages that are marked for deletion.
     marked: Vec<MessageNumber>,
     /// Messages that were retrieved, if the server deletes those at `QUIT`.
@@ -46,7 +46,7 @@ impl std::fmt::Debug for ByHand<'_> {
 
 /// What the ledger knows of a message that is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Known {
+pub enum KnownAs {
     /// It was delivered at that time, if the time is known.
     Delivered(Option<Time>),
     /// It counts as seen: printed, or marked by the user.
@@ -73,15 +73,15 @@ pub fn by_hand<T>(
     options: &Options,
     context: &Context<'_>,
     lead: impl FnOnce(ByHand<'_>) -> T,
-) -> Result<T, Trouble> {
+) -> Result<T, ReportedError> {
     let run = Run::new(account, options, context, clock::now());
-    let hand = open(&run).map_err(|e| Trouble::of(&e.at(&run.server()), true))?;
+    let hand = open(&run).map_err(|e| run.failure(&e, true))?;
     Ok(lead(hand))
 }
 
 fn open<'a>(run: &'a Run<'_>) -> Result<ByHand<'a>, Error> {
     let mut visit = Visit::begin(run)?;
-    let lock = Lock::acquire(&visit.directory, Wait::AtMost(PATIENCE), &run.context.stop)?;
+    let lock = Lock::acquire(&run.directory, Wait::AtMost(PATIENCE), &run.context.stop)?;
     let secret = visit.secret()?;
     let mut client = visit.log_in(&secret, visit.listing(false))?;
     let ledger = visit.ledger()?;
@@ -96,15 +96,15 @@ fn open<'a>(run: &'a Run<'_>) -> Result<ByHand<'a>, Error> {
 }
 
 /// What the ledger knows of a listed message by its unique-id, which proves nothing yet.
-fn known(listed: &Listed<'_>, ledger: &Ledger) -> Known {
-    let Who::Known(id) = listed.who else { return Known::Undelivered };
+fn known(listed: &Listed<'_>, ledger: &Ledger) -> KnownAs {
+    let Who::Known(id) = listed.who else { return KnownAs::Undelivered };
     let entry = ledger.entry(id);
     match entry.state {
         EntryState::Delivered | EntryState::Recorded if !entry.unidentified => {
-            Known::Delivered(entry.delivered)
+            KnownAs::Delivered(entry.delivered)
         }
-        EntryState::Seen => Known::Seen,
-        _ => Known::Undelivered,
+        EntryState::Seen => KnownAs::Seen,
+        _ => KnownAs::Undelivered,
     }
 }
 
@@ -121,10 +121,10 @@ impl ByHand<'_> {
         self.known.len()
     }
 
-    /// What the ledger knows of a message; [`Known::Undelivered`] of one that wasn't listed.
+    /// What the ledger knows of a message; [`KnownAs::Undelivered`] of one that wasn't listed.
     #[must_use]
-    pub fn known(&self, number: MessageNumber) -> Known {
-        self.known.get(&number).copied().unwrap_or(Known::Undelivered)
+    pub fn known(&self, number: MessageNumber) -> KnownAs {
+        self.known.get(&number).copied().unwrap_or(KnownAs::Undelivered)
     }
 
     /// Messages that are marked for deletion.
@@ -137,7 +137,7 @@ impl ByHand<'_> {
     #[must_use]
     pub fn undelivered(&self) -> Vec<MessageNumber> {
         let gone: BTreeSet<MessageNumber> = self.marked.iter().chain(&self.dropped).copied().collect();
-        gone.into_iter().filter(|number| self.known(*number) == Known::Undelivered).collect()
+        gone.into_iter().filter(|number| self.known(*number) == KnownAs::Undelivered).collect()
     }
 
     /// Octets of the server's, fit to print: nothing that steers a terminal, and no secret.
@@ -150,9 +150,9 @@ impl ByHand<'_> {
     ///
     /// # Errors
     /// The server has ended the session, or the connection broke.
-    pub fn wait(&mut self, wake: BorrowedFd<'_>) -> Result<Waited, Trouble> {
+    pub fn wait(&mut self, wake: BorrowedFd<'_>) -> Result<Waited, ReportedError> {
         loop {
-            match self.client.next(Some(wake), None).map_err(|e| self.trouble(e.into()))? {
+            match self.client.next(Some(wake), None).map_err(|e| self.failure(e.into()))? {
                 Next::Woken => return Ok(Waited::Woken),
                 Next::Stopped => return Ok(Waited::Stopped),
                 Next::Event | Next::Quiet => {}
@@ -165,15 +165,19 @@ impl ByHand<'_> {
     ///
     /// # Errors
     /// As of [`ByHand::wait`].
-    pub fn ask(&mut self, question: Question, each: impl FnMut(Piece<'_>)) -> Result<bool, Trouble> {
-        if let Question::Retr(number) = question
+    pub fn ask(
+        &mut self,
+        question: ReadCommand,
+        each: impl FnMut(AnswerPiece<'_>),
+    ) -> Result<bool, ReportedError> {
+        if let ReadCommand::Retr(number) = question
             && self.client.drops_at_quit()
         {
-            self.recognise(number)?;
+            self.check_delivery(number)?;
             self.dropped.push(number);
         }
-        let ok = self.client.ask(question, each).map_err(|e| self.trouble(e.into()))?;
-        if question == Question::Rset && ok {
+        let ok = self.client.ask(question, each).map_err(|e| self.failure(e.into()))?;
+        if question == ReadCommand::Rset && ok {
             self.marked.clear();
         }
         Ok(ok)
@@ -183,10 +187,14 @@ impl ByHand<'_> {
     ///
     /// # Errors
     /// As of [`ByHand::wait`].
-    pub fn mark(&mut self, number: MessageNumber, each: impl FnMut(Piece<'_>)) -> Result<bool, Trouble> {
-        self.recognise(number)?;
+    pub fn mark(
+        &mut self,
+        number: MessageNumber,
+        each: impl FnMut(AnswerPiece<'_>),
+    ) -> Result<bool, ReportedError> {
+        self.check_delivery(number)?;
         let dismissed = Dismissed::attest(self.client.session(), number);
-        let ok = self.client.mark(&dismissed, each).map_err(|e| self.trouble(e.into()))?;
+        let ok = self.client.mark(&dismissed, each).map_err(|e| self.failure(e.into()))?;
         if ok && !self.marked.contains(&number) {
             self.marked.push(number);
         }
@@ -197,9 +205,9 @@ impl ByHand<'_> {
     ///
     /// # Errors
     /// As of [`ByHand::wait`].
-    pub fn quit(self) -> Result<Farewell, Trouble> {
-        let server = self.run.server();
-        self.client.quit().map_err(|e| Trouble::of(&Error::from(e).at(&server), true))
+    pub fn quit(self) -> Result<Farewell, ReportedError> {
+        let run = self.run;
+        self.client.quit().map_err(|e| run.failure(&e.into(), true))
     }
 
     /// Ends the session without `QUIT`: nothing is deleted.
@@ -208,21 +216,21 @@ impl ByHand<'_> {
     }
 
     /// Looks whether a message that `QUIT` will delete is what was delivered: its unique-id may stand for other mail by now.
-    fn recognise(&mut self, number: MessageNumber) -> Result<(), Trouble> {
-        if !matches!(self.known(number), Known::Delivered(_)) {
+    fn check_delivery(&mut self, number: MessageNumber) -> Result<(), ReportedError> {
+        if !matches!(self.known(number), KnownAs::Delivered(_)) {
             return Ok(());
         }
         let compared = survey::headers(&mut self.client, &[number]).and_then(|headers| {
             let Self { run, client, ledger, maildrop, .. } = self;
             delivered(run, client, ledger, maildrop, &headers, &[number])
         });
-        if !compared.map_err(|e| self.trouble(e))?.contains_key(&number) {
-            self.known.insert(number, Known::Undelivered);
+        if !compared.map_err(|e| self.failure(e))?.contains_key(&number) {
+            self.known.insert(number, KnownAs::Undelivered);
         }
         Ok(())
     }
 
-    fn trouble(&self, e: Error) -> Trouble {
-        Trouble::of(&e.at(&self.run.server()), true)
+    fn failure(&self, e: Error) -> ReportedError {
+        self.run.failure(&e, true)
     }
 }

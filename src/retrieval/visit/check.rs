@@ -8,11 +8,10 @@ use crate::access;
 use crate::account::Account;
 use crate::clock;
 use crate::exit::ExitCode;
-use crate::ledger;
-use crate::ledger::lock::{Lock, Seen, Stage};
+use crate::ledger::lock::{Lock, LockStage, LockStatus};
 use crate::ledger::memory::Memory;
 use crate::problem::REPORT_BUG;
-use crate::report::Trouble;
+use crate::report::ReportedError;
 use crate::retrieval::error::Error;
 use crate::retrieval::jobs::{Connections, each};
 use crate::retrieval::login::agree_on_pipelining;
@@ -23,7 +22,7 @@ use crate::types::{Octets, Time};
 
 /// What a check has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Found {
+pub struct NewMail {
     /// Messages that were never delivered, and that no run has failed with.
     pub new: u64,
     /// Their octets; `None` when not all are known.
@@ -45,10 +44,10 @@ pub fn check_all<'a>(
     max_age: Option<Duration>,
     context: &Context<'_>,
     connections: Connections,
-) -> Vec<(&'a Account, Result<Found, Trouble>)> {
+) -> Vec<(&'a Account, Result<NewMail, ReportedError>)> {
     let one = |account: &Account| {
         catch_unwind(AssertUnwindSafe(|| check(account, options, max_age, context))).unwrap_or_else(|_| {
-            Err(Trouble {
+            Err(ReportedError {
                 exit: ExitCode::Bug,
                 message: "a bug in popfetch ended this account's check".to_owned(),
                 hint: Some(REPORT_BUG.to_owned()),
@@ -70,32 +69,26 @@ fn check(
     options: &Options,
     max_age: Option<Duration>,
     context: &Context<'_>,
-) -> Result<Found, Trouble> {
+) -> Result<NewMail, ReportedError> {
     let run = Run::new(account, options, context, clock::now());
     if let Some(found) = max_age.and_then(|max_age| remembered(&run, max_age)) {
         return Ok(found);
     }
-    ask(&run).map_err(|e| Trouble::of(&e.at(&run.server()), true))
+    ask(&run).map_err(|e| run.failure(&e, true))
 }
 
-fn ask(run: &Run<'_>) -> Result<Found, Error> {
+fn ask(run: &Run<'_>) -> Result<NewMail, Error> {
     let mut visit = Visit::begin(run)?;
-    let question = quick::question(run, &visit.memory, &visit.directory);
+    let question = quick::question(run, &visit.memory);
     let secret = visit.secret()?;
     let mut client = visit.log_in(&secret, question.unwrap_or_else(|| visit.listing(false)))?;
     if question.is_some()
         && let Some(glance) = client.quick_poll()?
     {
-        if let (true, Some((listed, _))) = (quick::is_unchanged(&visit.memory, &glance), glance.drop_listing)
-        {
+        if let Some(listed) = quick::unchanged(&visit.memory, &glance) {
             client.leave();
-            return Ok(Found {
-                new: 0,
-                octets: Some(Octets(0)),
-                listed: u64::from(listed),
-                asked: run.now,
-                remembered: false,
-            });
+            let octets = Some(Octets(0));
+            return Ok(NewMail { new: 0, octets, listed, asked: run.now, remembered: false });
         }
         client.ask_listing()?;
         agree_on_pipelining(run, &visit.memory, &mut client);
@@ -111,18 +104,17 @@ fn ask(run: &Run<'_>) -> Result<Found, Error> {
         octets = octets.zip(listed.octets).map(|(sum, octets)| sum.plus(octets));
     }
     let listed = u64::try_from(outlook.maildrop.len()).unwrap_or(u64::MAX);
-    Ok(Found { new: count, octets, listed, asked: run.now, remembered: false })
+    Ok(NewMail { new: count, octets, listed, asked: run.now, remembered: false })
 }
 
 /// What the last run left, if it has ended, took a listing, and is less than `max_age` ago.  No network, no lock, no ledger.
-fn remembered(run: &Run<'_>, max_age: Duration) -> Option<Found> {
-    let directory = ledger::directory(&run.context.state, &run.account.mailbox());
-    access::check_path(&directory).ok()?;
-    let Seen { last_run, stage } = Lock::look(&directory)?;
-    let asked = last_run.filter(|_| stage == Stage::Ended)?;
+fn remembered(run: &Run<'_>, max_age: Duration) -> Option<NewMail> {
+    access::check_path(&run.directory).ok()?;
+    let LockStatus { last_run, stage } = Lock::look(&run.directory)?;
+    let asked = last_run.filter(|_| stage == LockStage::Ended)?;
     let age = u64::try_from(run.now.seconds_since(asked)).ok()?;
-    let last = Memory::load(&directory).last.filter(|last| last.error.is_none())?;
-    (age < max_age.as_secs()).then_some(Found {
+    let last = Memory::load(&run.directory).last.filter(|last| last.error.is_none())?;
+    (age < max_age.as_secs()).then_some(NewMail {
         new: last.postponed,
         octets: (last.postponed == 0).then_some(Octets(0)),
         listed: last.server?,

@@ -1,32 +1,32 @@
 //! Deletes the messages that the user names: the one deletion that rests on the user's word instead of a proof of delivery.
 //!
-//! All of it happens in one session.  The listing says which messages are meant; their headers are shown to the user, who is
+//! All of it happens in one session.  The listing shows which messages are meant; their headers are shown to the user, who is
 //! asked while the session is kept alive; only then `DELE` is sent, and `QUIT`.  What was delivered is recognised as in every
 //! run (header, or else the whole message), since a unique-id alone may stand for other mail: what isn't recognised counts as
 //! never delivered, and goes only where the user has said so.
 
 use std::collections::HashMap;
 use std::os::fd::BorrowedFd;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::PATIENCE;
-use super::show::{before, resolve, unique_id};
+use super::show::before;
+use super::{PATIENCE, Visit};
 use crate::access;
 use crate::account::Account;
-use crate::client::{self, Client, Farewell, Listing, Next, Prefetch, Transaction};
+use crate::client::{self, Client, Farewell, ListingAnswer, Next, Prefetch, Transaction};
 use crate::clock;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
 use crate::ledger::shown::Shown;
 use crate::ledger::{self, EntryState, Ledger};
-use crate::message::summary::Summary;
+use crate::message::summary::HeaderSummary;
 use crate::message::{Examiner, Facts};
+use crate::plan::compare::{Comparison, Search, Verdict};
 use crate::plan::{Decision, Listed, Maildrop, Who, Why};
 use crate::proof::{Dismissed, EntryId};
-use crate::report::Trouble;
+use crate::report::ReportedError;
 use crate::retrieval::alerts::Alerts;
-use crate::retrieval::compare::{Comparison, Search, Verdict};
+use crate::retrieval::by_word::named;
 use crate::retrieval::error::Error;
 use crate::retrieval::login;
 use crate::retrieval::run::Run;
@@ -50,8 +50,8 @@ pub struct Doomed {
     pub unique_id: Option<String>,
     /// Its size as listed.
     pub octets: Option<Octets>,
-    /// What its header says; not fit to print.
-    pub summary: Option<Summary>,
+    /// What its header holds; not fit to print.
+    pub summary: Option<HeaderSummary>,
     /// When it was delivered, if it was, and is the same message.
     pub delivered: Option<Time>,
     /// Why it doesn't count as delivered.
@@ -75,7 +75,7 @@ pub struct Deleted {
 pub type KeepAlive<'k> = &'k mut dyn FnMut(BorrowedFd<'_>) -> bool;
 
 /// Asks the user, who sees these messages.
-pub type Ask<'q> = &'q mut dyn FnMut(&[Doomed], KeepAlive<'_>) -> bool;
+pub type AskUser<'q> = &'q mut dyn FnMut(&[Doomed], KeepAlive<'_>) -> bool;
 
 /// Deletes the messages that are named, if `ask` agrees.  `looks_only`: it never will.
 ///
@@ -87,49 +87,38 @@ pub fn delete(
     context: &Context<'_>,
     selection: &Selection,
     looks_only: bool,
-    ask: Ask<'_>,
-) -> Result<Deleted, Trouble> {
+    ask: AskUser<'_>,
+) -> Result<Deleted, ReportedError> {
     let run = Run::new(account, options, context, clock::now());
     let result = if looks_only { looking(&run, selection, ask) } else { deleting(&run, selection, ask) };
-    result.map_err(|e| Trouble::of(&e.at(&run.server()), true))
+    result.map_err(|e| run.failure(&e, true))
 }
 
-fn looking(run: &Run<'_>, selection: &Selection, ask: Ask<'_>) -> Result<Deleted, Error> {
-    let mut visit = super::Visit::begin(run)?;
-    let secret = visit.secret()?;
-    let mut client = visit.log_in(&secret, visit.listing(true))?;
-    let ledger = visit.ledger()?;
-    let chosen = choose(run, &mut client, &ledger, &mut visit.memory, &visit.directory, selection)?;
+fn looking(run: &Run<'_>, selection: &Selection, ask: AskUser<'_>) -> Result<Deleted, Error> {
+    let (mut visit, mut client, ledger) = Visit::open(run, true)?;
+    let chosen = choose(run, &mut client, &ledger, &mut visit.memory, selection)?;
     let doomed: Vec<Doomed> = chosen.into_iter().map(|chosen| chosen.doomed).collect();
     let _ = ask(&doomed, &mut |_| false);
     client.leave();
     Ok(Deleted { messages: 0, agreed: false, refused: Vec::new(), unconfirmed: None })
 }
 
-fn deleting(run: &Run<'_>, selection: &Selection, ask: Ask<'_>) -> Result<Deleted, Error> {
-    let mailbox = run.account.mailbox();
-    let directory = ledger::directory(&run.context.state, &mailbox);
-    access::check_path(&directory)?;
-    let lock = Lock::acquire(&directory, Wait::AtMost(PATIENCE), &run.context.stop).map_err(|e| match e {
-        ledger::Error::Locked => Error::Busy,
-        e => e.into(),
-    })?;
-    let mut memory = Memory::load(&directory);
+fn deleting(run: &Run<'_>, selection: &Selection, ask: AskUser<'_>) -> Result<Deleted, Error> {
+    access::check_path(&run.directory)?;
+    let lock =
+        Lock::acquire(&run.directory, Wait::AtMost(PATIENCE), &run.context.stop).map_err(|e| match e {
+            ledger::Error::Locked => Error::Busy,
+            e => e.into(),
+        })?;
+    let mut memory = Memory::load(&run.directory);
     Alerts::new(run).check_pause(&memory)?;
-    Ledger::check_extent(&directory, memory.extent)?;
-    let mut ledger = Ledger::open(&directory, &mailbox, lock, run.now)?;
-    for warning in ledger.warnings() {
-        run.warn(warning.clone());
-    }
-    let result = in_session(run, selection, ask, &mut ledger, &mut memory, &directory);
+    let mut ledger = run.open_ledger(lock, &memory)?;
+    let result = in_session(run, selection, ask, &mut ledger, &mut memory);
     let closed = ledger.sync().and_then(|()| ledger.close());
     if let Ok(Some(extent)) = &closed {
         memory.extent = Some(*extent);
     }
-    if let Err(e) = memory.save(&directory) {
-        // What it holds can be learnt again.
-        run.detail(|| format!("what was learnt of the server was not kept: {e}"));
-    }
+    run.keep(&memory);
     let deleted = result?;
     closed?;
     Ok(deleted)
@@ -138,17 +127,16 @@ fn deleting(run: &Run<'_>, selection: &Selection, ask: Ask<'_>) -> Result<Delete
 fn in_session(
     run: &Run<'_>,
     selection: &Selection,
-    ask: Ask<'_>,
+    ask: AskUser<'_>,
     ledger: &mut Ledger,
     memory: &mut Memory,
-    directory: &Path,
 ) -> Result<Deleted, Error> {
     let secret = run.secret()?;
     let listing = Prefetch::Listing { drop_listing: false, headers: [None; 2], sizes: true };
     let client = login::log_in(run, memory, &secret, Some(listing));
     Alerts::new(run).note_login(memory, client.as_ref().err());
     let mut client = client?;
-    let chosen = choose(run, &mut client, ledger, memory, directory, selection)?;
+    let chosen = choose(run, &mut client, ledger, memory, selection)?;
     let doomed: Vec<Doomed> = chosen.iter().map(|chosen| chosen.doomed.clone()).collect();
     let mut broken = None;
     let agreed = ask(&doomed, &mut |input| {
@@ -217,13 +205,13 @@ fn finish(
     })
 }
 
-type Refused = Vec<(MessageNumber, String)>;
+type RefusedDeletions = Vec<(MessageNumber, String)>;
 
 /// Sends `DELE` for each: what was accepted, also where an error ended it, and what was refused.
 fn send(
     client: &mut Client<Transaction>,
     doomed: &[Doomed],
-) -> (Vec<MessageNumber>, Refused, Result<(), Error>) {
+) -> (Vec<MessageNumber>, RefusedDeletions, Result<(), Error>) {
     let (mut accepted, mut refused) = (Vec::new(), Vec::new());
     let dismissed: Vec<Dismissed> =
         doomed.iter().map(|doomed| Dismissed::attest(client.session(), doomed.number)).collect();
@@ -235,7 +223,7 @@ fn send(
 }
 
 /// A message that was chosen, and its entry where it was delivered, and its deletion is to be recorded.
-struct Chosen {
+struct ChosenToDelete {
     doomed: Doomed,
     entry: Option<EntryId>,
 }
@@ -246,21 +234,20 @@ fn choose(
     client: &mut Client<Transaction>,
     ledger: &Ledger,
     memory: &mut Memory,
-    directory: &Path,
     selection: &Selection,
-) -> Result<Vec<Chosen>, Error> {
+) -> Result<Vec<ChosenToDelete>, Error> {
     let _ = client.prefetched_drop_listing()?;
     let mut maildrop = survey::list(run, client, ledger, &mut memory.habits)?;
-    let _ = client.sizes(|number, octets| maildrop.size(number, octets))?;
-    let numbers = resolve(selection, &maildrop, ledger)?;
+    let _ = client.sizes(|number, octets| maildrop.set_size(number, octets))?;
+    let numbers = named(selection, &maildrop, ledger)?;
     if numbers.len() > MOST {
         return Err(Error::TooManyMessages { messages: numbers.len(), most: MOST });
     }
-    let shown = Shown::load(directory);
+    let shown = Shown::load(&run.directory);
     let mut names = HashMap::new();
     for number in &numbers {
         let Some(listed) = maildrop.find(*number) else { continue };
-        if let Some(unique_id) = unique_id(ledger, &listed)? {
+        if let Some(unique_id) = listed.unique_id(ledger)? {
             if let Some(was) = before(&shown, selection, *number, Some(&unique_id)) {
                 return Err(Error::OtherMessage { number: *number, was: client.shown(was.borrow()) });
             }
@@ -279,12 +266,12 @@ fn choose(
             let same = delivered.values().filter(|other| *other == id).count();
             u32::try_from(same).is_ok_and(|same| same >= maildrop.times_listed(*id).max(1))
         };
-        Some(Chosen {
+        Some(ChosenToDelete {
             doomed: Doomed {
                 number: *number,
                 unique_id: names.get(number).map(|unique_id| client.shown(unique_id.borrow())),
                 octets: listed.octets,
-                summary: headers.get(number).map(|facts| Summary::of_headline(&facts.headline)),
+                summary: headers.get(number).map(|facts| HeaderSummary::of_headline(&facts.headline)),
                 delivered: entry.and_then(|(_, entry)| entry.delivered),
                 undelivered: known.is_none().then(|| reason(&listed, ledger)),
             },
@@ -330,7 +317,7 @@ pub(super) fn delivered(
     let mut comparison = Comparison::new(maildrop, &decisions, ledger, Search::OwnKey, utf8)?;
     let mut found = HashMap::new();
     for (listed, decision) in maildrop.iter().zip(&decisions) {
-        let Some(why) = decision.compares() else { continue };
+        let Some(why) = decision.why_compared() else { continue };
         let header = headers.get(&listed.number);
         let verdict = match header.filter(|_| Comparison::asks_header(why, true)) {
             Some(facts) => comparison.by_header(&listed, why, facts, true),
@@ -345,8 +332,8 @@ pub(super) fn delivered(
                     true
                 };
                 match client.read_message(listed.number, text)? {
-                    Listing::Taken => comparison.whole(&listed, why, &examiner.finish()),
-                    Listing::Refused(_) => Verdict::Another,
+                    ListingAnswer::Taken => comparison.whole(&listed, why, &examiner.finish()),
+                    ListingAnswer::Refused(_) => Verdict::Another,
                 }
             }
             settled => settled,
@@ -373,7 +360,7 @@ fn name(
         let drawn = maildrop.at(usize::try_from(place).unwrap_or(0));
         let other = drawn.filter(|listed| Some(&listed.number) != last).or_else(|| maildrop.at(0));
         let Some(listed) = other else { return Ok(()) };
-        let by_unique_id = match unique_id(ledger, &listed)? {
+        let by_unique_id = match listed.unique_id(ledger)? {
             Some(expected) => client.unique_id_now(listed.number)?.map(|now| now == expected),
             None => None,
         };

@@ -8,9 +8,9 @@ use crate::client::{Client, Transaction};
 use crate::clock;
 use crate::ledger::EntryState;
 use crate::ledger::shown::Shown;
-use crate::message::summary::Summary;
+use crate::message::summary::HeaderSummary;
 use crate::plan::{self, Who, Why};
-use crate::report::{Action, Cause, Trouble};
+use crate::report::{Action, Cause, ReportedError};
 use crate::retrieval::error::Error;
 use crate::retrieval::run::Run;
 use crate::retrieval::survey;
@@ -19,7 +19,7 @@ use crate::types::{MessageNumber, Octets, Time};
 
 /// Which messages are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
+pub enum ListFilter {
     /// All.
     All,
     /// Those that were never delivered, and that no run has failed with.
@@ -32,15 +32,15 @@ pub enum Which {
 
 /// A message on the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+pub struct MessageRow {
     /// Its number in this session.
     pub number: MessageNumber,
     /// Its unique-id, fit to print.
     pub unique_id: Option<String>,
     /// Its size as listed.
     pub octets: Option<Octets>,
-    /// What its header says; `None` where the server gives no header.  Not fit to print.
-    pub summary: Option<Summary>,
+    /// What its header holds; `None` where the server gives no header.  Not fit to print.
+    pub summary: Option<HeaderSummary>,
     /// Whether it was never delivered, and no run has failed with it.
     pub is_new: bool,
     /// What the next run would do with it,
@@ -55,9 +55,9 @@ pub struct Row {
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rows {
+pub struct MessageRows {
     /// The last of those that were asked for, ascending by number.
-    pub rows: Vec<Row>,
+    pub rows: Vec<MessageRow>,
     /// How many there are of those that were asked for.
     pub matching: usize,
     /// Messages on the server.
@@ -72,20 +72,17 @@ pub fn list(
     account: &Account,
     options: &Options,
     context: &Context<'_>,
-    which: Which,
+    which: ListFilter,
     most: usize,
-) -> Result<Rows, Trouble> {
+) -> Result<MessageRows, ReportedError> {
     let run = Run::new(account, options, context, clock::now());
-    look(&run, which, most).map_err(|e| Trouble::of(&e.at(&run.server()), true))
+    look(&run, which, most).map_err(|e| run.failure(&e, true))
 }
 
-fn look(run: &Run<'_>, which: Which, most: usize) -> Result<Rows, Error> {
-    let mut visit = Visit::begin(run)?;
-    let secret = visit.secret()?;
-    let mut client = visit.log_in(&secret, visit.listing(true))?;
-    let ledger = visit.ledger()?;
+fn look(run: &Run<'_>, which: ListFilter, most: usize) -> Result<MessageRows, Error> {
+    let (mut visit, mut client, ledger) = Visit::open(run, true)?;
     let mut outlook = Outlook::of(&mut visit, &mut client, ledger)?;
-    if which != Which::All {
+    if which != ListFilter::All {
         outlook.examine(&mut client)?;
     }
     let matching: Vec<usize> =
@@ -98,25 +95,27 @@ fn look(run: &Run<'_>, which: Which, most: usize) -> Result<Rows, Error> {
     for number in &numbers {
         let Some(facts) = headers.get(number) else { continue };
         outlook.settle(*number, facts);
-        summaries.insert(*number, Summary::of_headline(&facts.headline));
+        summaries.insert(*number, HeaderSummary::of_headline(&facts.headline));
     }
     let rows = shown.iter().filter_map(|index| row(&outlook, &client, *index, &mut summaries).transpose());
-    let rows: Vec<Row> = rows.collect::<Result<_, _>>()?;
+    let rows: Vec<MessageRow> = rows.collect::<Result<_, _>>()?;
     remember(&visit, &outlook, shown)?;
     client.leave();
-    Ok(Rows { rows, matching: matching.len(), listed: outlook.maildrop.len() })
+    Ok(MessageRows { rows, matching: matching.len(), listed: outlook.maildrop.len() })
 }
 
-fn is_wanted(outlook: &Outlook, index: usize, which: Which) -> bool {
+fn is_wanted(outlook: &Outlook, index: usize, which: ListFilter) -> bool {
     let entry = match outlook.maildrop.at(index).map(|listed| listed.who) {
         Some(Who::Known(id)) => Some(outlook.ledger.entry(id)),
         _ => None,
     };
     match which {
-        Which::All => true,
-        Which::New => outlook.is_new(index),
-        Which::Seen => !outlook.is_new(index) && entry.is_none_or(|entry| entry.state != EntryState::Open),
-        Which::Failed => entry.is_some_and(|entry| entry.failures > 0),
+        ListFilter::All => true,
+        ListFilter::New => outlook.is_new(index),
+        ListFilter::Seen => {
+            !outlook.is_new(index) && entry.is_none_or(|entry| entry.state != EntryState::Open)
+        }
+        ListFilter::Failed => entry.is_some_and(|entry| entry.failures > 0),
     }
 }
 
@@ -124,17 +123,17 @@ fn row(
     outlook: &Outlook,
     client: &Client<Transaction>,
     index: usize,
-    summaries: &mut HashMap<MessageNumber, Summary>,
-) -> Result<Option<Row>, Error> {
+    summaries: &mut HashMap<MessageNumber, HeaderSummary>,
+) -> Result<Option<MessageRow>, Error> {
     let (Some(listed), Some((action, why))) = (outlook.maildrop.at(index), outlook.intention(index)) else {
         return Ok(None);
     };
-    let unique_id = outlook.unique_id(&listed)?.map(|unique_id| client.shown(unique_id.borrow()));
+    let unique_id = listed.unique_id(&outlook.ledger)?.map(|unique_id| client.shown(unique_id.borrow()));
     let retry_after = match listed.who {
         Who::Known(id) if why == Why::BackingOff => outlook.ledger.entry(id).retry_after,
         _ => None,
     };
-    Ok(Some(Row {
+    Ok(Some(MessageRow {
         number: listed.number,
         unique_id,
         octets: listed.octets,
@@ -151,11 +150,11 @@ fn row(
 fn remember(visit: &Visit<'_, '_>, outlook: &Outlook, shown: &[usize]) -> Result<(), Error> {
     let mut names = Shown::default();
     for listed in shown.iter().filter_map(|index| outlook.maildrop.at(*index)) {
-        if let Some(unique_id) = outlook.unique_id(&listed)? {
+        if let Some(unique_id) = listed.unique_id(&outlook.ledger)? {
             names.0.insert(listed.number, unique_id);
         }
     }
-    if let Err(e) = names.save(&visit.directory) {
+    if let Err(e) = names.save(&visit.run.directory) {
         visit.run.detail(|| format!("what was listed is not remembered: {e}"));
     }
     Ok(())

@@ -14,7 +14,6 @@ mod outlook;
 mod server_info;
 mod show;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::alerts::Alerts;
@@ -30,24 +29,22 @@ use crate::ledger::{self, Ledger};
 use crate::secret::Secret;
 use crate::types::Wait;
 
-pub use check::{Found, check_all};
-pub use delete::{Ask, Deleted, Doomed, KeepAlive, delete};
-pub use list::{Row, Rows, Which, list};
+pub use check::{NewMail, check_all};
+pub use delete::{AskUser, Deleted, Doomed, KeepAlive, delete};
+pub use list::{ListFilter, MessageRow, MessageRows, list};
 pub(super) use outlook::{Outlook, cause};
 pub use server_info::{
     Better, Capabilities, CertificateInfo, Expire, LoginInfo, Server, ServerInfo, find_server, probe,
     server_info, try_login,
 };
-pub use show::{Chosen, Extent, Taker, show};
+pub use show::{ShownMessage, ShownPart, Taker, show};
 
-/// So long a run that has the mailbox is waited for.
+/// A run that has the mailbox is waited for this long.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A visit to one account's server, before and after the login.
 pub(super) struct Visit<'r, 'a> {
     pub(super) run: &'r Run<'a>,
-    /// That of the mailbox's ledger.
-    pub(super) directory: PathBuf,
     /// What it learns is this visit's alone.
     pub(super) memory: Memory,
 }
@@ -58,17 +55,28 @@ impl<'r, 'a> Visit<'r, 'a> {
     /// # Errors
     /// [`Error::Busy`]; [`Error::Paused`]; a state directory that others can change.
     pub(super) fn begin(run: &'r Run<'a>) -> Result<Self, Error> {
-        let directory = ledger::directory(&run.context.state, &run.account.mailbox());
-        access::check_path(&directory)?;
-        Lock::wait_until_free(&directory, Wait::AtMost(PATIENCE), &run.context.stop).map_err(
+        access::check_path(&run.directory)?;
+        Lock::wait_until_free(&run.directory, Wait::AtMost(PATIENCE), &run.context.stop).map_err(
             |e| match e {
                 ledger::Error::Locked => Error::Busy,
                 e => e.into(),
             },
         )?;
-        let memory = Memory::load(&directory);
+        let memory = Memory::load(&run.directory);
         Alerts::new(run).check_pause(&memory)?;
-        Ok(Self { run, directory, memory })
+        Ok(Self { run, memory })
+    }
+
+    /// Begins, logs in, and reads the ledger.  `sizes`: they are asked for together with the listing.
+    ///
+    /// # Errors
+    /// As of [`Visit::begin`], and of every login; a ledger that cannot be read.
+    pub(super) fn open(run: &'r Run<'a>, sizes: bool) -> Result<(Self, Client<Transaction>, Ledger), Error> {
+        let mut visit = Self::begin(run)?;
+        let secret = visit.secret()?;
+        let client = visit.log_in(&secret, visit.listing(sizes))?;
+        let ledger = visit.ledger()?;
+        Ok((visit, client, ledger))
     }
 
     /// The ledger as it stands.  What is put in doubt counts from now on, and is written nowhere.
@@ -76,7 +84,7 @@ impl<'r, 'a> Visit<'r, 'a> {
     /// # Errors
     /// When it cannot be read.
     pub(super) fn ledger(&self) -> Result<Ledger, Error> {
-        let mut ledger = Ledger::read(&self.directory, &self.run.account.mailbox(), self.run.now)?;
+        let mut ledger = Ledger::read(&self.run.directory, &self.run.account.mailbox(), self.run.now)?;
         ledger.pretend();
         Ok(ledger)
     }
@@ -117,22 +125,23 @@ impl<'r, 'a> Visit<'r, 'a> {
     pub(super) fn listing(&self, wanted: bool) -> Prefetch {
         Prefetch::Listing {
             drop_listing: true,
-            // Whoever looks at a message must not end in QUIT.
+            // A session that looks at a message must not end in QUIT.
             headers: [None; 2],
             sizes: wanted || quick::expects_mail(self.run, &self.memory),
         }
     }
 
-    /// Whoever looks every minute must not try a wrong password every minute: a refusal is remembered as that of a run is.
+    /// A refusal is remembered as that of a run is: a command that is run every minute must not try a wrong password every
+    /// minute.
     fn note_login(&self, e: Option<&Error>) {
-        if !Ledger::exists(&self.directory) {
+        if !Ledger::exists(&self.run.directory) {
             return;
         }
         // Where a run has begun meanwhile it finds out on its own.
-        let Ok(_lock) = Lock::acquire(&self.directory, Wait::NO, &self.run.context.stop) else { return };
-        let mut memory = Memory::load(&self.directory);
+        let Ok(_lock) = Lock::acquire(&self.run.directory, Wait::NO, &self.run.context.stop) else { return };
+        let mut memory = Memory::load(&self.run.directory);
         Alerts::new(self.run).note_login(&mut memory, e);
-        if let Err(e) = memory.save(&self.directory) {
+        if let Err(e) = memory.save(&self.run.directory) {
             self.run.detail(|| format!("how the login went was not kept: {e}"));
         }
     }

@@ -3,18 +3,17 @@
 use std::collections::HashMap;
 
 use super::Visit;
-use super::show::unique_id;
 use crate::client::{Client, Transaction};
 use crate::ledger::Ledger;
 use crate::message::Facts;
-use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
+use crate::plan::compare::{Comparison, Search, Verdict};
+use crate::plan::{self, Decision, Maildrop, Policy, Who, Why};
 use crate::report::{Action, Cause};
 use crate::retrieval::by_word;
-use crate::retrieval::compare::{Comparison, Search, Verdict};
 use crate::retrieval::doubts;
 use crate::retrieval::error::Error;
 use crate::retrieval::survey::{decide, headers, list, policy};
-use crate::types::{MessageNumber, UniqueIdBuf};
+use crate::types::MessageNumber;
 
 /// A listing, and what the next run would do by it.
 pub(in crate::retrieval) struct Outlook {
@@ -59,7 +58,7 @@ impl Outlook {
     /// The messages of which `TOP n 0` may show whether they are known.
     pub(in crate::retrieval) fn in_question(&self) -> Vec<MessageNumber> {
         let asked = self.maildrop.iter().zip(&self.decisions).filter(|(_, decision)| {
-            let why = decision.compares();
+            let why = decision.why_compared();
             why.is_some_and(|why| Comparison::asks_header(why, self.policy.deletes_everything()))
         });
         asked.map(|(listed, _)| listed.number).collect()
@@ -91,7 +90,9 @@ impl Outlook {
         let (Some(listed), Some(slot)) = (self.maildrop.at(index), self.decisions.get_mut(index)) else {
             return;
         };
-        let Some(why) = slot.compares().filter(|why| Comparison::asks_header(*why, deletes)) else { return };
+        let Some(why) = slot.why_compared().filter(|why| Comparison::asks_header(*why, deletes)) else {
+            return;
+        };
         match self.comparison.by_header(&listed, why, facts, deletes) {
             Verdict::Another => *slot = Decision::Retrieve(why),
             Verdict::Same(_) if matches!(slot, Decision::Compare(_)) => *slot = Decision::Leave(Why::Known),
@@ -125,14 +126,6 @@ impl Outlook {
             (Who::New(_), Action::Leave) => !matches!(why, Why::Known | Why::Seen),
             _ => false,
         }
-    }
-
-    /// The unique-id of a listed message, if it has one.
-    ///
-    /// # Errors
-    /// The ledger.
-    pub(in crate::retrieval) fn unique_id(&self, listed: &Listed<'_>) -> Result<Option<UniqueIdBuf>, Error> {
-        unique_id(&self.ledger, listed)
     }
 }
 

@@ -10,10 +10,10 @@ use crate::access::Owner;
 use crate::account::{Account, Route, Tls, Trust, Way};
 use crate::client::{self, Authorization, Call, Client};
 use crate::clock;
-use crate::connection::{self, Seen};
+use crate::connection::{self, CertificateSummary};
 pub use crate::protocol::capability::{Capabilities, Expire};
 use crate::protocol::sasl::Credentials;
-use crate::report::Trouble;
+use crate::report::ReportedError;
 use crate::retrieval::error::Error;
 use crate::retrieval::run::Run;
 use crate::retrieval::{Context, Options};
@@ -57,7 +57,7 @@ pub struct ServerInfo {
     pub server: Server,
     /// The text of its greeting, fit to print.
     pub greeting: String,
-    /// What protects the line, in words; `None` for clear text.
+    /// What protects the connection, in words; `None` for clear text.
     pub protection: Option<&'static str>,
     /// Its certificate.
     pub certificate: Option<CertificateInfo>,
@@ -66,7 +66,7 @@ pub struct ServerInfo {
     /// What it offers before the login; `None` where it has no `CAPA`.
     pub before_login: Option<Capabilities>,
     /// How the login went, if there was one.
-    pub login: Option<Result<LoginInfo, Trouble>>,
+    pub login: Option<Result<LoginInfo, ReportedError>>,
     /// Settings that would be better.
     pub better: Vec<Better>,
 }
@@ -75,11 +75,11 @@ pub struct ServerInfo {
 #[derive(Debug, Clone)]
 pub struct CertificateInfo {
     /// What it holds.
-    pub seen: Seen,
+    pub seen: CertificateSummary,
     /// Whether it was recognised by its fingerprint.
     pub pinned: bool,
     /// Why it is refused, if it is.
-    pub refused: Option<Trouble>,
+    pub refused: Option<ReportedError>,
 }
 
 /// What a login has shown.
@@ -146,7 +146,11 @@ impl Server {
 ///
 /// # Errors
 /// The server can't be reached, or isn't one.  A refused certificate is no error here.
-pub fn find_server(host: &str, port: Option<u16>, context: &Context<'_>) -> Result<ServerInfo, Trouble> {
+pub fn find_server(
+    host: &str,
+    port: Option<u16>,
+    context: &Context<'_>,
+) -> Result<ServerInfo, ReportedError> {
     let server = |port, tls| Server {
         host: host.to_owned(),
         port,
@@ -167,7 +171,7 @@ pub fn find_server(host: &str, port: Option<u16>, context: &Context<'_>) -> Resu
     // Of two failures the first is the one to report: it is about the usual way.
     match look(second, &none, context) {
         Ok(info) if !context.stop.raised() => Ok(info),
-        _ => Err(Trouble::of(&error, true)),
+        _ => Err(ReportedError::of(&error, true)),
     }
 }
 
@@ -175,10 +179,10 @@ pub fn find_server(host: &str, port: Option<u16>, context: &Context<'_>) -> Resu
 ///
 /// # Errors
 /// The server can't be reached, isn't one, or its certificate is refused.
-pub fn probe(account: &Account, context: &Context<'_>) -> Result<(), Trouble> {
+pub fn probe(account: &Account, context: &Context<'_>) -> Result<(), ReportedError> {
     let mut server = Server::of(account);
     server.timeout = server.timeout.min(PROBE);
-    let client = server.open(&Secret::new(""), context).map_err(|e| Trouble::of(&e, true))?;
+    let client = server.open(&Secret::new(""), context).map_err(|e| ReportedError::of(&e, true))?;
     client.leave();
     Ok(())
 }
@@ -187,13 +191,17 @@ pub fn probe(account: &Account, context: &Context<'_>) -> Result<(), Trouble> {
 ///
 /// # Errors
 /// As of every login.
-pub fn try_login(account: &Account, options: &Options, context: &Context<'_>) -> Result<LoginInfo, Trouble> {
+pub fn try_login(
+    account: &Account,
+    options: &Options,
+    context: &Context<'_>,
+) -> Result<LoginInfo, ReportedError> {
     let run = Run::new(account, options, context, clock::now());
     let tried = Visit::begin(&run).and_then(|mut visit| {
         let secret = visit.secret()?;
         log_in(&mut visit, &secret)
     });
-    tried.map_err(|e| Trouble::of(&e.at(&run.server()), true))
+    tried.map_err(|e| run.failure(&e, true))
 }
 
 /// Looks at an account's server; logs in there if `login`.
@@ -205,9 +213,8 @@ pub fn server_info(
     options: &Options,
     login: bool,
     context: &Context<'_>,
-) -> Result<ServerInfo, Trouble> {
+) -> Result<ServerInfo, ReportedError> {
     let run = Run::new(account, options, context, clock::now());
-    let trouble = |e: &Error| Trouble::of(&e.at(&run.server()), true);
     // The password comes first: whatever the server sends, it isn't shown.
     let visit = login.then(|| Visit::begin(&run).and_then(|visit| Ok((visit.secret()?, visit))));
     let none = Secret::new("");
@@ -215,11 +222,11 @@ pub fn server_info(
         Some(Ok((secret, _))) => secret,
         _ => &none,
     };
-    let mut info = look(Server::of(account), secret, context).map_err(|e| Trouble::of(&e, true))?;
+    let mut info = look(Server::of(account), secret, context).map_err(|e| ReportedError::of(&e, true))?;
     let trusted = info.certificate.as_ref().is_none_or(|certificate| certificate.refused.is_none());
     if let Some(visit) = visit.filter(|_| trusted) {
         let login = visit.and_then(|(secret, mut visit)| log_in(&mut visit, &secret));
-        info.login = Some(login.map_err(|e| trouble(&e)));
+        info.login = Some(login.map_err(|e| run.failure(&e, true)));
     }
     Ok(info)
 }
@@ -237,14 +244,14 @@ fn look(server: Server, secret: &Secret, context: &Context<'_>) -> Result<Server
                 Server { trust, ..server.clone() }.open(secret, context)
             });
             match pinned {
-                Some(Ok(client)) => (client, Some(Trouble::of(&e, true))),
+                Some(Ok(client)) => (client, Some(ReportedError::of(&e, true))),
                 _ => return Err(e),
             }
         }
     };
     let pinned = !server.trust.fingerprints.is_empty();
     let certificate = client.certificate().map(|der| {
-        let mut seen = Seen::of(der);
+        let mut seen = CertificateSummary::of(der);
         seen.names.iter_mut().chain(&mut seen.issuer).for_each(|text| *text = client.redacted(text));
         CertificateInfo { seen, pinned, refused }
     });

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 
 use clap::{ArgAction, Args, ValueEnum};
 
-use super::desk::{self, Terminal};
+use super::terminal::{self, Terminal};
 use super::{account, failed, oauth, reporter};
 use crate::account::{Account, OAuth, OAuthFlow};
 use crate::cli::setup::{Cli, ConfigArgs};
@@ -80,11 +80,11 @@ pub(in crate::cli) fn run(args: &LoginArgs, cli: &Cli) -> anyhow::Result<ExitCod
         Some(FlowArg::Device) => OAuthFlow::Device,
         None => settings.flow,
     };
-    let place = desk::place(&cli.environment, args.no_browser);
+    let place = terminal::place(&cli.environment, args.no_browser);
     cli.run(reporter(cli, &account, args.verbose), |context| {
-        let desk = Terminal::new(cli);
+        let terminal = Terminal::new(cli);
         let logged_in = with_holder(&account, settings, context, |holder| {
-            holder.log_in(flow, place, &desk).map(|_| holder.place())
+            holder.log_in(flow, place, &terminal).map(|_| holder.place())
         });
         match logged_in {
             Ok(place) => {
@@ -107,9 +107,9 @@ fn try_mailbox(cli: &Cli, account: &Account, context: &Context<'_>) -> ExitCode 
             cli.printer.out(&format!("{host} has let you in: {there} there, {new} new\n"));
             ExitCode::Done
         }
-        Some((_, Err(trouble))) => {
+        Some((_, Err(failure))) => {
             cli.printer.note("the token is kept, but the mailbox could not be looked into with it:");
-            cli.failed(account, &trouble)
+            cli.failed(account, &failure)
         }
         None => ExitCode::Later,
     }

@@ -1,9 +1,9 @@
 //! `popfetch auth`: logins by OAuth, and what they have brought.
 
-mod desk;
 pub(in crate::cli) mod login;
 pub(in crate::cli) mod logout;
 mod status;
+mod terminal;
 mod token;
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::account::{Account, OAuth, PasswordSource};
 use crate::cli::setup::{Cli, Color, ConfigArgs};
 use crate::config::{self, Flags};
 use crate::exit::ExitCode;
-use crate::report::Trouble;
+use crate::report::ReportedError;
 use crate::report::plain::{Level, Plain};
 use crate::text;
 
@@ -98,5 +98,5 @@ fn reporter(cli: &Cli, account: &Account, verbose: u8) -> Arc<Plain> {
 
 /// Reports what went wrong, and gives its exit code.
 fn failed(cli: &Cli, account: &Account, problem: &dyn crate::problem::Problem) -> ExitCode {
-    cli.failed(account, &Trouble::of(problem, true))
+    cli.failed(account, &ReportedError::of(problem, true))
 }

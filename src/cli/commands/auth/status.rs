@@ -23,7 +23,7 @@ use crate::clock;
 use crate::config::Flags;
 use crate::exit::ExitCode;
 use crate::message::date;
-use crate::oauth::Standing;
+use crate::oauth::LoginStanding;
 use crate::problem::Problem as _;
 use crate::report::table::{Column, table};
 use crate::report::{json, terminal};
@@ -47,7 +47,7 @@ pub(in crate::cli) struct StatusArgs {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "login")]
-struct Object<'a> {
+struct AuthStatusObject<'a> {
     provider: &'a str,
     due: bool,
     logged_in: Option<String>,
@@ -59,14 +59,14 @@ struct Object<'a> {
 }
 
 /// A login and what is known of it.
-struct Login<'a> {
+struct ShownLogin<'a> {
     account: &'a Account,
     provider: String,
     store: String,
-    standing: Result<Option<Standing>, String>,
+    standing: Result<Option<LoginStanding>, String>,
 }
 
-impl Login<'_> {
+impl ShownLogin<'_> {
     fn is_due(&self, now: Time) -> bool {
         match &self.standing {
             Ok(Some(standing)) => standing.is_due(now),
@@ -84,7 +84,7 @@ pub(super) fn run(args: &StatusArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     let Some(first) = accounts.first() else { return Ok(ExitCode::Done) };
     cli.run(reporter(cli, first, 0), |context| {
         let now = clock::now();
-        let logins: Vec<Login<'_>> = accounts
+        let logins: Vec<ShownLogin<'_>> = accounts
             .iter()
             .filter_map(|account| {
                 let settings = oauth(account)?;
@@ -96,7 +96,7 @@ pub(super) fn run(args: &StatusArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
                     (holder.place(), standing)
                 });
                 let provider = printable(settings.provider.called().as_bytes());
-                Some(Login { account, provider, store, standing })
+                Some(ShownLogin { account, provider, store, standing })
             })
             .collect();
         if logins.is_empty() && !args.output.json {
@@ -108,7 +108,7 @@ pub(super) fn run(args: &StatusArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn text(logins: &[Login<'_>], as_json: bool, now: Time) -> String {
+fn text(logins: &[ShownLogin<'_>], as_json: bool, now: Time) -> String {
     if as_json {
         return logins.iter().map(|login| json::line(&login.account.name, &object(login, now))).collect();
     }
@@ -123,7 +123,7 @@ fn text(logins: &[Login<'_>], as_json: bool, now: Time) -> String {
     table(&COLUMNS, &rows, terminal::output_size().map(|(width, _)| width))
 }
 
-fn row(login: &Login<'_>, now: Time) -> Vec<String> {
+fn row(login: &ShownLogin<'_>, now: Time) -> Vec<String> {
     let name = printable(login.account.name.as_bytes());
     let (logged_in, token, state) = match &login.standing {
         Ok(Some(standing)) => {
@@ -144,10 +144,10 @@ fn row(login: &Login<'_>, now: Time) -> Vec<String> {
     vec![name, login.provider.clone(), logged_in, token, state]
 }
 
-fn object<'a>(login: &'a Login<'_>, now: Time) -> Object<'a> {
+fn object<'a>(login: &'a ShownLogin<'_>, now: Time) -> AuthStatusObject<'a> {
     let standing = login.standing.as_ref().ok().copied().flatten();
     let at = date::rfc3339;
-    Object {
+    AuthStatusObject {
         provider: &login.provider,
         due: login.is_due(now),
         logged_in: standing.map(|standing| at(standing.login)),

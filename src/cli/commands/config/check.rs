@@ -20,7 +20,7 @@ use crate::config;
 use crate::exit::ExitCode;
 use crate::problem::Problem as _;
 use crate::report::plain::{Level, Plain};
-use crate::report::{Trouble, json};
+use crate::report::{ReportedError, json};
 use crate::retrieval::check::check;
 use crate::text;
 
@@ -40,7 +40,7 @@ pub(in crate::cli) struct CheckArgs {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "checked")]
-struct Object<'a> {
+struct ConfigCheckObject<'a> {
     what: &'a str,
     exit: u8,
     error: Option<&'a str>,
@@ -56,25 +56,26 @@ pub(super) fn run(args: &CheckArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     let review = config::review(&path, &cli.environment);
     let shown = text::path(&path);
     let mut code = ExitCode::Done;
-    let mut put = |account: &str, what: &str, trouble: Option<&Trouble>| {
-        code = code.merge(trouble.map_or(ExitCode::Done, |trouble| trouble.exit));
+    let mut put = |account: &str, what: &str, failure: Option<&ReportedError>| {
+        code = code.merge(failure.map_or(ExitCode::Done, |failure| failure.exit));
         cli.printer.out(&if args.output.json {
-            let (exit, error) = (trouble.map_or(0, |trouble| trouble.exit.number()), trouble);
-            let object = Object {
+            let (exit, error) = (failure.map_or(0, |failure| failure.exit.number()), failure);
+            let object = ConfigCheckObject {
                 what,
                 exit,
-                error: error.map(|trouble| trouble.message.as_str()),
-                hint: error.and_then(|trouble| trouble.hint.as_deref()),
+                error: error.map(|failure| failure.message.as_str()),
+                hint: error.and_then(|failure| failure.hint.as_deref()),
             };
             json::line(account, &object)
         } else {
-            line(account, what, trouble)
+            line(account, what, failure)
         });
     };
     for problem in &review.problems {
         let hint = problem.hint().map(Into::into);
-        let trouble = Trouble { exit: problem.exit_code(), message: problem.to_string(), hint, news: true };
-        put("", &shown, Some(&trouble));
+        let failure =
+            ReportedError { exit: problem.exit_code(), message: problem.to_string(), hint, news: true };
+        put("", &shown, Some(&failure));
     }
     if review.problems.is_empty() {
         put("", &shown, None);
@@ -87,7 +88,7 @@ pub(super) fn run(args: &CheckArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
                 break;
             }
             for checked in check(account, context, args.login) {
-                put(&account.name, &checked.what, checked.trouble.as_ref());
+                put(&account.name, &checked.what, checked.failure.as_ref());
             }
         }
         ExitCode::Done
@@ -96,12 +97,12 @@ pub(super) fn run(args: &CheckArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
 }
 
 /// `home: ok: maildir /home/me/Mail`, or `home: error: …` and the hint.
-fn line(account: &str, what: &str, trouble: Option<&Trouble>) -> String {
+fn line(account: &str, what: &str, failure: Option<&ReportedError>) -> String {
     let account =
         if account.is_empty() { String::new() } else { format!("{}: ", text::printable(account.as_bytes())) };
-    match trouble {
+    match failure {
         None => format!("{account}ok: {what}\n"),
-        Some(Trouble { message, hint, .. }) => {
+        Some(ReportedError { message, hint, .. }) => {
             let hint = hint.as_ref().map_or_else(String::new, |hint| format!("  hint: {hint}\n"));
             // What is wrong names it already, in most cases.
             let what = if message.contains(what) { String::new() } else { format!("{what}: ") };

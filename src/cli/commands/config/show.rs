@@ -34,7 +34,7 @@ pub(in crate::cli) struct ShowArgs {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "setting")]
-struct Setting<'a> {
+struct ShownSetting<'a> {
     key: &'a str,
     value: &'a str,
     origin: &'static str,
@@ -86,11 +86,11 @@ fn section(name: &str, settings: &[Explained]) -> String {
     text
 }
 
-fn object(setting: &Explained) -> Setting<'_> {
+fn object(setting: &Explained) -> ShownSetting<'_> {
     let (origin, line) = match setting.origin {
         Origin::Account(line) => ("account", Some(line)),
         Origin::Defaults(line) => ("defaults", Some(line)),
         Origin::Default => ("default", None),
     };
-    Setting { key: setting.key, value: &setting.value, origin, line }
+    ShownSetting { key: setting.key, value: &setting.value, origin, line }
 }

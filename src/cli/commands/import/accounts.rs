@@ -11,22 +11,22 @@ use crate::config::locate::Environment;
 use crate::config::{self, Addition, Existing, Flags};
 use crate::credentials;
 use crate::exit::ExitCode;
-use crate::import::seen::{self, LARGEST_STATE, Seen};
-use crate::import::{self, Foreign, Password, Program, Remark, document};
+use crate::import::seen::{self, LARGEST_STATE, RetrievedMail};
+use crate::import::{self, Foreign, ForeignProgram, Password, Remark, document};
 use crate::retrieval::Context;
 use crate::retrieval::takeover::{self, Memories, Taken};
 use crate::secret::Secret;
 use crate::text;
 
 /// The configuration that accounts are added to.
-pub(super) struct File<'a> {
+pub(super) struct ConfigTarget<'a> {
     pub(super) args: &'a ConfigArgs,
     pub(super) path: &'a Path,
     pub(super) existing: &'a Existing,
 }
 
 /// An account on its way.
-pub(super) struct Account {
+pub(super) struct DraftAccount {
     pub(super) name: String,
     foreign: Foreign,
     addition: Addition,
@@ -36,7 +36,7 @@ pub(super) struct Account {
     password_file: PathBuf,
     /// Whether the configuration has its mailbox already, perhaps by another name.
     is_there: bool,
-    seen: Option<(PathBuf, Seen)>,
+    seen: Option<(PathBuf, RetrievedMail)>,
     /// Whether what was to be taken over has been.
     is_taken: bool,
 }
@@ -45,7 +45,11 @@ pub(super) struct Account {
 ///
 /// # Errors
 /// popfetch's own configuration.
-pub(super) fn resolve(found: Vec<find::Found>, file: &File<'_>, cli: &Cli) -> anyhow::Result<Vec<Account>> {
+pub(super) fn resolve(
+    found: Vec<find::FoundFile>,
+    file: &ConfigTarget<'_>,
+    cli: &Cli,
+) -> anyhow::Result<Vec<DraftAccount>> {
     let mut known: Vec<account::Account> = match file.existing.names.as_slice() {
         [] => Vec::new(),
         _ => cli.configuration(file.args, &[], &Flags::default())?.accounts,
@@ -83,7 +87,7 @@ pub(super) fn resolve(found: Vec<find::Found>, file: &File<'_>, cli: &Cli) -> an
             }
         };
         addition.set_comment(&comment(&foreign, cli.environment.home.as_deref()));
-        let mut account = Account {
+        let mut account = DraftAccount {
             name,
             foreign,
             addition,
@@ -115,7 +119,7 @@ fn from_netrc(account: &mut Foreign, environment: &Environment) {
             file.as_ref().map(|file| PathBuf::from(file.replacen('~', &home.to_string_lossy(), 1)))
         }
         // getmail looks there only where it is told to.
-        Password::Unknown if account.program != Program::Getmail => None,
+        Password::Unknown if account.program != ForeignProgram::Getmail => None,
         _ => return,
     };
     let path = named.unwrap_or_else(|| home.join(".netrc"));
@@ -134,7 +138,7 @@ fn from_netrc(account: &mut Foreign, environment: &Environment) {
     }
 }
 
-impl Account {
+impl DraftAccount {
     /// Compares with the server, and under `write` records what was retrieved.  Reports it all.
     pub(super) fn take(&mut self, write: bool, login: bool, context: &Context<'_>, cli: &Cli) -> ExitCode {
         let home = cli.environment.home.as_deref();
@@ -154,7 +158,7 @@ impl Account {
             return code;
         }
         let Some(ours) = &self.ours else { return ExitCode::Done };
-        let nothing = Seen::default();
+        let nothing = RetrievedMail::default();
         let seen = self.seen.as_ref().map_or(&nothing, |(_, seen)| seen);
         let memories = Memories {
             program: self.foreign.program,
@@ -173,11 +177,11 @@ impl Account {
                 cli.printer.err(&self.outcome(taken, write));
                 ExitCode::Done
             }
-            Err(trouble) => {
+            Err(failure) => {
                 if write {
                     cli.printer.err(&format!("{}: nothing is taken over\n", self.name));
                 }
-                cli.failed(ours, &trouble)
+                cli.failed(ours, &failure)
             }
         }
     }
@@ -264,7 +268,7 @@ fn comment(foreign: &Foreign, home: Option<&Path>) -> String {
 }
 
 /// All accounts as TOML, those that are left out as comments.
-pub(super) fn shown(accounts: &[Account], home: Option<&Path>) -> String {
+pub(super) fn shown(accounts: &[DraftAccount], home: Option<&Path>) -> String {
     let sections = accounts.iter().map(|account| {
         let section = account.addition.section();
         match &account.foreign.left_out {
@@ -284,11 +288,11 @@ pub(super) fn shown(accounts: &[Account], home: Option<&Path>) -> String {
 }
 
 /// Writes the passwords, and then the accounts that were taken over, all in one step.
-pub(super) fn write(accounts: &[Account], file: &File<'_>, cli: &Cli) -> ExitCode {
+pub(super) fn write(accounts: &[DraftAccount], file: &ConfigTarget<'_>, cli: &Cli) -> ExitCode {
     let home = cli.environment.home.as_deref();
-    let wanted: Vec<&Account> =
+    let wanted: Vec<&DraftAccount> =
         accounts.iter().filter(|account| account.is_taken && !account.is_there).collect();
-    let there: Vec<&Account> =
+    let there: Vec<&DraftAccount> =
         accounts.iter().filter(|account| account.is_taken && account.is_there).collect();
     for account in there {
         cli.printer.err(&format!("{}: the account is in the configuration already\n", account.name));
@@ -327,7 +331,7 @@ pub(super) fn write(accounts: &[Account], file: &File<'_>, cli: &Cli) -> ExitCod
 }
 
 /// Puts a password into a file of its own, unless it is there.
-fn write_password(account: &Account, cli: &Cli) -> Result<(), ExitCode> {
+fn write_password(account: &DraftAccount, cli: &Cli) -> Result<(), ExitCode> {
     let Password::Text(secret, _) = &account.foreign.password else { return Ok(()) };
     let line = Secret::new([secret.expose(), b"\n"].concat());
     if let Ok((before, _)) =

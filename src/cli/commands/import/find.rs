@@ -8,14 +8,16 @@ use super::complain;
 use crate::access;
 use crate::cli::setup::Cli;
 use crate::exit::ExitCode;
-use crate::import::{self, LARGEST_CONFIGURATION, Program, Reading, Source, Surroundings, places};
+use crate::import::{
+    self, ForeignFile, ForeignProgram, ForeignSource, ForeignSurroundings, LARGEST_CONFIGURATION, places,
+};
 use crate::text;
 
 /// A configuration file that was read.
-pub(super) struct Found {
-    pub(super) program: Program,
+pub(super) struct FoundFile {
+    pub(super) program: ForeignProgram,
     pub(super) path: PathBuf,
-    pub(super) reading: Reading,
+    pub(super) reading: ForeignFile,
 }
 
 /// A path for people, with `~` for the home directory.
@@ -28,18 +30,19 @@ pub(super) fn shown(path: &Path, home: Option<&Path>) -> String {
 pub(super) fn surroundings<'a>(
     home: Option<&'a PathBuf>,
     variables: &'a BTreeMap<OsString, OsString>,
-) -> Surroundings<'a> {
-    Surroundings { home: home.map_or(Path::new("/"), PathBuf::as_path), variables }
+) -> ForeignSurroundings<'a> {
+    ForeignSurroundings { home: home.map_or(Path::new("/"), PathBuf::as_path), variables }
 }
 
 /// Reads them all; the exit code where one cannot be read, or none is there, which has been reported.
-pub(super) fn all(words: &[PathBuf], cli: &Cli) -> Result<Vec<Found>, ExitCode> {
+pub(super) fn all(words: &[PathBuf], cli: &Cli) -> Result<Vec<FoundFile>, ExitCode> {
     let around = surroundings(cli.environment.home.as_ref(), &cli.environment.variables);
-    let named = words.first().and_then(|word| word.to_str()).and_then(Program::named);
+    let named = words.first().and_then(|word| word.to_str()).and_then(ForeignProgram::named);
     let files = if named.is_some() { words.get(1..).unwrap_or_default() } else { words };
-    let mut wanted: Vec<(Program, PathBuf)> = Vec::new();
+    let mut wanted: Vec<(ForeignProgram, PathBuf)> = Vec::new();
     if files.is_empty() {
-        for program in Program::ALL.into_iter().filter(|program| named.is_none_or(|named| named == *program))
+        for program in
+            ForeignProgram::ALL.into_iter().filter(|program| named.is_none_or(|named| named == *program))
         {
             let usual = places::usual(program, around);
             let there = usual.iter().find(|path| path.exists());
@@ -73,8 +76,9 @@ pub(super) fn all(words: &[PathBuf], cli: &Cli) -> Result<Vec<Found>, ExitCode> 
     Ok(found)
 }
 
-fn nothing(named: Option<Program>, around: Surroundings<'_>, cli: &Cli) -> ExitCode {
-    let programs: Vec<Program> = named.map_or_else(|| Program::ALL.to_vec(), |program| vec![program]);
+fn nothing(named: Option<ForeignProgram>, around: ForeignSurroundings<'_>, cli: &Cli) -> ExitCode {
+    let programs: Vec<ForeignProgram> =
+        named.map_or_else(|| ForeignProgram::ALL.to_vec(), |program| vec![program]);
     let names: Vec<&str> = programs.iter().map(|program| program.name()).collect();
     let home = cli.environment.home.as_deref();
     let places = programs.iter().flat_map(|program| places::usual(*program, around));
@@ -90,11 +94,11 @@ fn nothing(named: Option<Program>, around: Surroundings<'_>, cli: &Cli) -> ExitC
 }
 
 /// The configurations in a folder: getmail's are named on its command line, and `getmailrc` is the usual one.
-fn in_folder(program: Program, folder: &Path) -> Vec<PathBuf> {
+fn in_folder(program: ForeignProgram, folder: &Path) -> Vec<PathBuf> {
     let names = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
     let names = names.filter(|entry| entry.path().is_file()).map(|entry| entry.file_name());
     let mut files: Vec<PathBuf> = match program {
-        Program::Getmail => {
+        ForeignProgram::Getmail => {
             let is_rc = |name: &OsString| name.to_str().is_some_and(places::is_getmailrc);
             let retrieves = |path: &PathBuf| {
                 let content = access::read(path, "configuration", LARGEST_CONFIGURATION);
@@ -104,11 +108,12 @@ fn in_folder(program: Program, folder: &Path) -> Vec<PathBuf> {
             };
             names.filter(is_rc).map(|name| folder.join(name)).filter(retrieves).collect()
         }
-        Program::Fetchmail | Program::Mpop | Program::Fdm => {
+        ForeignProgram::Fetchmail | ForeignProgram::Mpop | ForeignProgram::Fdm => {
             let usual = [".fetchmailrc", "fetchmailrc", ".mpoprc", "config", ".fdm.conf", "fdm.conf"];
             let is_usual = |name: &OsString| {
                 name.to_str().is_some_and(|name| {
-                    usual.contains(&name) && (name.contains(program.name()) || program == Program::Mpop)
+                    usual.contains(&name)
+                        && (name.contains(program.name()) || program == ForeignProgram::Mpop)
                 })
             };
             names.filter(is_usual).map(|name| folder.join(name)).collect()
@@ -118,15 +123,20 @@ fn in_folder(program: Program, folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn read(program: Program, path: PathBuf, around: Surroundings<'_>, cli: &Cli) -> Result<Found, ExitCode> {
+fn read(
+    program: ForeignProgram,
+    path: PathBuf,
+    around: ForeignSurroundings<'_>,
+    cli: &Cli,
+) -> Result<FoundFile, ExitCode> {
     let what = format!("{} configuration", program.name());
     let content = access::read(&path, &what, LARGEST_CONFIGURATION);
     let (content, _) = content.map_err(|e| complain(cli, "", &import::Error::from(e)))?;
     let mut include =
         |path: &Path| access::read(path, "included file", LARGEST_CONFIGURATION).map(|(content, _)| content);
-    let source = Source { path: &path, octets: content.expose() };
+    let source = ForeignSource { path: &path, octets: content.expose() };
     match import::read(program, source, around, &mut include) {
-        Ok(reading) => Ok(Found { program, path, reading }),
+        Ok(reading) => Ok(FoundFile { program, path, reading }),
         Err(e) => Err(complain(cli, program.name(), &e)),
     }
 }

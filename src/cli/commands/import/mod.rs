@@ -17,13 +17,13 @@ use clap::{ArgAction, Args};
 use crate::cli::setup::{Cli, ConfigArgs};
 use crate::config;
 use crate::exit::ExitCode;
-use crate::import::Program;
+use crate::import::ForeignProgram;
 use crate::import::document::remark_text;
 use crate::problem::Problem;
 use crate::report::plain::{Level, Plain};
 use crate::text;
-use accounts::{Account, File};
-use find::Found;
+use accounts::{ConfigTarget, DraftAccount};
+use find::FoundFile;
 
 /// Take over accounts, and what was retrieved, from fetchmail, getmail, mpop or fdm.
 #[derive(Debug, Clone, Args)]
@@ -61,7 +61,7 @@ pub(super) fn run(args: &ImportArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     };
     let home = cli.environment.home.clone();
     let programs = programs(&found);
-    for Found { program, path, reading, .. } in &found {
+    for FoundFile { program, path, reading, .. } in &found {
         let number = u64::try_from(reading.accounts.len()).unwrap_or(u64::MAX);
         let shown = find::shown(path, home.as_deref());
         cli.printer.err(&format!("{}: {shown} has {}\n", program.name(), text::count(number, "account")));
@@ -70,7 +70,7 @@ pub(super) fn run(args: &ImportArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         }
     }
     let existing = config::existing(&path, &cli.environment)?;
-    let file = File { args: &args.config, path: &path, existing: &existing };
+    let file = ConfigTarget { args: &args.config, path: &path, existing: &existing };
     let mut accounts = accounts::resolve(found, &file, cli)?;
     let names: Vec<String> = accounts.iter().map(|account| account.name.clone()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -90,8 +90,8 @@ pub(super) fn run(args: &ImportArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn programs(found: &[Found]) -> Vec<Program> {
-    let mut programs: Vec<Program> = found.iter().map(|found| found.program).collect();
+fn programs(found: &[FoundFile]) -> Vec<ForeignProgram> {
+    let mut programs: Vec<ForeignProgram> = found.iter().map(|found| found.program).collect();
     programs.dedup();
     programs
 }
@@ -103,7 +103,7 @@ fn complain(cli: &Cli, what: &str, e: &dyn Problem) -> ExitCode {
     e.exit_code()
 }
 
-impl Account {
+impl DraftAccount {
     /// `account "NAME"`.
     fn label(&self) -> String {
         format!("account \"{}\"", text::printable(self.name.as_bytes()))

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::access;
 use crate::cli::setup::Cli;
-use crate::import::{LARGEST_CONFIGURATION, Program, places, schedule};
+use crate::import::{ForeignProgram, LARGEST_CONFIGURATION, places, schedule};
 use crate::text;
 
 /// The files of one folder that are looked at, at most.
@@ -18,7 +18,7 @@ const MOST_FILES: usize = 10_000;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Names what starts these programs, and says what to do about it.
-pub(super) fn report(programs: &[Program], written: bool, cli: &Cli) {
+pub(super) fn report(programs: &[ForeignProgram], written: bool, cli: &Cli) {
     let crontab = crontab(cli);
     for program in programs {
         let name = program.name();
@@ -37,7 +37,7 @@ pub(super) fn report(programs: &[Program], written: bool, cli: &Cli) {
 }
 
 /// Everything that starts the program, in words.
-fn starters(program: Program, crontab: Option<&str>, cli: &Cli) -> Vec<String> {
+fn starters(program: ForeignProgram, crontab: Option<&str>, cli: &Cli) -> Vec<String> {
     let mut found = Vec::new();
     if let Some(text) = crontab {
         let lines = schedule::cron_lines(text, program);
@@ -61,7 +61,7 @@ fn starters(program: Program, crontab: Option<&str>, cli: &Cli) -> Vec<String> {
         }
     }
     found.extend(units(program, cli));
-    if program == Program::Fetchmail
+    if program == ForeignProgram::Fetchmail
         && read(Path::new("/etc/default/fetchmail"))
             .is_some_and(|text| text.lines().any(|line| line.trim() == "START_DAEMON=yes"))
     {
@@ -78,7 +78,7 @@ fn numbered(lines: &[usize]) -> String {
 
 /// Units that start the program: those that an administrator or the user has written, and of those that packages bring
 /// the ones that are switched on.
-fn units(program: Program, cli: &Cli) -> Vec<String> {
+fn units(program: ForeignProgram, cli: &Cli) -> Vec<String> {
     let home = cli.environment.home.clone().unwrap_or_default();
     let config = cli.environment.config_home.clone().unwrap_or_else(|| home.join(".config"));
     let own = [
@@ -168,8 +168,8 @@ fn crontab(cli: &Cli) -> Option<String> {
 }
 
 /// The process of a fetchmail that runs in the background.
-fn daemon(program: Program, cli: &Cli) -> Option<u32> {
-    if program != Program::Fetchmail {
+fn daemon(program: ForeignProgram, cli: &Cli) -> Option<u32> {
+    if program != ForeignProgram::Fetchmail {
         return None;
     }
     let around = super::find::surroundings(cli.environment.home.as_ref(), &cli.environment.variables);

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use super::login::{Entered, SOURCES};
-use super::{Choices, Chosen, Init, dollars, usage};
+use super::{Choices, ChosenServer, Init, dollars, usage};
 use crate::account::{Deliver, FirstRun};
 use crate::config::Addition;
 use crate::credentials::{Keep, Keeper, keepers};
 use crate::durable;
-use crate::report::Trouble;
+use crate::report::ReportedError;
 use crate::retrieval::check;
 
 /// What stays on the server.
@@ -21,7 +21,7 @@ pub(super) enum Leave {
 
 /// Where mail goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum DestinationChoice {
     Maildir(String),
     Mbox(String),
     Pipe(String),
@@ -29,7 +29,7 @@ pub(super) enum Place {
 
 /// Where the password is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Kept {
+pub(super) enum PasswordChoice {
     /// Nowhere yet: by this keeper.
     By(Keeper),
     /// There.
@@ -42,10 +42,10 @@ const MOST: u32 = 5;
 /// The settings of these choices.
 pub(super) fn set(choices: &Choices, addition: &mut Addition) {
     match &choices.kept {
-        Some(Kept::There(Keep::File(name))) => addition.set("password-file", dollars(name)),
-        Some(Kept::There(Keep::Line(line))) => addition.set("password-command", line.as_str()),
-        Some(Kept::There(Keep::List(words, _))) => addition.set_list("password-command", words),
-        Some(Kept::By(_)) | None => {}
+        Some(PasswordChoice::There(Keep::File(name))) => addition.set("password-file", dollars(name)),
+        Some(PasswordChoice::There(Keep::Line(line))) => addition.set("password-command", line.as_str()),
+        Some(PasswordChoice::There(Keep::List(words, _))) => addition.set_list("password-command", words),
+        Some(PasswordChoice::By(_)) | None => {}
     }
     match choices.leave {
         Some(Leave::Days(days)) => addition.set_one("leave-on-server", "days", i64::from(days)),
@@ -59,9 +59,9 @@ pub(super) fn set(choices: &Choices, addition: &mut Addition) {
         None => {}
     }
     match &choices.deliver {
-        Some(Place::Maildir(path)) => addition.set_one("deliver", "maildir", path.as_str()),
-        Some(Place::Mbox(path)) => addition.set_one("deliver", "mbox", path.as_str()),
-        Some(Place::Pipe(command)) => addition.set_one("deliver", "pipe", command.as_str()),
+        Some(DestinationChoice::Maildir(path)) => addition.set_one("deliver", "maildir", path.as_str()),
+        Some(DestinationChoice::Mbox(path)) => addition.set_one("deliver", "mbox", path.as_str()),
+        Some(DestinationChoice::Pipe(command)) => addition.set_one("deliver", "pipe", command.as_str()),
         None => {}
     }
 }
@@ -71,7 +71,7 @@ impl Init<'_> {
     ///
     /// # Errors
     /// A signal, answers that mean nothing, a destination that can't be used.
-    pub(super) fn choose(&self, chosen: &Chosen, entered: &Entered) -> Result<Choices, Trouble> {
+    pub(super) fn choose(&self, chosen: &ChosenServer, entered: &Entered) -> Result<Choices, ReportedError> {
         let mut choices = Choices::default();
         let messages = entered.mail.map_or(0, |(messages, _)| messages);
         if let Some(questions) = &self.questions {
@@ -87,13 +87,13 @@ impl Init<'_> {
         }
         choices.deliver = self.place(chosen, &choices)?;
         if entered.typed.is_some() && !self.args.print {
-            choices.kept = self.keeper()?.map(Kept::By);
+            choices.kept = self.keeper()?.map(PasswordChoice::By);
         }
         Ok(choices)
     }
 
     /// What stays on the server.
-    fn leave(&self) -> Result<Option<Leave>, Trouble> {
+    fn leave(&self) -> Result<Option<Leave>, ReportedError> {
         let Some(questions) = &self.questions else { return Ok(None) };
         for _ in 0..MOST {
             let answer =
@@ -115,7 +115,11 @@ impl Init<'_> {
     }
 
     /// Where mail goes; `None` where a flag or `[defaults]` says it.
-    fn place(&self, chosen: &Chosen, choices: &Choices) -> Result<Option<Place>, Trouble> {
+    fn place(
+        &self,
+        chosen: &ChosenServer,
+        choices: &Choices,
+    ) -> Result<Option<DestinationChoice>, ReportedError> {
         let usual = format!("~/Mail/{}", chosen.name.replace('/', "-"));
         let is_given = self.existing.delivers || self.is_set(&["maildir", "mbox", "pipe", "stdout"]);
         let mut place = (!is_given).then(|| self.meant(&usual));
@@ -132,18 +136,18 @@ impl Init<'_> {
             times += 1;
             match tried {
                 Ok(()) => return Ok(place),
-                Err(trouble) if self.questions.is_some() && !is_given && times < MOST => {
-                    self.cli.printer.complain(&trouble.message, trouble.hint.as_deref());
+                Err(failure) if self.questions.is_some() && !is_given && times < MOST => {
+                    self.cli.printer.complain(&failure.message, failure.hint.as_deref());
                 }
-                Err(trouble) => return Err(trouble),
+                Err(failure) => return Err(failure),
             }
         }
     }
 
     /// What an answer means: what is there decides between a Maildir and an mbox.
-    fn meant(&self, answer: &str) -> Place {
+    fn meant(&self, answer: &str) -> DestinationChoice {
         if let Some(command) = answer.strip_prefix('|') {
-            return Place::Pipe(command.trim().to_owned());
+            return DestinationChoice::Pipe(command.trim().to_owned());
         }
         let home = self.cli.environment.home.as_deref().unwrap_or(Path::new("/"));
         let (whole, text) = match answer.strip_prefix("~/") {
@@ -155,11 +159,20 @@ impl Init<'_> {
             }
         };
         let text = text.replace('$', "$$");
-        if whole.is_file() || answer.ends_with(".mbox") { Place::Mbox(text) } else { Place::Maildir(text) }
+        if whole.is_file() || answer.ends_with(".mbox") {
+            DestinationChoice::Mbox(text)
+        } else {
+            DestinationChoice::Maildir(text)
+        }
     }
 
     /// Whether mail could go there; nothing is made.
-    fn try_place(&self, chosen: &Chosen, choices: &Choices, place: Option<&Place>) -> Result<(), Trouble> {
+    fn try_place(
+        &self,
+        chosen: &ChosenServer,
+        choices: &Choices,
+        place: Option<&DestinationChoice>,
+    ) -> Result<(), ReportedError> {
         let trial = Choices {
             kept: None,
             first_run: choices.first_run,
@@ -170,7 +183,7 @@ impl Init<'_> {
         for missing in Self::missing_folders(&account.deliver) {
             let above = missing.ancestors().find(|above| above.is_dir()).unwrap_or(Path::new("/"));
             durable::may_write(above).map_err(|e| {
-                Trouble::of(&durable::Error::new(durable::Step::MakeDirectory, missing, e), true)
+                ReportedError::of(&durable::Error::new(durable::Step::MakeDirectory, missing, e), true)
             })?;
         }
         // What will be made with its directory is right.
@@ -179,12 +192,12 @@ impl Init<'_> {
             Deliver::Maildir(_) | Deliver::Pipe(_) | Deliver::Stdout => true,
         });
         let wrong =
-            check::destinations(&account, self.context).into_iter().find_map(|checked| checked.trouble);
+            check::destinations(&account, self.context).into_iter().find_map(|checked| checked.failure);
         wrong.map_or(Ok(()), Err)
     }
 
     /// Where a typed password is kept; `None` for nowhere.
-    fn keeper(&self) -> Result<Option<Keeper>, Trouble> {
+    fn keeper(&self) -> Result<Option<Keeper>, ReportedError> {
         let Some(questions) = &self.questions else { return Ok(None) };
         let offered = keepers(&self.cli.environment);
         let mut words = vec!["file"];
@@ -218,7 +231,7 @@ impl Init<'_> {
     }
 
     /// Whether an account asks for its password in each run.
-    pub(super) fn asks_each_time(&self, chosen: &Chosen, choices: &Choices, entered: &Entered) -> bool {
+    pub(super) fn asks_each_time(&self, chosen: &ChosenServer, choices: &Choices, entered: &Entered) -> bool {
         let named = self.is_set(&SOURCES)
             || self.args.settings.text("auth") == Some("external")
             || self.by_oauth(&chosen.candidate).is_some();

@@ -3,12 +3,12 @@
 
 use std::thread;
 
-use super::{Choices, Chosen, Init, described, usage};
-use crate::account::{Account, Tls, Word as _};
+use super::{Choices, ChosenServer, Init, described, usage};
+use crate::account::{Account, SettingWord as _, Tls};
 use crate::config::RESERVED_NAMES;
-use crate::discovery::{self, Address, Candidate, Found, Provider, Source};
+use crate::discovery::{self, CandidateSource, Discovered, MailAddress, MailProvider, ServerCandidate};
 use crate::exit::ExitCode;
-use crate::report::Trouble;
+use crate::report::ReportedError;
 use crate::retrieval::probe;
 use crate::text::printable;
 
@@ -20,7 +20,7 @@ impl Init<'_> {
     ///
     /// # Errors
     /// None was found (69), or none that the user takes.
-    pub(super) fn find(&self) -> Result<Chosen, Trouble> {
+    pub(super) fn find(&self) -> Result<ChosenServer, ReportedError> {
         let address = self.address()?;
         if let Some(host) = self.args.settings.text("server") {
             return self.named(host, address.as_ref());
@@ -28,24 +28,24 @@ impl Init<'_> {
         let Some(address) = address else {
             return Err(usage("which mail address?", "popfetch init me@example.com"));
         };
-        let name = |candidate: &Candidate| self.name_for(candidate, Some(&address));
+        let name = |candidate: &ServerCandidate| self.name_for(candidate, Some(&address));
         if let Some(provider) = discovery::of_domain(address.domain()) {
             let candidate =
                 discovery::at_provider(provider, &address).ok_or_else(|| without_pop(provider))?;
-            let chosen = Chosen { name: name(&candidate), candidate: self.with_user(candidate) };
+            let chosen = ChosenServer { name: name(&candidate), candidate: self.with_user(candidate) };
             self.reach(&chosen)?;
             self.say(&format!("{} is at {}", provider.title, described(&chosen.candidate)));
             self.explain(&chosen.candidate)?;
             return Ok(chosen);
         }
         let candidate = self.search(&address)?;
-        let chosen = Chosen { name: name(&candidate), candidate };
+        let chosen = ChosenServer { name: name(&candidate), candidate };
         self.explain(&chosen.candidate)?;
         Ok(chosen)
     }
 
     /// The server that `--server` names: it isn't looked for, and the user has confirmed it.
-    fn named(&self, host: &str, address: Option<&Address>) -> Result<Chosen, Trouble> {
+    fn named(&self, host: &str, address: Option<&MailAddress>) -> Result<ChosenServer, ReportedError> {
         let flags = &self.args.settings;
         let host = crate::config::host(host)
             .map_err(|mistake| usage(&mistake.what, "the host alone: pop.example.com"))?;
@@ -54,24 +54,24 @@ impl Init<'_> {
         let tls =
             word.and_then(|word| Tls::WORDS.iter().find(|(known, _)| *known == word)).map(|(_, tls)| *tls);
         let tls = tls.unwrap_or(if port == Some(110) { Tls::StartTls } else { Tls::Implicit });
-        let user = address.map_or("", Address::whole).to_owned();
-        let candidate = self.with_user(Candidate {
+        let user = address.map_or("", MailAddress::whole).to_owned();
+        let candidate = self.with_user(ServerCandidate {
             host,
             port: port.unwrap_or(if tls == Tls::Implicit { 995 } else { 110 }),
             tls,
             user,
-            source: Source::Guess,
+            source: CandidateSource::Guess,
             foreign: false,
             provider: None,
             oauth_only: false,
         });
-        let chosen = Chosen { name: self.name_for(&candidate, address), candidate };
+        let chosen = ChosenServer { name: self.name_for(&candidate, address), candidate };
         self.reach(&chosen)?;
         Ok(chosen)
     }
 
     /// `--user` stands for whatever else the user may be called.
-    fn with_user(&self, mut candidate: Candidate) -> Candidate {
+    fn with_user(&self, mut candidate: ServerCandidate) -> ServerCandidate {
         if let Some(user) = self.args.settings.text("user") {
             user.clone_into(&mut candidate.user);
         }
@@ -79,13 +79,13 @@ impl Init<'_> {
     }
 
     /// Connects: the server is there, and is the one that is named.
-    fn reach(&self, chosen: &Chosen) -> Result<(), Trouble> {
+    fn reach(&self, chosen: &ChosenServer) -> Result<(), ReportedError> {
         let account = self.account(chosen, &Choices::default())?;
         probe(&account, self.context)
     }
 
     /// Asks DNS and the domain's web server, then tries the usual names.
-    fn search(&self, address: &Address) -> Result<Candidate, Trouble> {
+    fn search(&self, address: &MailAddress) -> Result<ServerCandidate, ReportedError> {
         self.say(&format!("looking for the POP3 server of {} …", printable(address.domain().as_bytes())));
         let trial = self.trial(address)?;
         let mut found = discovery::ask(
@@ -106,8 +106,8 @@ impl Init<'_> {
             match self.confirm(&candidate, address) {
                 Ok(true) => return Ok(candidate),
                 Ok(false) => {}
-                Err(trouble) if self.questions.is_none() => unconfirmed = Some(trouble),
-                Err(trouble) => return Err(trouble),
+                Err(failure) if self.questions.is_none() => unconfirmed = Some(failure),
+                Err(failure) => return Err(failure),
             }
         }
         if let Some(provider) = found.without_pop {
@@ -124,31 +124,31 @@ impl Init<'_> {
     }
 
     /// An account with the flags, for what holds wherever its server is: the way there, and authorities that are trusted.
-    fn trial(&self, address: &Address) -> Result<Account, Trouble> {
+    fn trial(&self, address: &MailAddress) -> Result<Account, ReportedError> {
         let candidate = self.with_user(discovery::guess(address));
-        let chosen = Chosen { name: self.name_for(&candidate, Some(address)), candidate };
+        let chosen = ChosenServer { name: self.name_for(&candidate, Some(address)), candidate };
         self.account(&chosen, &Choices::default())
     }
 
     /// Whether the server is there, and is the one that is named.
-    fn answers(&self, candidate: &Candidate, address: &Address) -> Result<(), String> {
+    fn answers(&self, candidate: &ServerCandidate, address: &MailAddress) -> Result<(), String> {
         let name = self.name_for(candidate, Some(address));
-        let chosen = Chosen { name, candidate: candidate.clone() };
-        self.reach(&chosen).map_err(|trouble| trouble.message)
+        let chosen = ChosenServer { name, candidate: candidate.clone() };
+        self.reach(&chosen).map_err(|failure| failure.message)
     }
 
     /// Shows where a server was found; what DNS alone names outside of the domain has to be confirmed.
-    fn confirm(&self, candidate: &Candidate, address: &Address) -> Result<bool, Trouble> {
+    fn confirm(&self, candidate: &ServerCandidate, address: &MailAddress) -> Result<bool, ReportedError> {
         let server = described(candidate);
         let domain = printable(address.domain().as_bytes());
         let how = match &candidate.source {
-            Source::Srv => format!("as {domain} says (SRV record)"),
-            Source::Autoconfig(url) => format!("as {} says", printable(url.as_bytes())),
-            Source::Exchanger(host) => {
+            CandidateSource::Srv => format!("as {domain} says (SRV record)"),
+            CandidateSource::Autoconfig(url) => format!("as {} says", printable(url.as_bytes())),
+            CandidateSource::Exchanger(host) => {
                 let title = candidate.provider.map_or("a provider", |provider| provider.title.as_str());
                 format!("of {title}, whose {host} takes the mail of {domain}")
             }
-            Source::Provider | Source::Guess => "by its usual name".to_owned(),
+            CandidateSource::Provider | CandidateSource::Guess => "by its usual name".to_owned(),
         };
         self.say(&format!("found {server}, {how}"));
         if !candidate.foreign {
@@ -156,7 +156,7 @@ impl Init<'_> {
         }
         let Some(questions) = &self.questions else {
             let host = printable(candidate.host.as_bytes());
-            return Err(Trouble {
+            return Err(ReportedError {
                 exit: ExitCode::Unavailable,
                 message: format!(
                     "only DNS says that the mail of {domain} is at {host}, which is outside of {domain}"
@@ -172,8 +172,8 @@ impl Init<'_> {
     }
 
     /// Tries all usual names at once; the first in their order that is there.
-    fn guess(&self, address: &Address, found: &mut Found) -> Option<Candidate> {
-        let guesses: Vec<Candidate> =
+    fn guess(&self, address: &MailAddress, found: &mut Discovered) -> Option<ServerCandidate> {
+        let guesses: Vec<ServerCandidate> =
             discovery::guesses(address).into_iter().map(|guess| self.with_user(guess)).collect();
         let answers: Vec<Result<(), String>> = thread::scope(|scope| {
             let probes: Vec<_> =
@@ -187,7 +187,7 @@ impl Init<'_> {
     }
 
     /// Nothing was found: what was tried, and what to do.
-    fn nothing(&self, address: &Address, found: &Found) -> Trouble {
+    fn nothing(&self, address: &MailAddress, found: &Discovered) -> ReportedError {
         let domain = printable(address.domain().as_bytes());
         let mut shown: Vec<&String> = Vec::new();
         for failure in found.failures.iter().filter(|failure| !failure.is_empty()) {
@@ -197,7 +197,7 @@ impl Init<'_> {
             }
         }
         let denied = if found.denied { "; its SRV records say that it has none" } else { "" };
-        Trouble {
+        ReportedError {
             exit: ExitCode::Unavailable,
             message: format!("no POP3 server of {domain} was found{denied}"),
             hint: Some(format!(
@@ -209,7 +209,7 @@ impl Init<'_> {
     }
 
     /// What the provider wants, with the pages where it is done.
-    fn explain(&self, candidate: &Candidate) -> Result<(), Trouble> {
+    fn explain(&self, candidate: &ServerCandidate) -> Result<(), ReportedError> {
         for note in candidate.provider.map_or(&[][..], |provider| provider.notes.as_slice()) {
             self.say(note);
         }
@@ -225,7 +225,7 @@ impl Init<'_> {
                 "--no-login writes the account without trying it: popfetch.toml(5) has oauth with issuer",
             ),
         };
-        Err(Trouble {
+        Err(ReportedError {
             exit: ExitCode::Refused,
             message: format!("{title} does not take {what}"),
             hint: Some(hint.to_owned()),
@@ -234,14 +234,14 @@ impl Init<'_> {
     }
 
     /// What the account is called: as the user says, else by its provider or its domain.
-    pub(super) fn name_for(&self, candidate: &Candidate, address: Option<&Address>) -> String {
+    pub(super) fn name_for(&self, candidate: &ServerCandidate, address: Option<&MailAddress>) -> String {
         if let Some(name) = &self.args.name {
             return name.clone();
         }
         let of_table = candidate.provider.map(|provider| provider.name.clone());
-        let domain = address.map_or(candidate.host.as_str(), Address::domain);
+        let domain = address.map_or(candidate.host.as_str(), MailAddress::domain);
         let base = match (&candidate.source, of_table) {
-            (Source::Provider, Some(name)) => name,
+            (CandidateSource::Provider, Some(name)) => name,
             _ => label(domain),
         };
         let is_free =
@@ -271,8 +271,8 @@ fn word(text: &str) -> String {
     if word.is_empty() { "mail".to_owned() } else { word.to_owned() }
 }
 
-fn without_pop(provider: &Provider) -> Trouble {
-    Trouble {
+fn without_pop(provider: &MailProvider) -> ReportedError {
+    ReportedError {
         exit: ExitCode::Unavailable,
         message: format!("{} has no POP3", provider.title),
         hint: provider.notes.first().cloned(),

@@ -1,11 +1,11 @@
 //! The password, and a login with it: what was typed is right before it is kept anywhere.
 
-use super::{Choices, Chosen, Init, usage};
+use super::{Choices, ChosenServer, Init, usage};
 use crate::account::Account;
 use crate::credentials;
-use crate::discovery::Source;
+use crate::discovery::CandidateSource;
 use crate::exit::ExitCode;
-use crate::report::Trouble;
+use crate::report::ReportedError;
 use crate::retrieval::{LoginInfo, Options, Passwords, try_login};
 use crate::secret::Secret;
 use crate::text::{count, printable, size};
@@ -32,7 +32,7 @@ impl Init<'_> {
     ///
     /// # Errors
     /// The login is refused; there is nobody to ask.
-    pub(super) fn log_in(&self, chosen: &mut Chosen) -> Result<Entered, Trouble> {
+    pub(super) fn log_in(&self, chosen: &mut ChosenServer) -> Result<Entered, ReportedError> {
         if self.args.no_login || self.by_oauth(&chosen.candidate).is_some() {
             return Ok(Entered::default());
         }
@@ -51,14 +51,14 @@ impl Init<'_> {
     }
 
     /// Asks for the password until the server takes it.
-    fn typed(&self, chosen: &mut Chosen) -> Result<Entered, Trouble> {
+    fn typed(&self, chosen: &mut ChosenServer) -> Result<Entered, ReportedError> {
         let mut times = 0;
         loop {
             let account = self.account(chosen, &Choices::default())?;
             let password = self.ask_for_password(&account)?;
             let refused = match self.attempt(&account, &password) {
                 Ok(shown) => return Ok(self.entered(Some(password), &shown)),
-                Err(trouble) => trouble,
+                Err(failure) => failure,
             };
             times += 1;
             if refused.exit != ExitCode::Refused || times >= MOST {
@@ -71,17 +71,17 @@ impl Init<'_> {
         }
     }
 
-    fn ask_for_password(&self, account: &Account) -> Result<Secret, Trouble> {
+    fn ask_for_password(&self, account: &Account) -> Result<Secret, ReportedError> {
         let [user, host] = [&account.user, &account.host].map(|text| printable(text.as_bytes()));
         let typed = credentials::typed(format!("Password for {user} at {host}: "), &self.context.stop);
-        let password = typed.map_err(|e| Trouble::of(&e, true))?;
-        match crate::account::one_line(password.expose()) {
+        let password = typed.map_err(|e| ReportedError::of(&e, true))?;
+        match crate::account::check_one_line(password.expose()) {
             Ok(()) => Ok(password),
             Err(why) => Err(usage(&format!("the password: {why}"), "type it again")),
         }
     }
 
-    fn attempt(&self, account: &Account, password: &Secret) -> Result<LoginInfo, Trouble> {
+    fn attempt(&self, account: &Account, password: &Secret) -> Result<LoginInfo, ReportedError> {
         let passwords = Passwords::typed(&account.name, password.clone());
         let options = Options { insist: true, passwords, ..Options::default() };
         try_login(account, &options, self.context)
@@ -89,8 +89,13 @@ impl Init<'_> {
 
     /// Some servers call the user by what stands before the `@` (RFC 6186 §4).  One more login may lock a mailbox, so the
     /// user is asked.
-    fn as_local_user(&self, chosen: &mut Chosen, password: &Secret) -> Result<Option<LoginInfo>, Trouble> {
-        let is_known = matches!(chosen.candidate.source, Source::Provider | Source::Autoconfig(_));
+    fn as_local_user(
+        &self,
+        chosen: &mut ChosenServer,
+        password: &Secret,
+    ) -> Result<Option<LoginInfo>, ReportedError> {
+        let is_known =
+            matches!(chosen.candidate.source, CandidateSource::Provider | CandidateSource::Autoconfig(_));
         let local = chosen.candidate.user.split_once('@').map(|(local, _)| local.to_owned());
         let (Some(local), Some(questions)) = (local, &self.questions) else { return Ok(None) };
         if is_known || self.is_set(&["user"]) {
@@ -109,7 +114,7 @@ impl Init<'_> {
                 chosen.candidate.user = whole;
                 Ok(None)
             }
-            Err(trouble) => Err(trouble),
+            Err(failure) => Err(failure),
         }
     }
 

@@ -25,14 +25,14 @@ use crate::account::{Account, FirstRun, Tls};
 use crate::cli::questions::Questions;
 use crate::cli::setup::{Cli, ConfigArgs};
 use crate::config::{self, Addition, Existing, Flags};
-use crate::discovery::{Address, Candidate};
+use crate::discovery::{MailAddress, ServerCandidate};
 use crate::exit::ExitCode;
-use crate::report::Trouble;
+use crate::report::ReportedError;
 use crate::report::plain::{Level, Plain};
 use crate::retrieval::Context;
 use crate::secret::Secret;
 use crate::text::printable;
-use choices::{Kept, Leave};
+use choices::{Leave, PasswordChoice};
 
 /// Set an account up from its mail address.
 #[derive(Debug, Clone, Args)]
@@ -69,16 +69,16 @@ pub(super) fn run(args: &InitArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     let reporter = Plain::new(Arc::clone(&cli.printer), Level::Normal, &[]);
     cli.run(Arc::new(reporter), |context| {
         let set_up = config::existing(&path, &cli.environment)
-            .map_err(|e| Trouble::of(&e, true))
+            .map_err(|e| ReportedError::of(&e, true))
             .and_then(|existing| Init::new(args, cli, context, path, existing).run());
         match set_up {
             Ok(()) => ExitCode::Done,
             // The signal ends the process; nothing needs to be said.
             Err(_) if context.stop.raised() => ExitCode::Later,
-            Err(trouble) => {
-                cli.printer.complain(&trouble.message, trouble.hint.as_deref());
+            Err(failure) => {
+                cli.printer.complain(&failure.message, failure.hint.as_deref());
                 cli.printer.err("nothing was written\n");
-                trouble.exit
+                failure.exit
             }
         }
     })
@@ -97,8 +97,8 @@ struct Init<'a> {
 }
 
 /// A server that is there, with the user's name at it.
-struct Chosen {
-    candidate: Candidate,
+struct ChosenServer {
+    candidate: ServerCandidate,
     /// What the account is called.
     name: String,
 }
@@ -106,10 +106,10 @@ struct Chosen {
 /// What the user has chosen, and what flags leave open.
 #[derive(Default)]
 struct Choices {
-    kept: Option<Kept>,
+    kept: Option<PasswordChoice>,
     first_run: Option<FirstRun>,
     leave: Option<Leave>,
-    deliver: Option<choices::Place>,
+    deliver: Option<choices::DestinationChoice>,
 }
 
 impl<'a> Init<'a> {
@@ -124,7 +124,7 @@ impl<'a> Init<'a> {
         Self { args, cli, context, questions, path, existing }
     }
 
-    fn run(self) -> Result<(), Trouble> {
+    fn run(self) -> Result<(), ReportedError> {
         let mut chosen = self.find()?;
         // What is wrong with the flags shows before a password is asked for.
         self.account(&chosen, &Choices::default())?;
@@ -144,13 +144,13 @@ impl<'a> Init<'a> {
     }
 
     /// The provider that gives tokens, where it takes nothing else: the login is then another command's.
-    fn by_oauth(&self, candidate: &Candidate) -> Option<&'static str> {
+    fn by_oauth(&self, candidate: &ServerCandidate) -> Option<&'static str> {
         let is_given = self.is_set(&login::SOURCES) || self.is_set(&["auth"]);
         candidate.provider.filter(|_| candidate.oauth_only && !is_given)?.oauth.as_deref()
     }
 
     /// The address that was given, or is asked for where nothing else tells the server.
-    fn address(&self) -> Result<Option<Address>, Trouble> {
+    fn address(&self) -> Result<Option<MailAddress>, ReportedError> {
         let text = match (&self.args.address, &self.questions) {
             (Some(text), _) => text.clone(),
             (None, _) if self.is_set(&["server"]) && self.is_set(&["user"]) => return Ok(None),
@@ -159,22 +159,26 @@ impl<'a> Init<'a> {
                 return Err(usage("which mail address?", "popfetch init me@example.com"));
             }
         };
-        Address::parse(&text).map(Some).map_err(|what| usage(&what, "popfetch init me@example.com"))
+        MailAddress::parse(&text).map(Some).map_err(|what| usage(&what, "popfetch init me@example.com"))
     }
 
     /// The account as it is with these choices.
-    fn account(&self, chosen: &Chosen, choices: &Choices) -> Result<Account, Trouble> {
+    fn account(&self, chosen: &ChosenServer, choices: &Choices) -> Result<Account, ReportedError> {
         self.added(chosen, choices).map(|(_, _, account)| account)
     }
 
     /// The section with these choices, the whole configuration with it, and the account as it then is.
-    fn added(&self, chosen: &Chosen, choices: &Choices) -> Result<(Addition, Secret, Account), Trouble> {
-        let Candidate { host, port, tls, .. } = &chosen.candidate;
+    fn added(
+        &self,
+        chosen: &ChosenServer,
+        choices: &Choices,
+    ) -> Result<(Addition, Secret, Account), ReportedError> {
+        let ServerCandidate { host, port, tls, .. } = &chosen.candidate;
         let mut explicit = false;
         loop {
             let addition = self.addition(chosen, choices, explicit);
             let added = config::with_addition(&self.path, &self.existing, &addition, &self.cli.environment);
-            let (whole, account) = added.map_err(|e| Trouble::of(&e, true))?;
+            let (whole, account) = added.map_err(|e| ReportedError::of(&e, true))?;
             // [defaults] may set other values: then ours stand in the section.
             if explicit || (&account.host, account.port, account.tls) == (host, *port, *tls) {
                 return Ok((addition, whole, account));
@@ -184,8 +188,8 @@ impl<'a> Init<'a> {
     }
 
     /// The section: what was found, the flags, and what was chosen; with `explicit` also what is the default.
-    fn addition(&self, chosen: &Chosen, choices: &Choices, explicit: bool) -> Addition {
-        let Candidate { host, port, tls, user, .. } = &chosen.candidate;
+    fn addition(&self, chosen: &ChosenServer, choices: &Choices, explicit: bool) -> Addition {
+        let ServerCandidate { host, port, tls, user, .. } = &chosen.candidate;
         let usual = if *tls == Tls::Implicit { 995 } else { 110 };
         let mut addition = Addition::new(&chosen.name);
         addition.set("server", host.as_str());
@@ -217,13 +221,13 @@ fn dollars(text: &str) -> String {
 }
 
 /// A mistake on the command line.
-fn usage(what: &str, hint: &str) -> Trouble {
+fn usage(what: &str, hint: &str) -> ReportedError {
     let (message, hint) = (what.to_owned(), Some(hint.to_owned()));
-    Trouble { exit: ExitCode::Usage, message, hint, news: true }
+    ReportedError { exit: ExitCode::Usage, message, hint, news: true }
 }
 
 /// A server for people: `pop.example.com, port 995, TLS from the start`.
-fn described(candidate: &Candidate) -> String {
+fn described(candidate: &ServerCandidate) -> String {
     let how = match candidate.tls {
         Tls::Implicit => "TLS from the start",
         Tls::StartTls => "TLS by STLS",

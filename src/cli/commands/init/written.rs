@@ -4,9 +4,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::choices::Kept;
+use super::choices::PasswordChoice;
 use super::login::Entered;
-use super::{Choices, Chosen, Init};
+use super::{Choices, ChosenServer, Init};
 use crate::cli::commands::cron;
 use crate::cli::rewrite::Copy;
 use crate::config;
@@ -14,7 +14,7 @@ use crate::credentials::Keep;
 use crate::durable;
 use crate::exit::ExitCode;
 use crate::problem::Problem as _;
-use crate::report::Trouble;
+use crate::report::ReportedError;
 use crate::secret::Secret;
 use crate::text::{self, printable};
 
@@ -29,23 +29,23 @@ impl Init<'_> {
     /// The disk, or a program that was to keep the password.
     pub(super) fn write(
         &self,
-        chosen: &Chosen,
+        chosen: &ChosenServer,
         mut choices: Choices,
         entered: Entered,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), ReportedError> {
         if self.args.print {
             let (addition, ..) = self.added(chosen, &choices)?;
             self.cli.printer.out(&addition.section());
             return Ok(());
         }
         let folder = self.path.parent().unwrap_or(Path::new("/")).to_owned();
-        let failed = |e: durable::Error| Trouble::of(&e, true);
+        let failed = |e: durable::Error| ReportedError::of(&e, true);
         durable::make_directories(&folder).map_err(failed)?;
         let asks = self.asks_each_time(chosen, &choices, &entered);
-        if let (Some(Kept::By(keeper)), Some(password)) = (&choices.kept, &entered.typed) {
+        if let (Some(PasswordChoice::By(keeper)), Some(password)) = (&choices.kept, &entered.typed) {
             let (environment, stop) = (&self.cli.environment, &self.context.stop);
             let kept = keeper.keep(&chosen.name, &folder, password, environment, stop);
-            choices.kept = Some(Kept::There(kept.map_err(|e| Trouble::of(&e, true))?));
+            choices.kept = Some(PasswordChoice::There(kept.map_err(|e| ReportedError::of(&e, true))?));
         }
         let replaced = self.added(chosen, &choices).and_then(|(_, whole, account)| {
             for missing in Self::missing_folders(&account.deliver) {
@@ -53,21 +53,21 @@ impl Init<'_> {
             }
             self.replace(&whole)
         });
-        if let Err(trouble) = replaced {
-            if let Some(Kept::There(kept)) = &choices.kept {
+        if let Err(failure) = replaced {
+            if let Some(PasswordChoice::There(kept)) = &choices.kept {
                 kept.undo(&folder);
             }
-            return Err(trouble);
+            return Err(failure);
         }
         self.report(chosen, &choices, asks);
         Ok(())
     }
 
     /// Writes a copy, reads it back as every run will, and gives it the file's name.
-    fn replace(&self, whole: &Secret) -> Result<(), Trouble> {
+    fn replace(&self, whole: &Secret) -> Result<(), ReportedError> {
         // What a link leads to is changed, and the link stays.
         let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
-        let failed = |e: io::Error| Trouble {
+        let failed = |e: io::Error| ReportedError {
             exit: ExitCode::CannotCreate,
             message: format!("cannot change {}: {e}", text::path(&path)),
             hint: Some("popfetch init --print shows what would be added".to_owned()),
@@ -77,7 +77,7 @@ impl Init<'_> {
         copy.write(self.existing.text.expose(), whole.expose()).map_err(failed)?;
         copy.keep_mode(&path).map_err(failed)?;
         if let Some(problem) = config::review(copy.path(), &self.cli.environment).problems.first() {
-            return Err(Trouble {
+            return Err(ReportedError {
                 exit: problem.exit_code(),
                 message: format!("{} would be wrong afterwards: {problem}", text::path(&path)),
                 hint: problem.hint().map(Into::into),
@@ -88,7 +88,7 @@ impl Init<'_> {
     }
 
     /// What is done, and what to type next.
-    fn report(&self, chosen: &Chosen, choices: &Choices, asks: bool) {
+    fn report(&self, chosen: &ChosenServer, choices: &Choices, asks: bool) {
         let name = &chosen.name;
         let home = self.cli.environment.home.as_deref().and_then(Path::to_str);
         let shown = |path: &Path| text::in_home(&text::path(path), home).into_owned();
@@ -96,25 +96,25 @@ impl Init<'_> {
         let mut said =
             format!("the account \"{}\" stands in {}\n", printable(name.as_bytes()), shown(&self.path));
         match &choices.kept {
-            Some(Kept::There(Keep::File(file))) => {
+            Some(PasswordChoice::There(Keep::File(file))) => {
                 said.push_str(&format!(
                     "its password is in {}, which only you can read\n",
                     shown(&folder.join(file))
                 ));
             }
-            Some(Kept::There(Keep::Line(line))) => {
+            Some(PasswordChoice::There(Keep::Line(line))) => {
                 said.push_str(&format!("its password is printed by {}\n", printable(line.as_bytes())));
             }
-            Some(Kept::There(Keep::List(_, path))) => {
+            Some(PasswordChoice::There(Keep::List(_, path))) => {
                 said.push_str(&format!("its password is in {}, encrypted\n", shown(path)));
             }
-            Some(Kept::By(_)) | None => {}
+            Some(PasswordChoice::By(_)) | None => {}
         }
         self.cli.printer.err(&said);
         self.cli.printer.out(&self.next(chosen, choices, asks));
     }
 
-    fn next(&self, chosen: &Chosen, choices: &Choices, asks: bool) -> String {
+    fn next(&self, chosen: &ChosenServer, choices: &Choices, asks: bool) -> String {
         let word = crate::access::shell_word(Path::new(&chosen.name));
         let config = match &self.args.config.file {
             Some(file) => format!(" --config {}", crate::access::shell_word(file)),

@@ -1,16 +1,16 @@
 //! What is typed in the shell: the commands of RFC 1939 that are of use to people, in any case, and a few of its own.
 
-use crate::retrieval::by_hand::Question;
+use crate::retrieval::by_hand::ReadCommand;
 use crate::text::printable;
 use crate::types::MessageNumber;
 
 /// A line, understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Input {
+pub(super) enum ShellInput {
     /// Nothing, or a comment.
     Blank,
     /// A command that changes nothing but marks.
-    Ask(Question),
+    Ask(ReadCommand),
     /// Marks a message for deletion.
     Dele(MessageNumber),
     /// The end of the session.
@@ -18,14 +18,14 @@ pub(super) enum Input {
     /// The end of the session without `QUIT`: nothing is deleted.
     Abort,
     /// What there is, or what one command does.
-    Help(Option<&'static Word>),
+    Help(Option<&'static ShellWord>),
     /// Whether messages are shown as they are on the server.
     Raw(bool),
 }
 
 /// A word that a line may begin with.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Word {
+pub(super) struct ShellWord {
     /// As it is written.
     pub(super) name: &'static str,
     /// What follows it.
@@ -35,33 +35,41 @@ pub(super) struct Word {
 }
 
 /// Every word, in the order in which a newcomer needs them.
-pub(super) const WORDS: &[Word] = &[
-    Word { name: "stat", arguments: "", help: "how many messages there are, and their octets together" },
-    Word { name: "list", arguments: "[N]", help: "the size of each message, or of message N" },
-    Word { name: "uidl", arguments: "[N]", help: "the unique-id of each message, or of message N" },
-    Word { name: "top", arguments: "N [LINES]", help: "the header of message N, and some lines of its body" },
-    Word { name: "retr", arguments: "N", help: "message N; some servers then count it as read" },
-    Word { name: "dele", arguments: "N", help: "marks message N: quit deletes it, rset takes the mark back" },
-    Word { name: "rset", arguments: "", help: "takes all marks back" },
-    Word { name: "noop", arguments: "", help: "asks for an answer, no more" },
-    Word { name: "capa", arguments: "", help: "what the server can do" },
-    Word {
+pub(super) const WORDS: &[ShellWord] = &[
+    ShellWord { name: "stat", arguments: "", help: "how many messages there are, and their octets together" },
+    ShellWord { name: "list", arguments: "[N]", help: "the size of each message, or of message N" },
+    ShellWord { name: "uidl", arguments: "[N]", help: "the unique-id of each message, or of message N" },
+    ShellWord {
+        name: "top",
+        arguments: "N [LINES]",
+        help: "the header of message N, and some lines of its body",
+    },
+    ShellWord { name: "retr", arguments: "N", help: "message N; some servers then count it as read" },
+    ShellWord {
+        name: "dele",
+        arguments: "N",
+        help: "marks message N: quit deletes it, rset takes the mark back",
+    },
+    ShellWord { name: "rset", arguments: "", help: "takes all marks back" },
+    ShellWord { name: "noop", arguments: "", help: "asks for an answer, no more" },
+    ShellWord { name: "capa", arguments: "", help: "what the server can do" },
+    ShellWord {
         name: "raw",
         arguments: "on|off",
         help: "whether messages are shown undecoded, as they are on the server",
     },
-    Word { name: "help", arguments: "[COMMAND]", help: "this list, or one line of it" },
-    Word { name: "quit", arguments: "", help: "ends the session; the server deletes what is marked" },
-    Word { name: "abort", arguments: "", help: "ends the session without quit: nothing is deleted" },
+    ShellWord { name: "help", arguments: "[COMMAND]", help: "this list, or one line of it" },
+    ShellWord { name: "quit", arguments: "", help: "ends the session; the server deletes what is marked" },
+    ShellWord { name: "abort", arguments: "", help: "ends the session without quit: nothing is deleted" },
 ];
 
 /// Reads a line.
 ///
 /// # Errors
 /// What can't be understood, and what would be.
-pub(super) fn parse(line: &str) -> Result<Input, String> {
+pub(super) fn parse(line: &str) -> Result<ShellInput, String> {
     let mut words = line.split_whitespace();
-    let Some(name) = words.next().filter(|name| !name.starts_with('#')) else { return Ok(Input::Blank) };
+    let Some(name) = words.next().filter(|name| !name.starts_with('#')) else { return Ok(ShellInput::Blank) };
     let word = word(name)?;
     let arguments: Vec<&str> = words.collect();
     let usage = || format!("usage: {} {}", word.name, word.arguments).trim_end().to_owned();
@@ -70,30 +78,32 @@ pub(super) fn parse(line: &str) -> Result<Input, String> {
         number.ok_or_else(|| format!("{} is not a message's number", printable(text.as_bytes())))
     };
     Ok(match (word.name, arguments.as_slice()) {
-        ("stat", []) => Input::Ask(Question::Stat),
-        ("list", []) => Input::Ask(Question::List(None)),
-        ("list", [n]) => Input::Ask(Question::List(Some(number(n)?))),
-        ("uidl", []) => Input::Ask(Question::Uidl(None)),
-        ("uidl", [n]) => Input::Ask(Question::Uidl(Some(number(n)?))),
-        ("top", [n]) => Input::Ask(Question::Top(number(n)?, 0)),
-        ("top", [n, lines]) => Input::Ask(Question::Top(number(n)?, lines.parse().map_err(|_| usage())?)),
-        ("retr", [n]) => Input::Ask(Question::Retr(number(n)?)),
-        ("dele", [n]) => Input::Dele(number(n)?),
-        ("rset", []) => Input::Ask(Question::Rset),
-        ("noop", []) => Input::Ask(Question::Noop),
-        ("capa", []) => Input::Ask(Question::Capa),
-        ("raw", ["on"]) => Input::Raw(true),
-        ("raw", ["off"]) => Input::Raw(false),
-        ("help", []) => Input::Help(None),
-        ("help", [name]) => Input::Help(Some(self::word(name)?)),
-        ("quit", []) => Input::Quit,
-        ("abort", []) => Input::Abort,
+        ("stat", []) => ShellInput::Ask(ReadCommand::Stat),
+        ("list", []) => ShellInput::Ask(ReadCommand::List(None)),
+        ("list", [n]) => ShellInput::Ask(ReadCommand::List(Some(number(n)?))),
+        ("uidl", []) => ShellInput::Ask(ReadCommand::Uidl(None)),
+        ("uidl", [n]) => ShellInput::Ask(ReadCommand::Uidl(Some(number(n)?))),
+        ("top", [n]) => ShellInput::Ask(ReadCommand::Top(number(n)?, 0)),
+        ("top", [n, lines]) => {
+            ShellInput::Ask(ReadCommand::Top(number(n)?, lines.parse().map_err(|_| usage())?))
+        }
+        ("retr", [n]) => ShellInput::Ask(ReadCommand::Retr(number(n)?)),
+        ("dele", [n]) => ShellInput::Dele(number(n)?),
+        ("rset", []) => ShellInput::Ask(ReadCommand::Rset),
+        ("noop", []) => ShellInput::Ask(ReadCommand::Noop),
+        ("capa", []) => ShellInput::Ask(ReadCommand::Capa),
+        ("raw", ["on"]) => ShellInput::Raw(true),
+        ("raw", ["off"]) => ShellInput::Raw(false),
+        ("help", []) => ShellInput::Help(None),
+        ("help", [name]) => ShellInput::Help(Some(self::word(name)?)),
+        ("quit", []) => ShellInput::Quit,
+        ("abort", []) => ShellInput::Abort,
         _ => return Err(usage()),
     })
 }
 
 /// The word of this name, in any case.
-fn word(name: &str) -> Result<&'static Word, String> {
+fn word(name: &str) -> Result<&'static ShellWord, String> {
     let found = WORDS.iter().find(|word| word.name.eq_ignore_ascii_case(name));
     found.ok_or_else(|| format!("there is no command \"{}\"; help lists them", printable(name.as_bytes())))
 }
@@ -102,31 +112,31 @@ fn word(name: &str) -> Result<&'static Word, String> {
 mod tests {
     use proptest::prelude::proptest;
 
-    use super::{Input, Question, WORDS, parse};
+    use super::{ReadCommand, ShellInput, WORDS, parse};
     use crate::types::MessageNumber;
 
     #[test]
     fn commands_are_read_in_any_case() {
         let two = MessageNumber::new(2).unwrap();
         let cases = [
-            ("", Input::Blank),
-            ("  # a comment", Input::Blank),
-            ("STAT", Input::Ask(Question::Stat)),
-            ("list", Input::Ask(Question::List(None))),
-            (" List  2 ", Input::Ask(Question::List(Some(two)))),
-            ("uidl 2", Input::Ask(Question::Uidl(Some(two)))),
-            ("top 2", Input::Ask(Question::Top(two, 0))),
-            ("TOP 2 10", Input::Ask(Question::Top(two, 10))),
-            ("retr 2", Input::Ask(Question::Retr(two))),
-            ("dele 2", Input::Dele(two)),
-            ("raw on", Input::Raw(true)),
-            ("quit", Input::Quit),
-            ("abort", Input::Abort),
+            ("", ShellInput::Blank),
+            ("  # a comment", ShellInput::Blank),
+            ("STAT", ShellInput::Ask(ReadCommand::Stat)),
+            ("list", ShellInput::Ask(ReadCommand::List(None))),
+            (" List  2 ", ShellInput::Ask(ReadCommand::List(Some(two)))),
+            ("uidl 2", ShellInput::Ask(ReadCommand::Uidl(Some(two)))),
+            ("top 2", ShellInput::Ask(ReadCommand::Top(two, 0))),
+            ("TOP 2 10", ShellInput::Ask(ReadCommand::Top(two, 10))),
+            ("retr 2", ShellInput::Ask(ReadCommand::Retr(two))),
+            ("dele 2", ShellInput::Dele(two)),
+            ("raw on", ShellInput::Raw(true)),
+            ("quit", ShellInput::Quit),
+            ("abort", ShellInput::Abort),
         ];
         for (line, expected) in cases {
             assert_eq!(parse(line), Ok(expected), "{line}");
         }
-        assert!(matches!(parse("help DELE"), Ok(Input::Help(Some(word))) if word.name == "dele"));
+        assert!(matches!(parse("help DELE"), Ok(ShellInput::Help(Some(word))) if word.name == "dele"));
     }
 
     #[test]

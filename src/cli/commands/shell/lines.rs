@@ -37,7 +37,7 @@ pub(super) enum Typed {
 }
 
 /// Lines, one at a time.
-pub(super) struct Lines {
+pub(super) struct LineEditor {
     asked: SyncSender<()>,
     lines: Receiver<Typed>,
     wake: PipeReader,
@@ -45,16 +45,16 @@ pub(super) struct Lines {
     before: Option<Termios>,
 }
 
-impl Lines {
+impl LineEditor {
     /// From the terminal.  `prompt` stands before each line; the lines are kept in `history` for later sessions.
     ///
     /// # Errors
     /// The system: no pipe, no terminal.
     pub(super) fn typed(prompt: String, history: PathBuf) -> io::Result<Self> {
         let config = Config::builder().max_history_size(MOST_REMEMBERED).map_err(io::Error::other)?.build();
-        let mut editor: Editor<Words, DefaultHistory> =
+        let mut editor: Editor<WordCompleter, DefaultHistory> =
             Editor::with_config(config).map_err(io::Error::other)?;
-        editor.set_helper(Some(Words));
+        editor.set_helper(Some(WordCompleter));
         // There is none before the first session.
         let _ = editor.load_history(&history);
         let before = tcgetattr(io::stdin()).ok();
@@ -121,7 +121,7 @@ impl Lines {
     }
 }
 
-impl Drop for Lines {
+impl Drop for LineEditor {
     /// The thread may still be in the editor, which has changed the terminal.
     fn drop(&mut self) {
         if let Some(before) = &self.before {
@@ -131,9 +131,9 @@ impl Drop for Lines {
 }
 
 /// Completes the first word of a line.
-struct Words;
+struct WordCompleter;
 
-impl Completer for Words {
+impl Completer for WordCompleter {
     type Candidate = Pair;
 
     fn complete(
@@ -154,16 +154,16 @@ impl Completer for Words {
     }
 }
 
-impl Hinter for Words {
+impl Hinter for WordCompleter {
     type Hint = String;
 }
 
-impl Highlighter for Words {
+impl Highlighter for WordCompleter {
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
         Cow::Borrowed(prompt)
     }
 }
 
-impl Validator for Words {}
+impl Validator for WordCompleter {}
 
-impl Helper for Words {}
+impl Helper for WordCompleter {}

@@ -7,7 +7,7 @@ use crate::cli::setup::{Cli, ConfigArgs};
 use crate::clock;
 use crate::config::Flags;
 use crate::exit::ExitCode;
-use crate::state::forget::{Forgotten, Which, forget};
+use crate::state::forget::{ForgetWhich, Forgotten, forget};
 use crate::text;
 use crate::types::Time;
 
@@ -62,10 +62,10 @@ pub(super) fn run(args: &ForgetArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::Usage);
     }
     let which = match args.before {
-        Some(before) => Which::Before(before),
-        None if args.seen => Which::Seen,
-        None if args.all => Which::All,
-        None => Which::Named(args.messages.clone()),
+        Some(before) => ForgetWhich::Before(before),
+        None if args.seen => ForgetWhich::Seen,
+        None if args.all => ForgetWhich::All,
+        None => ForgetWhich::Named(args.messages.clone()),
     };
     let names = [args.account.clone()];
     let accounts = cli.configuration(&args.config, &names, &Flags::default())?.accounts;

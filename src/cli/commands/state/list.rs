@@ -22,7 +22,7 @@ use crate::exit::ExitCode;
 use crate::message::date;
 use crate::report::table::{Column, table};
 use crate::report::{json, terminal};
-use crate::state::inventory::{self, Kept};
+use crate::state::inventory::{self, KeptMailbox};
 use crate::text;
 
 /// Show what is kept of each mailbox, and where.
@@ -37,7 +37,7 @@ pub(in crate::cli) struct ListArgs {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "kept")]
-struct Object {
+struct StateListObject {
     configured: bool,
     mailbox: Option<String>,
     directory: String,
@@ -77,7 +77,7 @@ pub(super) fn run(args: &ListArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
 /// A terminal that is narrower breaks the lines itself.
 const LEAST: usize = 160;
 
-fn row(kept: &Kept, now: crate::types::Time) -> Vec<String> {
+fn row(kept: &KeptMailbox, now: crate::types::Time) -> Vec<String> {
     let account =
         kept.account.as_deref().map_or_else(|| "(none)".to_owned(), |name| text::printable(name.as_bytes()));
     let mailbox = kept.mailbox.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string);
@@ -89,9 +89,9 @@ fn row(kept: &Kept, now: crate::types::Time) -> Vec<String> {
     vec![account, mailbox, messages, text::size(kept.octets), last_run, text::path(&kept.directory)]
 }
 
-fn object(kept: &Kept) -> Object {
+fn object(kept: &KeptMailbox) -> StateListObject {
     let known = kept.known.as_ref().ok();
-    Object {
+    StateListObject {
         configured: kept.account.is_some(),
         mailbox: kept.mailbox.as_ref().map(ToString::to_string),
         directory: text::path(&kept.directory),

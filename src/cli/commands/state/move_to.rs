@@ -8,7 +8,7 @@ use crate::cli::setup::{Cli, ConfigArgs};
 use crate::config::Flags;
 use crate::exit::ExitCode;
 use crate::state::inventory;
-use crate::state::transfer::{Outcome, adopt};
+use crate::state::transfer::{TransferOutcome, adopt};
 use crate::text;
 
 /// Go on with what is kept, after a server, a user or a port has got another name.
@@ -44,8 +44,8 @@ pub(super) fn run(args: &MoveArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
             Ok((from, (outcome, messages))) => {
                 let known = text::count(u64::from(messages), "message");
                 let what = match outcome {
-                    Outcome::Done => format!("account \"{}\" goes on with what was kept as {from}: {known}", account.name),
-                    Outcome::DoneBefore => format!(
+                    TransferOutcome::Done => format!("account \"{}\" goes on with what was kept as {from}: {known}", account.name),
+                    TransferOutcome::DoneBefore => format!(
                         "account \"{}\" had what was kept as {from} already; what was left of that is removed",
                         account.name
                     ),

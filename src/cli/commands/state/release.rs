@@ -9,7 +9,7 @@ use crate::cli::setup::{Cli, ConfigArgs};
 use crate::config::Flags;
 use crate::exit::ExitCode;
 use crate::report::plain::{Level, Plain};
-use crate::retrieval::{self, Offer};
+use crate::retrieval::{self, ReleaseOffer};
 
 /// Give up unfinished deliveries to destinations that are no longer configured, or are gone.
 #[derive(Debug, Clone, Args)]
@@ -44,7 +44,7 @@ pub(super) fn run(args: &ReleaseArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     cli.run(Arc::new(reporter), |context| {
         let mut code = ExitCode::Done;
         for account in &configuration.accounts {
-            let mut asked = |offer: &Offer| {
+            let mut asked = |offer: &ReleaseOffer| {
                 offer.consequences.iter().for_each(|line| cli.printer.out(&format!("{line}\n")));
                 args.yes || cli.agrees("give it up?", &context.stop)
             };

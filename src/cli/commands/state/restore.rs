@@ -8,7 +8,7 @@ use crate::access;
 use crate::cli::setup::Cli;
 use crate::exit::ExitCode;
 use crate::problem::Problem as _;
-use crate::state::transfer::{Outcome, read_exported};
+use crate::state::transfer::{TransferOutcome, read_exported};
 use crate::text;
 
 /// Read in what popfetch state export has written.
@@ -56,8 +56,8 @@ pub(super) fn run(args: &RestoreArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
                 Ok(outcome) => {
                     let known = text::count(u64::from(exported.outline.messages), "message");
                     let what = match outcome {
-                        Outcome::Done => "restored",
-                        Outcome::DoneBefore => "is there already",
+                        TransferOutcome::Done => "restored",
+                        TransferOutcome::DoneBefore => "is there already",
                     };
                     cli.printer.out(&format!("{}: {what} ({known})\n", exported.mailbox));
                 }

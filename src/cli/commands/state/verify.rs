@@ -20,7 +20,7 @@ use crate::config::Flags;
 use crate::exit::ExitCode;
 use crate::problem::Problem as _;
 use crate::report::json;
-use crate::state::inventory::{self, Kept, Verified};
+use crate::state::inventory::{self, KeptMailbox, Verified};
 use crate::text;
 
 /// Check all that is kept, from beginning to end.
@@ -39,7 +39,7 @@ pub(in crate::cli) struct VerifyArgs {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "verified")]
-struct Object<'a> {
+struct VerifyObject<'a> {
     directory: String,
     exit: u8,
     messages: Option<u64>,
@@ -74,7 +74,7 @@ pub(super) fn run(args: &VerifyArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-fn lines(kept: &Kept, verified: &Verified) -> String {
+fn lines(kept: &KeptMailbox, verified: &Verified) -> String {
     let name = text::printable(kept.name().as_bytes());
     let mut text = match &verified.error {
         Some(e) => {
@@ -89,9 +89,9 @@ fn lines(kept: &Kept, verified: &Verified) -> String {
     text
 }
 
-fn object<'a>(kept: &Kept, verified: &'a Verified, exit: ExitCode) -> Object<'a> {
+fn object<'a>(kept: &KeptMailbox, verified: &'a Verified, exit: ExitCode) -> VerifyObject<'a> {
     let error = verified.error.as_ref();
-    Object {
+    VerifyObject {
         directory: text::path(&kept.directory),
         exit: exit.number(),
         messages: error.is_none().then_some(verified.messages),

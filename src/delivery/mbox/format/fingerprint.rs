@@ -1,20 +1,20 @@
 //! An entry of an mbox, known again after a reader has rewritten it.
 
-use super::Sink;
 use super::header::HeaderFilter;
 use crate::delivery::Error;
+use crate::delivery::sink::Sink;
 use crate::message::Digest;
 
 /// By what an entry is known again after a reader has rewritten the mbox: a digest that leaves out what readers change,
 /// the fields that [`super::header`] drops and the number of line ends at its end.  The From_ line counts: an equal message delivered
 /// at another time is another delivery, and taking it for this one would lose this one.
 #[derive(Debug)]
-pub(in crate::delivery::mbox) struct Fingerprint {
+pub(in crate::delivery::mbox) struct EntryFingerprint {
     filter: HeaderFilter,
     body: TrimmedHasher,
 }
 
-impl Fingerprint {
+impl EntryFingerprint {
     pub(in crate::delivery::mbox) fn new() -> Self {
         Self {
             filter: HeaderFilter::new(),

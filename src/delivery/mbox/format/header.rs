@@ -1,7 +1,7 @@
 //! The fields of a header that an mbox must not take from a message.
 
-use super::Sink;
 use crate::delivery::Error;
+use crate::delivery::sink::Sink;
 use crate::message::header_lines::{HeaderLines, HeaderSink};
 use crate::message::is_changed_by_servers;
 

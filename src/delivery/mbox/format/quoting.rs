@@ -4,7 +4,7 @@ use memchr::{memmem, memrchr};
 
 use crate::delivery::Error;
 use crate::delivery::mbox::from_line::FROM;
-use crate::delivery::mbox::sink::Sink;
+use crate::delivery::sink::Sink;
 
 /// Quotes every line of the form `>*From ` by one more `>`.
 ///

@@ -1,6 +1,6 @@
 //! Entries of an mbox, octet for octet, and what readers make of them.
 
-use super::{Fingerprint, Formatter, HEADER_HELD, Sink, is_from_line};
+use super::{EntryFingerprint, Formatter, HEADER_HELD, Sink, is_from_line};
 use crate::delivery::Error;
 use crate::message::{Digest, Examiner};
 use proptest::prelude::*;
@@ -29,7 +29,7 @@ fn entry_under(prefix: &[u8], text: &[u8], chunk: usize) -> Vec<u8> {
 }
 
 fn fingerprint(entry: &[u8], chunk: usize) -> Digest {
-    let mut fingerprint = Fingerprint::new();
+    let mut fingerprint = EntryFingerprint::new();
     entry.chunks(chunk).for_each(|piece| fingerprint.feed(piece).unwrap());
     fingerprint.finish().unwrap()
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::{Wait, busy};
+use super::wait::{LockWait, busy};
 use crate::delivery::Error;
 use crate::durable;
 
@@ -45,7 +45,7 @@ static UNCLAIMED: Condvar = Condvar::new();
 pub(super) struct Claim(PathBuf);
 
 impl Claim {
-    pub(super) fn take(path: &Path, wait: &mut Wait<'_>) -> Result<Self, Error> {
+    pub(super) fn take(path: &Path, wait: &mut LockWait<'_>) -> Result<Self, Error> {
         let mut claimed = CLAIMED.lock().unwrap_or_else(PoisonError::into_inner);
         while !claimed.get_or_insert_default().insert(path.to_owned()) {
             let Some(left) = wait.left() else {

@@ -63,11 +63,11 @@ impl Dotlock {
         self.kept = true;
     }
 
-    /// Makes the lock by `link(2)` of a file that has its content already, so that nobody ever sees it empty.
+    /// Makes the lock by `link(2)` of a file that has its content already, so that no program ever sees it empty.
     pub(super) fn attempt(mbox: &Path, owner: Option<&Owner>) -> Result<Dot, Error> {
         let path = dotlock_of(mbox);
         let fail = |e| Error::from(durable::Error::new(Step::Open, &path, e));
-        let draft = match Draft::create(&path) {
+        let draft = match DotlockDraft::create(&path) {
             Ok(draft) => draft,
             Err(e) if is_forbidden(&e) => return Ok(Dot::Impossible(e)),
             Err(e) => return Err(fail(e)),
@@ -93,7 +93,7 @@ impl Dotlock {
     }
 
     /// Makes the lock, if no other stands there.  A dead one is broken, once.
-    fn link(draft: &Draft, path: &Path) -> io::Result<Option<Made>> {
+    fn link(draft: &DotlockDraft, path: &Path) -> io::Result<Option<Made>> {
         for broken in [false, true] {
             match draft.link(path).map(|()| None).or_else(|e| make_whole(path, e).map(Some)) {
                 Ok(another) => {
@@ -118,13 +118,13 @@ impl Dotlock {
 }
 
 /// A file that is to become a dotlock.
-struct Draft {
+struct DotlockDraft {
     file: File,
     /// `None` where the system can do without: then a process that is killed here leaves nothing behind.
     name: Option<PathBuf>,
 }
 
-impl Draft {
+impl DotlockDraft {
     /// In the directory of the lock that it will be.
     fn create(lock: &Path) -> io::Result<Self> {
         let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
@@ -227,31 +227,31 @@ fn is_dead_since(path: &Path, now: i64, uptime: Option<i64>) -> io::Result<bool>
     if age > STALE {
         return Ok(true);
     }
-    let holder = Holder::of(path);
-    let here = !matches!(&holder, Holder::Popfetch { host, .. } if *host != our_host());
+    let holder = DotlockHolder::of(path);
+    let here = !matches!(&holder, DotlockHolder::Popfetch { host, .. } if *host != our_host());
     // A second each for two clocks that are cut to whole ones.
     let before_the_start = uptime.is_some_and(|uptime| age > uptime.saturating_add(2));
     let from_the_future = age < -STALE;
     Ok(match holder {
-        Holder::Popfetch { pid, start, .. } if here => {
+        DotlockHolder::Popfetch { pid, start, .. } if here => {
             start != our_start() || before_the_start || is_gone(pid)
         }
-        Holder::Popfetch { .. } => false,
-        Holder::Other { pid } => {
+        DotlockHolder::Popfetch { .. } => false,
+        DotlockHolder::Other { pid } => {
             before_the_start || (from_the_future && pid.is_none_or(|pid| is_gone(Some(pid))))
         }
     })
 }
 
 /// Whose dotlock it is, by its own words.
-enum Holder {
+enum DotlockHolder {
     /// A popfetch's, with its content: on which machine, since which start of it.
     Popfetch { pid: Option<Pid>, host: String, start: String },
     /// Anybody's; by custom, the process id stands in it.
     Other { pid: Option<Pid> },
 }
 
-impl Holder {
+impl DotlockHolder {
     /// What isn't a regular file proves nothing.
     fn of(path: &Path) -> Self {
         let mut start = [0; 512];

@@ -1,23 +1,27 @@
-//! Waiting for locks: how long, how often a look is taken, and what ends it.
+//! Waiting for locks: how long, how often a look is taken, what ends it, and what is reported where it was in vain.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 
+use crate::delivery::Error;
+use crate::problem::TRY_AGAIN;
 use crate::signals::Stop;
+use crate::text;
 
-/// So long a busy mbox is waited for, in all.
+/// A busy mbox is waited for this long, in all.
 pub(in crate::delivery::mbox) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waiting for locks: until when, and what may end it.
 #[derive(Debug)]
-pub(in crate::delivery::mbox) struct Wait<'a> {
+pub(in crate::delivery::mbox) struct LockWait<'a> {
     stop: &'a Stop,
     deadline: Instant,
     pause: Duration,
 }
 
-impl<'a> Wait<'a> {
+impl<'a> LockWait<'a> {
     pub(in crate::delivery::mbox) fn new(stop: &'a Stop, patience: Duration) -> Self {
         let deadline = Instant::now() + patience;
         Self { stop, deadline, pause: Duration::from_millis(10) }
@@ -40,4 +44,9 @@ impl<'a> Wait<'a> {
         let _ = rustix::event::poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], timeout.as_ref());
         !self.stop.raised()
     }
+}
+
+/// The mbox is locked by `holder`, and was waited for in vain.
+pub(super) fn busy(path: &Path, holder: &str) -> Error {
+    Error::later(format!("mbox {} is locked: {holder}", text::path(path)), TRY_AGAIN)
 }

@@ -1,4 +1,4 @@
-//! Where the octets of an mbox go.
+//! Where formatted octets go: into a spool, a digest, or memory.
 
 use crate::delivery::Error;
 

@@ -13,15 +13,16 @@ mod tests;
 
 use std::collections::{HashMap, HashSet};
 
-use crate::ledger::{Begun, Entry, EntryState, Error, Ledger, Match, Record};
+use crate::ledger::{Begun, Entry, EntryState, Error, KnownDelivery, Ledger, Match};
 use crate::message::{Digest, Facts};
-use crate::plan::{Decision, Listed, Maildrop, Who, Why};
 use crate::proof::{EntryId, Key};
 use crate::types::Octets;
 
+use super::{Decision, Listed, Maildrop, Who, Why};
+
 /// The deliveries that listed messages may be, each to be matched once.
 #[derive(Debug, Default)]
-pub(super) struct Comparison {
+pub(crate) struct Comparison {
     /// Of the entries whose keys are listed.
     ours: HashMap<EntryId, Ours>,
     /// Of the entries that may be listed under other keys, by header; `None` where that was not asked for: then a
@@ -32,8 +33,8 @@ pub(super) struct Comparison {
     watched: Vec<(Digest, EntryId)>,
     /// What has been matched.
     used: Used,
-    /// Whether messages have failed, perhaps some without a unique-id: these can't be told from others with their header.
-    pub(super) some_failed: bool,
+    /// Whether messages have failed, perhaps some without a unique-id: these can't be distinguished from others with their header.
+    pub(crate) some_failed: bool,
     /// Messages that only some of their destinations have.
     begun: Vec<Begun>,
     /// Those of them that were found, by their places.
@@ -45,15 +46,15 @@ pub(super) struct Comparison {
     /// Entries among these whose messages were delivered again after a comparison had failed.
     begun_again: HashSet<EntryId>,
     /// What came last in the place of messages whose deletion was confirmed, and wasn't delivered.
-    pub(super) withheld: HashMap<EntryId, Digest>,
+    pub(crate) withheld: HashMap<EntryId, Digest>,
     /// Entries whose keys stand for other mail now.
-    pub(super) failed: Vec<EntryId>,
+    pub(crate) failed: Vec<EntryId>,
 }
 
 /// What has been matched: how often each delivery of an entry, by the digest of its message.  (By its place it can't be
 /// named: the ledger puts what a key was seen to stand for behind the others.)
 #[derive(Debug, Default)]
-pub(super) struct Used(HashMap<(EntryId, Digest), Uses>);
+pub(crate) struct Used(HashMap<(EntryId, Digest), Uses>);
 
 /// How often deliveries with one digest were matched.
 #[derive(Debug, Default, Clone, Copy)]
@@ -84,7 +85,7 @@ impl Uses {
 #[derive(Debug)]
 struct Other {
     entry: EntryId,
-    record: Record,
+    record: KnownDelivery,
     /// How many deliveries before it have the same digest, of those of its entry that may be listed under another key;
     place: usize,
     /// and how many have it of all.
@@ -100,7 +101,7 @@ struct Other {
 /// What is known of an entry whose key is listed.
 #[derive(Debug)]
 struct Ours {
-    copies: Vec<Record>,
+    deliveries: Vec<KnownDelivery>,
     /// Headers by which the server showed it besides.
     headers: Vec<Digest>,
     entry: Entry,
@@ -112,7 +113,7 @@ struct Ours {
 
 /// Where a message that isn't what its key stands for is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Search {
+pub(crate) enum Search {
     /// Nowhere: it is set aside until all that is known has been compared.
     OwnKey,
     /// Among the messages that may be listed under another key.
@@ -121,7 +122,7 @@ pub(super) enum Search {
 
 /// What a comparison found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// It is this message.
     Same(Match),
     /// We don't have it.
@@ -136,7 +137,7 @@ pub(super) enum Verdict {
 
 impl Comparison {
     /// Reads what these decisions need.  `utf8` is the session's mode.
-    pub(super) fn new(
+    pub(crate) fn new(
         maildrop: &Maildrop,
         decisions: &[Decision],
         ledger: &Ledger,
@@ -147,7 +148,7 @@ impl Comparison {
         comparison.read_begun(ledger);
         let mut search = search;
         for (listed, decision) in maildrop.iter().zip(decisions) {
-            let Some(why) = &decision.compares() else { continue };
+            let Some(why) = &decision.why_compared() else { continue };
             let moved = *why == Why::Duplicate && ledger.is_renumbering();
             if moved || matches!(why, Why::Renumbered | Why::Nameless) {
                 search = Search::EveryKey;
@@ -159,7 +160,7 @@ impl Comparison {
                     // A header is not enough to delete what has no unique-id.
                     let nameless = matches!(ledger.key(id)?, Key::Header(_));
                     let ours = Ours {
-                        copies: ledger.records(id)?,
+                        deliveries: ledger.deliveries_of(id)?,
                         headers: ledger.headers(id).to_vec(),
                         other_mode: entry.utf8 != utf8,
                         several: nameless || *why == Why::Duplicate || maildrop.times_listed(id) > 1,
@@ -177,7 +178,7 @@ impl Comparison {
     }
 
     /// Reads what is needed for [`Comparison::has_moved`].
-    pub(super) fn watching(mut self, ledger: &Ledger) -> Result<Self, Error> {
+    pub(crate) fn watching(mut self, ledger: &Ledger) -> Result<Self, Error> {
         let was_listed = |_, entry: &Entry| {
             matches!(entry.state, EntryState::Delivered | EntryState::Recorded) && !entry.absent
         };
@@ -189,7 +190,7 @@ impl Comparison {
 
     /// Whether a message that seemed new has the header, with trace fields, of one that we have.  Then it isn't delivered
     /// before all that is known has been compared.
-    pub(super) fn has_moved(&mut self, facts: &Facts) -> bool {
+    pub(crate) fn has_moved(&mut self, facts: &Facts) -> bool {
         let place = self.watched.partition_point(|(header, _)| *header < facts.digests.header);
         let found =
             self.watched.get(place).filter(|(header, _)| facts.traced && *header == facts.digests.header);
@@ -216,7 +217,7 @@ impl Comparison {
     /// The delivery that a message continues which has arrived whole: some of its destinations have it.  What is listed
     /// under the same key is the same message by digest, by equal Message-ID, Date and From, or by its header; under
     /// another key, by a header with trace fields; without a unique-id, by the digest of the whole.  One for one.
-    pub(super) fn continues(&mut self, listed: &Listed<'_>, facts: &Facts) -> Option<&Begun> {
+    pub(crate) fn continues(&mut self, listed: &Listed<'_>, facts: &Facts) -> Option<&Begun> {
         let own = match listed.who {
             Who::Known(id) => self.begun_by_entry.get(&id).map_or(&[][..], Vec::as_slice),
             Who::New(_) | Who::Nameless => &[],
@@ -246,7 +247,7 @@ impl Comparison {
     }
 
     /// Whether some destinations have a message that was listed under its key, though it isn't this one.
-    pub(super) fn continues_another(&self, listed: &Listed<'_>) -> bool {
+    pub(crate) fn continues_another(&self, listed: &Listed<'_>) -> bool {
         let Who::Known(id) = listed.who else { return false };
         self.begun_by_entry
             .get(&id)
@@ -260,18 +261,18 @@ impl Comparison {
     }
 
     /// Goes on where an earlier round of the session ended: what was matched there is not matched again.
-    pub(super) fn after(mut self, used: Used) -> Self {
+    pub(crate) fn after(mut self, used: Used) -> Self {
         self.used = used;
         self
     }
 
     /// What has been matched, for the next round of the session.
-    pub(super) fn used(self) -> Used {
+    pub(crate) fn used(self) -> Used {
         self.used
     }
 
     /// Whether the header may settle it, so that `TOP` is asked before `RETR`.
-    pub(super) fn asks_header(why: Why, deletes: bool) -> bool {
+    pub(crate) fn asks_header(why: Why, deletes: bool) -> bool {
         match why {
             // A header can't show which of several it is; a window must be retrieved again in any case.
             Why::Duplicate | Why::Window => false,
@@ -282,7 +283,7 @@ impl Comparison {
 
     /// Compares by header alone (`TOP n 0`), where that settles it.  `deletes` is whether the policy would act on a
     /// match of a nameless message by deleting it: then its body counts.
-    pub(super) fn by_header(
+    pub(crate) fn by_header(
         &mut self,
         listed: &Listed<'_>,
         why: Why,
@@ -306,9 +307,9 @@ impl Comparison {
     }
 
     /// Compares by the whole message.
-    pub(super) fn whole(&mut self, listed: &Listed<'_>, why: Why, facts: &Facts) -> Verdict {
+    pub(crate) fn whole(&mut self, listed: &Listed<'_>, why: Why, facts: &Facts) -> Verdict {
         let message = facts.digests.message;
-        let equal = |record: &Record| record.digests.message == message;
+        let equal = |record: &KnownDelivery| record.digests.message == message;
         match (listed.who, why) {
             (Who::Known(id), _) if self.is_one_of_several(id) => self
                 .own(id, facts, |record, _| equal(record) || is_same(record, facts))
@@ -332,34 +333,34 @@ impl Comparison {
 
     /// Whether a message that is due for deletion, and isn't what was delivered under its key, is delivered again and
     /// deleted: its copies differ each time, or were delivered in the other mode.
-    pub(super) fn goes_when_delivered(&self, listed: &Listed<'_>) -> bool {
+    pub(crate) fn goes_when_delivered(&self, listed: &Listed<'_>) -> bool {
         let Who::Known(id) = listed.who else { return false };
         self.ours.get(&id).is_some_and(|ours| ours.entry.varies || ours.entry.again || ours.other_mode)
             && !self.failed.contains(&id)
     }
 
     /// Whether an earlier session has found that the server's copies of this message differ each time.
-    pub(super) fn is_known_to_vary(&self, id: EntryId) -> bool {
+    pub(crate) fn is_known_to_vary(&self, id: EntryId) -> bool {
         self.ours.get(&id).is_some_and(|ours| ours.entry.varies)
     }
 
     /// Whether the server has gone on listing it since it confirmed the deletion, so that what it shows is most likely no
     /// new mail.
-    pub(super) fn never_left(&self, listed: &Listed<'_>) -> bool {
+    pub(crate) fn never_left(&self, listed: &Listed<'_>) -> bool {
         let Who::Known(id) = listed.who else { return false };
         self.ours.get(&id).is_some_and(|ours| ours.entry.state == EntryState::Deleted && !ours.entry.absent)
     }
 
     /// Whether this is perhaps what was deleted under its key: unless the same came before in its place, so that the copies
     /// don't differ each time.
-    pub(super) fn may_be_deleted_mail(&self, listed: &Listed<'_>, facts: &Facts) -> bool {
+    pub(crate) fn may_be_deleted_mail(&self, listed: &Listed<'_>, facts: &Facts) -> bool {
         let Who::Known(id) = listed.who else { return false };
         self.never_left(listed) && self.withheld.get(&id) != Some(&facts.digests.message)
     }
 
     /// Whether anything was delivered under its key.
-    pub(super) fn has_delivery(&self, listed: &Listed<'_>) -> bool {
-        matches!(listed.who, Who::Known(id) if self.ours.get(&id).is_some_and(|ours| !ours.copies.is_empty()))
+    pub(crate) fn has_delivery(&self, listed: &Listed<'_>) -> bool {
+        matches!(listed.who, Who::Known(id) if self.ours.get(&id).is_some_and(|ours| !ours.deliveries.is_empty()))
     }
 
     fn is_one_of_several(&self, id: EntryId) -> bool {
@@ -367,20 +368,26 @@ impl Comparison {
     }
 
     /// One of the entry's own deliveries.  `same` also takes whether the header proves it.
-    fn own(&mut self, id: EntryId, facts: &Facts, same: impl Fn(&Record, bool) -> bool) -> Option<Verdict> {
+    fn own(
+        &mut self,
+        id: EntryId,
+        facts: &Facts,
+        same: impl Fn(&KnownDelivery, bool) -> bool,
+    ) -> Option<Verdict> {
         let ours = self.ours.get(&id)?;
         let header = facts.digests.header;
         let seen = ours.headers.contains(&header);
-        let equal = |digest| ours.copies.iter().filter(|record| record.digests.message == digest).count();
+        let equal = |digest| ours.deliveries.iter().filter(|record| record.digests.message == digest).count();
         // The last one is what the key stood for when it was seen last.
-        let (copy, message) = (0..ours.copies.len()).zip(&ours.copies).rev().find_map(|(copy, record)| {
-            let proves = facts.traced && (seen || record.digests.header == header);
-            let message = record.digests.message;
-            let is_free = self.used.of(id, message).all() < equal(message);
-            (is_free && same(record, proves)).then_some((copy, message))
-        })?;
-        let known = seen || ours.copies.iter().any(|record| record.digests.header == header);
-        if copy + 1 < ours.copies.len() && !ours.several && !ours.other_mode {
+        let (delivery, message) =
+            (0..ours.deliveries.len()).zip(&ours.deliveries).rev().find_map(|(delivery, record)| {
+                let proves = facts.traced && (seen || record.digests.header == header);
+                let message = record.digests.message;
+                let is_free = self.used.of(id, message).all() < equal(message);
+                (is_free && same(record, proves)).then_some((delivery, message))
+            })?;
+        let known = seen || ours.deliveries.iter().any(|record| record.digests.header == header);
+        if delivery + 1 < ours.deliveries.len() && !ours.several && !ours.other_mode {
             // Known, but not what the key stood for last: so others may stand for other mail as well.
             self.failed.push(id);
         }
@@ -432,10 +439,10 @@ impl Comparison {
 
     /// The message under this entry's key is none of those that we have.
     fn fail(&mut self, id: EntryId, facts: &Facts) -> Verdict {
-        let Some(Ours { entry, copies, other_mode, .. }) = self.ours.get(&id) else {
+        let Some(Ours { entry, deliveries, other_mode, .. }) = self.ours.get(&id) else {
             return Verdict::Another;
         };
-        if copies.is_empty() {
+        if deliveries.is_empty() {
             if entry.state == EntryState::Open {
                 // Nothing was delivered under this key yet.
                 return Verdict::Another;
@@ -443,8 +450,8 @@ impl Comparison {
             // What it was is not known: nothing can be concluded.
             return Verdict::SetAside;
         }
-        let has_identity =
-            facts.digests.identity.is_some() || copies.iter().any(|record| record.digests.identity.is_some());
+        let has_identity = facts.digests.identity.is_some()
+            || deliveries.iter().any(|record| record.digests.identity.is_some());
         if entry.varies || (entry.again && !has_identity) {
             return Verdict::Varies(id);
         }
@@ -468,7 +475,7 @@ fn others(
     // How many of its deliveries may be listed under another key.
     let elsewhere = |id: EntryId, entry: &Entry| {
         let under_own = if entry.doubtful || ours.contains_key(&id) { 0 } else { maildrop.times_listed(id) };
-        usize::from(entry.copies).saturating_sub(usize::try_from(under_own).unwrap_or(usize::MAX))
+        usize::from(entry.deliveries).saturating_sub(usize::try_from(under_own).unwrap_or(usize::MAX))
     };
     let may = |id: EntryId, entry: &Entry| {
         // One that is open may have been delivered before: another message of its key is on its way.
@@ -480,10 +487,10 @@ fn others(
     let mut others: HashMap<Digest, Vec<Other>> = HashMap::new();
     let deliveries = ledger.deliveries(may)?;
     for records in deliveries.chunk_by(|(one, ..), (other, ..)| one == other) {
-        let digest = |(_, _, record): &(EntryId, usize, Record)| record.digests.message;
+        let digest = |(_, _, record): &(EntryId, usize, KnownDelivery)| record.digests.message;
         for (place, delivery) in records.iter().enumerate() {
-            let (entry, copy, record) = delivery;
-            if *copy >= elsewhere(*entry, &ledger.entry(*entry)) {
+            let (entry, nth, record) = delivery;
+            if *nth >= elsewhere(*entry, &ledger.entry(*entry)) {
                 continue;
             }
             let equal =
@@ -495,7 +502,7 @@ fn others(
                 place: equal(records.get(..place).unwrap_or_default()),
                 equal: equal(records),
                 only: records.len() == 1,
-                size: ledger.entry(*entry).listed.filter(|_| records.len() == 1),
+                size: ledger.entry(*entry).listed_size.filter(|_| records.len() == 1),
                 nameless: ledger.find_key(&Key::Header(header)) == Some(*entry),
             });
         }
@@ -504,6 +511,6 @@ fn others(
 }
 
 /// Equal, non-empty Message-ID, Date and From.
-fn is_same(record: &Record, facts: &Facts) -> bool {
+fn is_same(record: &KnownDelivery, facts: &Facts) -> bool {
     record.digests.identity.is_some() && record.digests.identity == facts.digests.identity
 }

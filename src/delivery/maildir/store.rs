@@ -1,22 +1,4 @@
-//! Maildir (<https://cr.yp.to/proto/maildir.html>): a message is streamed into `tmp/NAME`, and renamed to `new/NAME`
-//! when it's durable and the ledger knows it.  It knows no server, no ledger but its id, and no policy.
-//!
-//! The order of the steps is what makes crashes harmless:
-//!
-//! 1. The file **and `tmp/`** are synced before the ledger's line is written.  So a line proves that its name once stood
-//!    on the disk, and a name that is gone later was renamed: published.
-//! 2. The rename never replaces, and never leaves two names (`link` and `unlink` would, and a reader may take one).
-//! 3. `new/` is synced before the message counts as published: a name that is only in the page cache dies with the power,
-//!    and `DELE` would have deleted the other copy.
-//!
-//! What a killed run leaves is repaired by [`recover`] and [`clean`].
-
-mod destination;
-mod folders;
-mod name;
-mod recovery;
-#[cfg(test)]
-mod tests;
+//! Taking messages in, and publishing them: the network's end and the committer's end of a Maildir.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -24,9 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub(super) use self::destination::MaildirDestination;
-use self::folders::{Folders, holds, missing};
-pub use self::recovery::{clean, recover};
+use super::folders::{Folders, discard, holds, missing, rename_may_have_succeeded};
+use super::name::NameMaker;
 use crate::account::SyncMode;
 use crate::delivery::{Error, Failure, Inlet, Intake, Opened, Outlet, Recorder, Waiting};
 use crate::durable::{self, Step};
@@ -37,7 +18,7 @@ use crate::proof::{Noted, Piece, Published, Staged};
 
 /// How a Maildir is used.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct MaildirSettings {
     /// The ledger's random id: part of every name.
     pub ledger: String,
     /// This machine's name.
@@ -50,12 +31,12 @@ pub struct Settings {
 }
 
 /// Opens the Maildir at `path`, creates it if it may, and makes what is missing of its three directories.  What a former
-/// run left open there must have been [`recover`]ed before.
+/// run left open there must have been [`recover`](super::recover)ed before.
 ///
 /// # Errors
 /// [`Error::Unfit`] (73) when something else is there, or its parent is missing; [`Error::Later`] when it was delivered to
 /// and isn't there now; [`Error::Disk`].
-pub fn open(path: &Path, settings: &Settings) -> Result<Opened, Error> {
+pub fn open(path: &Path, settings: &MaildirSettings) -> Result<Opened, Error> {
     let folders = Folders::of(path);
     let missing = missing(path, settings.may_create)?;
     if !missing.is_empty() {
@@ -67,7 +48,7 @@ pub fn open(path: &Path, settings: &Settings) -> Result<Opened, Error> {
     let inode = folders.inode().map_err(|e| durable::Error::new(Step::Open, &folders.tmp, e))?;
     let syncs = Syncs::choose(settings.sync, &durable::open_to_read(&folders.tmp)?);
     let folders = Arc::new(folders);
-    let names = name::Names::new(&settings.ledger, &settings.host);
+    let names = NameMaker::new(&settings.ledger, &settings.host);
     let inlet = MaildirInlet { folders: Arc::clone(&folders), names, syncs, batch: None, opened: 0 };
     let outlet = MaildirOutlet { folders, syncs, own_names_synced: false };
     Ok(Opened { inlet: Box::new(inlet), outlet: Box::new(outlet), inode: Some(inode) })
@@ -83,7 +64,7 @@ pub fn check(path: &Path, may_create: bool) -> Result<(), Error> {
 
 /// How files and names are brought to the disk here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Syncs {
+pub(super) enum Syncs {
     /// `syncfs(2)` for a batch; each file for a small one.
     FileSystem,
     /// Each file, `tmp/`, `new/`.
@@ -108,7 +89,7 @@ impl Syncs {
     /// How many of a batch's files stay open until they're synced.  The others are opened again for that, to which
     /// Linux (4.17 and later) reports a write that failed meanwhile, unless memory was so short that it forgot the
     /// file; more open files could be more than a process may have, with many accounts side by side.
-    fn kept_open(self) -> usize {
+    pub(super) fn kept_open(self) -> usize {
         match self {
             Self::FileSystem => Self::FEW,
             Self::Each => 16,
@@ -121,7 +102,7 @@ impl Syncs {
 #[derive(Debug)]
 struct MaildirInlet {
     folders: Arc<Folders>,
-    names: name::Names,
+    names: NameMaker,
     syncs: Syncs,
     batch: Option<Arc<File>>,
     /// How many have been opened since the last cut.
@@ -244,11 +225,6 @@ impl Intake for MaildirIntake {
     }
 }
 
-/// Removes a file that no ledger line names.  Should that fail, [`clean`] removes it another day.
-fn discard(path: &Path) {
-    let _ = durable::remove(path);
-}
-
 /// A piece whose rename failed in a way that looking can explain.
 type Doubtful = (Noted, durable::Error);
 
@@ -358,7 +334,7 @@ impl Outlet for MaildirOutlet {
         for noted in noted {
             match self.rename(noted.piece()) {
                 Ok(()) => renamed.push(noted),
-                Err(Error::Disk(e)) if is_settled_by_looking(&e) => doubtful.push((noted, e)),
+                Err(Error::Disk(e)) if rename_may_have_succeeded(&e) => doubtful.push((noted, e)),
                 // The rest stays in tmp/, named by the ledger: the next run publishes it.
                 Err(e) => {
                     refused = Some(e);
@@ -396,12 +372,6 @@ fn closed(mut piece: Piece) -> Piece {
         *file = None;
     }
     piece
-}
-
-/// Whether a rename failed in a way that the directories can explain: a file server that answers a repeated request reports
-/// that the old name is gone, or the new one there, when the first request was carried out.
-fn is_settled_by_looking(error: &durable::Error) -> bool {
-    matches!(error.source.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists)
 }
 
 /// A [`Place::Maildir`], lent.

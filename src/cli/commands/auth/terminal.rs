@@ -9,12 +9,12 @@ use std::process::{Command, Stdio};
 
 use crate::cli::setup::Cli;
 use crate::config::locate::{Environment, TERMINAL};
-use crate::oauth::{Desk, Place};
+use crate::oauth::{LoginTerminal, UserPlace};
 
 /// What is pasted has at most this many octets.
 const LONGEST: usize = 64 * 1024;
 
-/// The user's desk.
+/// The user's terminal.
 pub(super) struct Terminal<'a> {
     cli: &'a Cli,
     input: Option<File>,
@@ -33,17 +33,17 @@ impl<'a> Terminal<'a> {
 }
 
 /// Where the user sits, by the environment.
-pub(super) fn place(environment: &Environment, no_browser: bool) -> Place {
+pub(super) fn place(environment: &Environment, no_browser: bool) -> UserPlace {
     let is_set =
         |name: &str| environment.variables.get(OsStr::new(name)).is_some_and(|value| !value.is_empty());
-    Place {
+    UserPlace {
         has_browser: !no_browser && (is_set("BROWSER") || is_set("DISPLAY") || is_set("WAYLAND_DISPLAY")),
         is_remote: is_set("SSH_CONNECTION") && !is_set("BROWSER"),
     }
 }
 
-impl Desk for Terminal<'_> {
-    fn say(&self, text: &str) {
+impl LoginTerminal for Terminal<'_> {
+    fn show(&self, text: &str) {
         self.cli.printer.err(&format!("{text}\n"));
     }
 
@@ -101,7 +101,7 @@ fn start(program: &str, address: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Environment, Place, place};
+    use super::{Environment, UserPlace, place};
 
     #[test]
     fn where_the_user_sits() {
@@ -116,7 +116,7 @@ mod tests {
         ] {
             let variables = variables.iter().map(|name| ((*name).into(), "x".into())).collect();
             let environment = Environment { variables, ..Environment::default() };
-            assert_eq!(place(&environment, no_browser), Place { has_browser, is_remote });
+            assert_eq!(place(&environment, no_browser), UserPlace { has_browser, is_remote });
         }
     }
 }

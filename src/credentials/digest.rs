@@ -20,7 +20,7 @@ const MOST: u64 = 1024 * 1024;
 /// The digest of what `account` means, in 32 hexadecimal digits.  Its name doesn't count; the content of files that hold
 /// what it logs in with does.  A file that can't be read counts as empty: the login will report what's wrong.
 #[must_use]
-pub fn fingerprint(account: &Account, environment: &Environment, key: &[u8]) -> String {
+pub fn configuration_digest(account: &Account, environment: &Environment, key: &[u8]) -> String {
     let mut hasher = Hasher::new_keyed(blake3::hash(key).as_bytes());
     let mut part = |octets: &[u8]| {
         hasher.update(&u64::try_from(octets.len()).unwrap_or(u64::MAX).to_le_bytes());
@@ -38,7 +38,7 @@ pub fn fingerprint(account: &Account, environment: &Environment, key: &[u8]) -> 
         // It may hold the password.
         PasswordSource::Command(argv) => argv.iter().for_each(|argument| part(argument.as_bytes())),
         PasswordSource::File(path) | PasswordSource::Netrc(path) => part(content(path).expose()),
-        PasswordSource::Credential(name) => {
+        PasswordSource::SystemdCredential(name) => {
             if let Some(directory) = &environment.credentials_directory {
                 part(content(&directory.join(name)).expose());
             }

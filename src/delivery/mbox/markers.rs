@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use super::boot;
 use crate::delivery::Error;
+use crate::delivery::neighbours::Neighbour;
 use crate::durable::{self, Step, read_up_to};
 use crate::message::Digest;
 use crate::text;
@@ -26,27 +27,6 @@ const HEAD: usize = 64;
 
 /// Markers are no larger.
 const LARGEST: usize = 64 * 1024;
-
-/// A ledger that has left an mbox unsettled.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Neighbour {
-    /// Its random id.
-    pub ledger: String,
-    /// Its directory.
-    pub directory: PathBuf,
-}
-
-/// How a destination has other ledgers' open intents settled.
-pub trait Neighbours: Send {
-    /// Settles, if that ledger's lock can be had without waiting, its open intents at this mbox ([`super::recover`]), and
-    /// takes the marker away ([`super::forget`]), all with the ledger's lock held; `false` when it cannot be had.  A ledger
-    /// that isn't there any more, or is another one, has no intents.  What it has left elsewhere is none of this
-    /// account's business.  No lock of an mbox is held meanwhile.
-    ///
-    /// # Errors
-    /// [`Error::Later`] when the mbox is busy; else its ledger is damaged, or the disk refuses.
-    fn settle(&mut self, neighbour: &Neighbour, mbox: &Path) -> Result<bool, Error>;
-}
 
 /// The ledgers, other than `own`, that have left the mbox at `mbox` unsettled.  Exact only under the mbox's locks.
 ///

@@ -436,7 +436,7 @@ fn what_a_key_stood_for_last_is_found_under_another_key() {
     // The ledger records the digests of the one that was meant.
     let same_as = Match { message: Some(facts("b/2@j").digests.message), ..Match::first(id) };
     let new = world.ledger.record_match(&key("new"), None, same_as).unwrap();
-    assert_eq!(world.ledger.records(new).unwrap()[0].digests, facts("b/2@j").digests);
+    assert_eq!(world.ledger.deliveries_of(new).unwrap()[0].digests, facts("b/2@j").digests);
 }
 
 /// Of two equal ones each stands for one message.

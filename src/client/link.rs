@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::error::Error;
-use crate::connection::{Connection, Pace, Patience, Wake};
+use crate::connection::{Connection, Patience, SessionPace, Wake};
 use crate::protocol::command::Command;
 use crate::protocol::error::Awaiting;
 use crate::protocol::framing;
 use crate::protocol::redact::Redactor;
-use crate::protocol::session::{Event, Reply, ResponseCode, Sent, Session};
+use crate::protocol::session::{Reply, ResponseCode, Sent, ServerEvent, Session};
 
 /// Servers end a session after ten minutes of silence (RFC 1939 §3), some after five.
 const KEEP_ALIVE: Duration = Duration::from_secs(120);
@@ -26,7 +26,7 @@ const LEAST_WAIT: Duration = Duration::from_secs(1);
 const MOST_WAIT: Duration = Duration::from_secs(8);
 
 /// What is shown of a server's words: more than any sentence needs.
-const QUOTED_CHARACTERS: usize = 400;
+const REPORTED_CHARACTERS: usize = 400;
 
 /// How often a session quotes its server.  One that refuses a hundred thousand messages has made its point by then.
 const QUOTES: u32 = 200;
@@ -61,7 +61,7 @@ impl Answer {
 }
 
 /// A session and its connection.
-pub(super) struct Line {
+pub(super) struct Link {
     pub(super) session: Session,
     pub(super) connection: Connection,
     /// `HOST:PORT`.
@@ -70,7 +70,7 @@ pub(super) struct Line {
     /// The deadline of the answer that stands first in line.
     patience: Option<Patience>,
     /// The whole session's.
-    pace: Pace,
+    pace: SessionPace,
     /// In the header of a message: the last octet that came of it.
     header: Option<u8>,
     /// The next answer is awaited no longer than this.
@@ -89,20 +89,20 @@ pub(super) struct Line {
     pub(super) redactor: Redactor,
     dialogue: Option<Dialogue>,
     /// What of an answer isn't shown in the dialogue.
-    excerpt: Excerpt,
+    excerpt: DialogueExcerpt,
     /// How often the server may still be quoted.
     quotes: Cell<u32>,
 }
 
 /// What of an answer isn't shown in the dialogue: the text of messages, and the middle of long listings.
 #[derive(Debug, Default)]
-struct Excerpt {
+struct DialogueExcerpt {
     lines: usize,
     last: VecDeque<String>,
     octets: u64,
 }
 
-impl Excerpt {
+impl DialogueExcerpt {
     /// Lines of a listing that are shown at its beginning, and at its end.
     const SHOWN: usize = 3;
 
@@ -135,13 +135,13 @@ impl Excerpt {
     }
 }
 
-impl std::fmt::Debug for Line {
+impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Line").field("server", &self.server).finish_non_exhaustive()
     }
 }
 
-impl Line {
+impl Link {
     pub(super) fn new(
         connection: Connection,
         server: String,
@@ -155,7 +155,7 @@ impl Line {
             server,
             timeout,
             patience: None,
-            pace: Pace::new(timeout),
+            pace: SessionPace::new(timeout),
             header: None,
             brief: None,
             listed: false,
@@ -166,7 +166,7 @@ impl Line {
             flight: 0,
             redactor,
             dialogue,
-            excerpt: Excerpt::default(),
+            excerpt: DialogueExcerpt::default(),
             quotes: Cell::new(QUOTES),
         }
     }
@@ -200,8 +200,8 @@ impl Line {
         loop {
             self.event()?;
             match self.session.event() {
-                Event::Reply { to: answered, reply } if answered == to => return Ok(Answer::of(reply)),
-                Event::Farewell(reply) => return Err(self.farewell(reply.text)),
+                ServerEvent::Reply { to: answered, reply } if answered == to => return Ok(Answer::of(reply)),
+                ServerEvent::Farewell(reply) => return Err(self.farewell(reply.text)),
                 _ => {}
             }
         }
@@ -328,7 +328,7 @@ impl Line {
     /// A new answer, or a new part of one, begins with fresh patience.
     fn after_event(&mut self) {
         match self.session.event() {
-            Event::Reply { to, .. } | Event::End { to, .. } => {
+            ServerEvent::Reply { to, .. } | ServerEvent::End { to, .. } => {
                 self.listed |= matches!(to, Sent::UniqueIds | Sent::List);
                 self.patience = None;
                 self.brief = None;
@@ -336,11 +336,11 @@ impl Line {
                 let begins = matches!(to, Sent::Retr(_) | Sent::Top(_)) && self.session.is_in_text();
                 self.header = begins.then_some(b'\n');
             }
-            Event::Text { text, .. } => {
+            ServerEvent::Text { text, .. } => {
                 let ends = self.header.is_none_or(|before| framing::has_empty_line(before, text));
                 self.header = text.last().copied().filter(|_| !ends);
             }
-            Event::Greeting(_) | Event::Challenge(_) => self.patience = None,
+            ServerEvent::Greeting(_) | ServerEvent::Challenge(_) => self.patience = None,
             _ => {}
         }
         if let Some(dialogue) = self.dialogue.clone() {
@@ -351,24 +351,26 @@ impl Line {
     /// The lines that show the present event.
     fn describe(&mut self) -> Vec<String> {
         match self.session.event() {
-            Event::Greeting(reply) | Event::Reply { reply, .. } | Event::Farewell(reply) => {
+            ServerEvent::Greeting(reply)
+            | ServerEvent::Reply { reply, .. }
+            | ServerEvent::Farewell(reply) => {
                 let status = if reply.ok { "+OK" } else { "-ERR" };
                 vec![format!("S: {status} {}", self.shown(reply.text)).trim_end().to_owned()]
             }
-            Event::Challenge(_) => vec!["S: + [redacted]".to_owned()],
-            Event::Line { to, line } => {
+            ServerEvent::Challenge(_) => vec!["S: + [redacted]".to_owned()],
+            ServerEvent::Line { to, line } => {
                 let (to, line) = (to, format!("S: {}", self.shown(line)));
                 match to {
                     Sent::UniqueIds | Sent::List => self.excerpt.line(line).into_iter().collect(),
                     _ => vec![line],
                 }
             }
-            Event::End { .. } => {
+            ServerEvent::End { .. } => {
                 let mut lines = self.excerpt.end();
                 lines.push("S: .".to_owned());
                 lines
             }
-            Event::Text { text, .. } => {
+            ServerEvent::Text { text, .. } => {
                 let octets = u64::try_from(text.len()).unwrap_or(u64::MAX);
                 self.excerpt.octets = self.excerpt.octets.saturating_add(octets);
                 Vec::new()
@@ -401,12 +403,12 @@ impl Line {
         self.redactor.printable(octets)
     }
 
-    /// [`Line::shown`] for a report or an error, shortened; after [`QUOTES`] quotations nothing but dots.
+    /// [`Link::shown`] for a report or an error, shortened; after [`QUOTES`] quotations nothing but dots.
     pub(super) fn quote(&self, octets: &[u8]) -> String {
         let Some(left) = self.quotes.get().checked_sub(1) else { return "…".to_owned() };
         self.quotes.set(left);
         let mut text = self.shown(octets);
-        if let Some((end, _)) = text.char_indices().nth(QUOTED_CHARACTERS) {
+        if let Some((end, _)) = text.char_indices().nth(REPORTED_CHARACTERS) {
             text.truncate(end);
             text.push('…');
         }

@@ -3,9 +3,9 @@
 use std::os::fd::BorrowedFd;
 
 /// Where the user reads and types.
-pub trait Desk {
+pub trait LoginTerminal {
     /// Shows a text.
-    fn say(&self, text: &str);
+    fn show(&self, text: &str);
     /// Opens an address in the browser; whether one was started.
     fn open(&self, address: &str) -> bool;
     /// Where an address can be pasted: a descriptor that is readable when a line has been typed.

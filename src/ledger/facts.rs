@@ -8,12 +8,12 @@ use crate::proof::{EntryId, Key};
 use crate::types::{Octets, Time};
 
 use super::codec::{DigestsField, KeyField, Last, Notes};
-use super::entry::{Entry, EntryState, Record};
+use super::entry::{Entry, EntryState, KnownDelivery};
 use super::error::Error;
 use super::index::day_of;
 use super::lines::{
-    Absent, DeletionAsked, DeletionsConfirmed, DoubtEnded, Doubted, ListingTaken, MessageFailed, MessageGone,
-    MessageTooLarge, NothingKnownListed, OtherHeader, Present, RecognisedElsewhere, RecognisedHere,
+    Absent, DeletionAsked, DeletionsConfirmed, DoubtEnded, Doubted, ListingTaken, MatchedElsewhere,
+    MatchedHere, MessageFailed, MessageGone, MessageTooLarge, NothingKnownListed, OtherHeader, Present,
     RenumberingBegun, RenumberingSettled, SizeListed, Varying,
 };
 use super::open::Ledger;
@@ -40,7 +40,7 @@ impl Match {
 /// How many deletions were asked for, and are not confirmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
-pub struct Asked(u32);
+pub struct PendingDeletions(u32);
 
 impl Ledger {
     /// Records that a message failed; a new entry if need be.
@@ -50,11 +50,11 @@ impl Ledger {
     pub fn fail(
         &mut self,
         key: &Key,
-        listed: Option<Octets>,
+        listed_size: Option<Octets>,
         retry_after: Option<Time>,
     ) -> Result<EntryId, Error> {
-        let (time, listed) = (self.now(), listed.map(|octets| octets.0));
-        self.append(MessageFailed { time, key: KeyField::from(key), listed, retry_after })?;
+        let (time, listed_size) = (self.now(), listed_size.map(|octets| octets.0));
+        self.append(MessageFailed { time, key: KeyField::from(key), listed_size, retry_after })?;
         self.entry_of(key)
     }
 
@@ -62,15 +62,15 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub fn too_large(&mut self, key: &Key, listed: Option<Octets>) -> Result<EntryId, Error> {
+    pub fn too_large(&mut self, key: &Key, listed_size: Option<Octets>) -> Result<EntryId, Error> {
         if let Some(id) = self.find_key(key) {
             let entry = self.entry(id);
-            if entry.reported_too_large && (listed.is_none() || entry.listed == listed) {
+            if entry.reported_too_large && (listed_size.is_none() || entry.listed_size == listed_size) {
                 return Ok(id);
             }
         }
-        let (time, listed) = (self.now(), listed.map(|octets| octets.0));
-        self.append(MessageTooLarge { time, key: KeyField::from(key), listed })?;
+        let (time, listed_size) = (self.now(), listed_size.map(|octets| octets.0));
+        self.append(MessageTooLarge { time, key: KeyField::from(key), listed_size })?;
         self.entry_of(key)
     }
 
@@ -83,34 +83,40 @@ impl Ledger {
     pub fn record_match(
         &mut self,
         key: &Key,
-        listed: Option<Octets>,
+        listed_size: Option<Octets>,
         same_as: Match,
     ) -> Result<EntryId, Error> {
         let Match { entry, message, header } = same_as;
-        let (time, listed) = (self.now(), listed.map(|octets| octets.0));
-        let place =
-            |records: &[Record]| records.iter().rposition(|record| Some(record.digests.message) == message);
+        let (time, listed_size) = (self.now(), listed_size.map(|octets| octets.0));
+        let place = |records: &[KnownDelivery]| {
+            records.iter().rposition(|record| Some(record.digests.message) == message)
+        };
         let id = if self.find_key(key) == Some(entry) {
-            let has_several = message.is_some() && self.entry(entry).copies > 1;
-            let records = if has_several { self.records(entry)? } else { Vec::new() };
+            let has_several = message.is_some() && self.entry(entry).deliveries > 1;
+            let records = if has_several { self.deliveries_of(entry)? } else { Vec::new() };
             // Behind the others, unless it's there already.
-            let copy = place(&records).filter(|copy| copy + 1 < records.len());
-            let copy = copy.and_then(|copy| u16::try_from(copy).ok());
-            self.append(RecognisedHere { time, key: KeyField::from(key), listed, copy: Last(copy) })?;
+            let delivery = place(&records).filter(|delivery| delivery + 1 < records.len());
+            let delivery = delivery.and_then(|delivery| u16::try_from(delivery).ok());
+            self.append(MatchedHere {
+                time,
+                key: KeyField::from(key),
+                listed_size,
+                delivery: Last(delivery),
+            })?;
             entry
         } else {
-            let records = self.records(entry)?;
-            let Record { digests, delivered } = place(&records)
-                .and_then(|copy| records.get(copy))
+            let records = self.deliveries_of(entry)?;
+            let KnownDelivery { digests, delivered } = place(&records)
+                .and_then(|delivery| records.get(delivery))
                 .or(records.last())
                 .cloned()
                 .ok_or(Error::Contradiction("a message is recognised as one that was never delivered"))?;
             let digests = DigestsField::Value(digests);
             let notes = Notes { utf8: self.entry(entry).utf8, ..Notes::default() };
-            self.append(RecognisedElsewhere {
+            self.append(MatchedElsewhere {
                 time,
                 key: KeyField::from(key),
-                listed,
+                listed_size,
                 delivered,
                 digests,
                 notes,
@@ -220,9 +226,11 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written, or read.
-    pub fn listed(&mut self, id: EntryId, octets: Octets) -> Result<(), Error> {
+    pub fn learn_size(&mut self, id: EntryId, octets: Octets) -> Result<(), Error> {
         let entry = self.entry(id);
-        if entry.listed.is_none() || (entry.state == EntryState::Open && entry.listed != Some(octets)) {
+        if entry.listed_size.is_none()
+            || (entry.state == EntryState::Open && entry.listed_size != Some(octets))
+        {
             let key = self.key(id)?;
             self.append(SizeListed { key: KeyField::from(&key), octets: octets.0 })?;
         }
@@ -236,7 +244,10 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written, or read.
-    pub fn ask_deletion(&mut self, deletions: &[(EntryId, Option<Digest>)]) -> Result<Asked, Error> {
+    pub fn ask_deletion(
+        &mut self,
+        deletions: &[(EntryId, Option<Digest>)],
+    ) -> Result<PendingDeletions, Error> {
         let time = self.now();
         let mut asked = 0_u32;
         let mut taken: HashSet<(EntryId, usize)> = HashSet::new();
@@ -245,27 +256,27 @@ impl Ledger {
             if !matches!(entry.state, EntryState::Delivered | EntryState::Recorded) {
                 continue;
             }
-            let mut copy = None;
-            if let (Some(digest), true) = (digest, entry.copies > 1) {
-                let records = self.records(*id)?;
+            let mut delivery = None;
+            if let (Some(digest), true) = (digest, entry.deliveries > 1) {
+                let records = self.deliveries_of(*id)?;
                 let mut places = (0..).zip(&records);
-                copy = places.find_map(|(place, record): (usize, _)| {
+                delivery = places.find_map(|(place, record): (usize, _)| {
                     (record.digests.message == *digest && taken.insert((*id, place))).then_some(place)
                 });
             }
-            let copy = copy.and_then(|copy| u16::try_from(copy).ok());
+            let delivery = delivery.and_then(|delivery| u16::try_from(delivery).ok());
             let key = self.key(*id)?;
-            self.append(DeletionAsked { time, key: KeyField::from(&key), copy: Last(copy) })?;
+            self.append(DeletionAsked { time, key: KeyField::from(&key), delivery: Last(delivery) })?;
             asked = asked.saturating_add(1);
         }
-        Ok(Asked(asked))
+        Ok(PendingDeletions(asked))
     }
 
     /// Records that the server has answered that `QUIT` with `+OK`: what was asked for is deleted.
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub fn confirm_deletion(&mut self, Asked(count): Asked) -> Result<(), Error> {
+    pub fn confirm_deletion(&mut self, PendingDeletions(count): PendingDeletions) -> Result<(), Error> {
         if count > 0 {
             self.append(DeletionsConfirmed { time: self.now(), count })?;
         }

@@ -1,0 +1,70 @@
+//! What is arriving, and what it comes to.
+
+use crate::delivery::routing::{Copies, NetworkEnds};
+use crate::ledger::Match;
+use crate::message::Examiner;
+use crate::proof::{EntryId, Key};
+use crate::protocol::limits::LONGEST_HEADER;
+use crate::retrieval::committer::Parcel;
+use crate::retrieval::pipeline::Job;
+use crate::types::Octets;
+
+/// A message that is arriving.
+pub(super) struct Arriving {
+    pub(super) job: Job,
+    pub(super) examiner: Examiner,
+    pub(super) octets: u64,
+    pub(super) most: u64,
+    /// None of it where it isn't wanted any more.
+    pub(super) copies: Copies,
+}
+
+/// A header that is arriving.
+pub(super) struct ArrivingHeader {
+    pub(super) job: Job,
+    pub(super) examiner: Examiner,
+    pub(super) octets: u64,
+}
+
+impl ArrivingHeader {
+    pub(super) fn new(job: Job) -> Self {
+        Self { job, examiner: Examiner::new(b""), octets: 0 }
+    }
+
+    /// `false` when this is too long for a header.
+    pub(super) fn take(&mut self, text: &[u8]) -> bool {
+        self.octets = self.octets.saturating_add(octets_of(text));
+        self.examiner.update(text);
+        usize::try_from(self.octets).is_ok_and(|octets| octets <= LONGEST_HEADER)
+    }
+}
+
+/// What a message that has arrived comes to, once its end can be believed.
+pub(super) enum Whole {
+    Parcel(Parcel),
+    Same {
+        key: Key,
+        listed_size: Option<Octets>,
+        same_as: Match,
+    },
+    /// It isn't what its key stands for: what it is shows when all that is known has been compared.
+    Aside,
+    /// The server's copies of this entry's message differ each time.
+    Varies(EntryId),
+    /// Only destinations that this run doesn't have lack it.
+    Elsewhere(EntryId),
+}
+
+impl Arriving {
+    pub(super) fn take(&mut self, text: &[u8], ends: &mut NetworkEnds) {
+        self.octets = self.octets.saturating_add(octets_of(text));
+        if !self.copies.have_failed() {
+            self.examiner.update(text);
+            self.copies.write(text, ends);
+        }
+    }
+}
+
+pub(super) fn octets_of(text: &[u8]) -> u64 {
+    u64::try_from(text.len()).unwrap_or(u64::MAX)
+}
