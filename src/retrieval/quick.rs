@@ -20,8 +20,9 @@ pub(super) fn question(run: &Run<'_>, memory: &Memory) -> Option<Prefetch> {
     if !wanted(run) || (run.options.insist && alerts::messages_wait(memory)) {
         return None;
     }
-    let every = run.account.full_listing_every;
-    let last = quick::may_stand(memory.quick.as_ref()?, &configuration(run), run.now, every)?;
+    // What the configuration comes to is asked only where it may do: that makes the key of the state directory.
+    let before = memory.quick.as_ref().filter(|quick| quick.idle_under.is_some())?;
+    let last = quick::may_stand(before, &configuration(run), run.now, run.account.full_listing_every)?;
     let rests = Ledger::rests(&run.directory) && run.destinations().are_there();
     rests.then_some(Prefetch::QuickPoll { last })
 }
