@@ -75,6 +75,8 @@ fn main() {
     }
     let unknown = rows.iter().find(|row| !ROWS.iter().any(|(name, ..)| name == row));
     assert!(unknown.is_none(), "no row {unknown:?}: see --list");
+    // With it each write is made in two halves.
+    assert!(!cfg!(feature = "crash-points"), "crash-points are for tests: measure a build without them");
     let bench = Bench::new(runs, programs);
     for (name, row, what) in ROWS {
         if rows.is_empty() || rows.iter().any(|row| row == name) {

@@ -564,8 +564,13 @@ impl Bench {
                 invocation.words = [first.clone()].into_iter().chain(more).collect();
                 invocation.idle = 1;
                 settle(self.folder.path());
-                let runs = (0..self.runs * 4).map(|_| invocation.measure().unwrap()).collect();
-                lines.push(Figures { runs, ..Figures::new(program, what) });
+                let mut line = Figures::new(program, what);
+                match (0..self.runs * 4).map(|_| invocation.measure()).collect() {
+                    Ok(runs) => line.runs = runs,
+                    // An earlier one may not have this command.
+                    Err(output) => line.remark = format!("failed: {output}"),
+                }
+                lines.push(line);
             }
             assert_eq!(server.sessions(), sessions, "a server was asked");
             let _ = std::fs::remove_dir_all(&home);
