@@ -392,9 +392,9 @@ fn shuffle<T>(items: &mut [T], seed: u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Raised, moved, put_in_doubt};
+    use super::{Raised, are_numbers, moved, put_in_doubt};
     use crate::account::Retention;
-    use crate::ledger::memory::Habits;
+    use crate::ledger::memory::{Habits, UniqueIds};
     use crate::message::Facts;
     use crate::plan::Suspicion;
     use crate::plan::trial::{World, facts, key, number};
@@ -657,5 +657,29 @@ mod tests {
         let raised = put_in_doubt(&mut world.ledger, &mut habits, &maildrop, &policy, &[]).unwrap();
         assert_eq!(raised.suspicion, Some(Suspicion::AddedElsewhere));
         assert_eq!(habits.adds, crate::ledger::memory::Adds::AtFront);
+    }
+
+    /// Two of them must show it; one that is no number shows the opposite, for good.
+    #[test]
+    fn unique_ids_that_are_the_numbers_prove_nothing_until_one_is_not() {
+        use UniqueIds::{Names, Numbers, Unknown};
+        // What was known; how many messages, and whether each one's is its number; what is known then, and whether these
+        // prove nothing.
+        for (before, messages, all_numbers, after, nothing) in [
+            (Unknown, 0, true, Unknown, false),
+            (Unknown, 1, true, Unknown, false),
+            (Unknown, 2, true, Numbers, true),
+            (Unknown, 1, false, Names, false),
+            (Unknown, 2, false, Names, false),
+            (Numbers, 0, true, Numbers, false),
+            (Numbers, 0, false, Numbers, false),
+            (Numbers, 1, true, Numbers, true),
+            (Numbers, 2, false, Names, false),
+            (Names, 2, true, Names, false),
+        ] {
+            let mut habits = Habits { unique_ids: before, ..Habits::default() };
+            assert_eq!(are_numbers(&mut habits, messages, all_numbers), nothing, "{before:?} {messages}");
+            assert_eq!(habits.unique_ids, after, "{before:?} {messages} {all_numbers}");
+        }
     }
 }
