@@ -18,7 +18,9 @@ fn what_is_decided_where_two_rules_meet() {
     };
     let renumbers: Change = |world, _| world.ledger.begin_renumbering().unwrap();
     let window: Change = |_, policy| policy.window = true;
-    let cases: [(&str, &[Change], (&str, Option<u64>), Decision); 11] = [
+    // What is the case, for which message and its size; what is decided.
+    type Case<'a> = (&'a str, &'a [Change], (&'a str, Option<u64>), Decision);
+    let cases: [Case<'_>; 11] = [
         (
             "all again, in a later session",
             &[|_, policy| (policy.all, policy.taken) = (true, (1, Octets(1)))],
