@@ -242,6 +242,19 @@ mod tests {
         assert_eq!(quick.last.unwrap().borrow().as_bytes(), b"b");
     }
 
+    /// To make out a configuration's digest a key is made in the state directory: not where there is nothing to compare.
+    #[test]
+    fn where_something_was_left_to_do_the_configuration_does_not_matter() {
+        let hour = Duration::from_secs(3600);
+        assert_eq!(may_stand(&unsettled(true), || unreachable!("it was asked for"), NOW, hour), None);
+        let quick = Quick { idle_under: Some("this".into()), ..Scene::new().settled().unwrap() };
+        for (configuration, later, stands) in [("this", 0, true), ("that", 0, false), ("this", 3600, false)] {
+            let now = Time(quick.listed.0 + later);
+            let last = may_stand(&quick, || configuration.into(), now, hour);
+            assert_eq!(last.map(|last| last.get()), stands.then_some(2), "{configuration} {later}");
+        }
+    }
+
     /// Each of these shows in no quick poll, so that the next one lists.
     #[test]
     fn whatever_is_left_to_do_makes_the_next_poll_list() {
