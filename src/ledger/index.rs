@@ -321,11 +321,6 @@ impl Index {
         id.0 >= self.recent_from
     }
 
-    /// The first entry that has come since the last complete listing.
-    pub(super) fn recent_from(&self) -> u32 {
-        self.recent_from
-    }
-
     /// Whether messages are known that have no unique-id.
     pub(super) fn has_nameless(&self) -> bool {
         self.nameless > 0
