@@ -47,9 +47,8 @@ fn where_threads_are_refused_fewer_accounts_are_fetched_at_a_time() {
         ..Default::default()
     });
     let keys = "tls = \"none\"\npassword-command = [\"echo\", \"secret\"]";
-    let account = |name: &String| {
-        named_account(name, server.port(), keys).replace("\"me\"", &format!("\"{name}\""))
-    };
+    let account =
+        |name: &String| named_account(name, server.port(), keys).replace("\"me\"", &format!("\"{name}\""));
     let sandbox = Sandbox::new();
     sandbox.config(names.iter().map(account).collect::<String>());
     for megabytes in (16..160).step_by(2) {

@@ -7,7 +7,9 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::thread;
 use std::time::Duration;
 
-use crate::mailbox::{IN_CLEAR, KEEP, Mailbox, Served, good, names, plain_login, section, serve, whole_or_later};
+use crate::mailbox::{
+    IN_CLEAR, KEEP, Mailbox, Served, good, names, plain_login, section, serve, whole_or_later,
+};
 use crate::support::mail;
 use crate::support::mailboxes::{mbox_messages, python_mbox};
 use crate::support::scripted::{Scripted, Step, expect, send};

@@ -189,7 +189,7 @@ fn ends<'a>(listed: &mut dyn Iterator<Item = Listed<'a>>, ledger: &Ledger) -> Re
 mod tests {
     use std::time::Duration;
 
-    use super::{DAY, Done, is_unchanged, may_stand, settled, was_misled};
+    use super::{DAY, Done, is_unchanged, may_stand, settled, unsettled, was_misled};
     use crate::account::{Limits, Retention};
     use crate::ledger::memory::Quick;
     use crate::plan::trial::{NOW, SIZE, World};
@@ -378,10 +378,12 @@ mod tests {
             let mut quick = left();
             change(&mut quick);
             let every = Duration::from_secs(3600);
-            let last = may_stand(&quick, "configuration", at(seconds), every);
+            let last = may_stand(&quick, || "configuration".to_owned(), at(seconds), every);
             assert_eq!(last.map(|last| last.get()), expected.then_some(2), "case {place}");
         }
-        assert!(may_stand(&left(), "configuration", at(i64::MAX - NOW.0), Duration::MAX).is_some());
+        assert!(
+            may_stand(&left(), || "configuration".to_owned(), at(i64::MAX - NOW.0), Duration::MAX).is_some()
+        );
     }
 
     /// All four must be as they were: octets, number, and the messages at both ends.

@@ -119,6 +119,7 @@ mod tests {
     use proptest::prelude::proptest;
 
     use super::{ReadCommand, ShellInput, WORDS, parse};
+    use crate::text::shortened;
     use crate::types::MessageNumber;
 
     #[test]
