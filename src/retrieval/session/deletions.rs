@@ -1,6 +1,6 @@
 //! What becomes of accepted deletions in the ledger.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::ledger::{self, Ledger};
 use crate::message::Digest;
@@ -21,7 +21,8 @@ pub(in crate::retrieval) fn of(
     for (id, delivery) in accepted_deliveries {
         deliveries.entry(*id).or_default().push(*delivery);
     }
-    let mut counts: HashMap<EntryId, u32> = HashMap::new();
+    // In the order of the entries, as they stand in the ledger.
+    let mut counts: BTreeMap<EntryId, u32> = BTreeMap::new();
     accepted.iter().for_each(|id| *counts.entry(*id).or_default() += 1);
     let unsteady = ledger.has_unsteady_ids();
     let mut deletions = Vec::new();
@@ -29,7 +30,7 @@ pub(in crate::retrieval) fn of(
         let some_stay = maildrop.times_listed(*id) > *count
             || ledger.is_renumbering()
             || unsteady
-            || matches!(ledger.key(*id)?, Key::Header(_));
+            || (ledger.knows_nameless() && matches!(ledger.key(*id)?, Key::Header(_)));
         match deliveries.remove(id).filter(|_| some_stay) {
             Some(deliveries) => {
                 deletions.extend(deliveries.into_iter().map(|delivery| (*id, Some(delivery))))
@@ -38,8 +39,6 @@ pub(in crate::retrieval) fn of(
             None => deletions.push((*id, None)),
         }
     }
-    // In the order of the entries, not of a table.
-    deletions.sort_unstable();
     Ok(deletions)
 }
 
