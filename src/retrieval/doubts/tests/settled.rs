@@ -11,7 +11,6 @@ use crate::retrieval::doubts::{are_many, hold_back_new, mismatch, sample, settle
 use crate::retrieval::fetch::Tally;
 use crate::retrieval::run::Run;
 use crate::retrieval::trial::Home;
-use crate::types::Octets;
 
 /// A sample is taken only of many that came back with their old sizes, where such sets have matched before: at random, or,
 /// where each costs a retrieval, the smallest.
@@ -116,17 +115,7 @@ fn what_decisions_rest_on_is_overwritten_when_all_is_settled() {
         let left = if is_taken { names.len() - 1 } else { 0 };
         assert_eq!(habits.listed, u32::try_from(left).unwrap(), "{what}: what was deleted isn't there");
         assert_eq!(habits.complete, is_taken && !names.contains(&"new"), "{what}");
-        let id = world.ledger.find_key(&key("a")).unwrap();
-        assert_eq!(world.ledger.entry(id).listed_size == Some(Octets(7)), is_taken, "{what}");
     }
-}
-
-/// A message that has failed shows as little of the last listing as an unknown one.
-#[test]
-fn where_only_what_failed_is_listed_the_others_may_be_elsewhere() {
-    let mut world = world(&["a"]);
-    world.fail("f", None);
-    assert!(raise(&mut world, &["f"], false, &[]).renumbered);
 }
 
 /// No identity on either side is no equal identity.
