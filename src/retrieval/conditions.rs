@@ -372,10 +372,19 @@ pub(super) fn carry(memory: &Memory, summary: &mut RunSummary) {
 
 #[cfg(test)]
 mod tests {
-    use super::planned;
-    use crate::plan::trial::World;
-    use crate::plan::{Decision, Why};
-    use crate::report::RunSummary;
+    use super::{
+        carry, condition, deletions, delivered_elsewhere, failed, kept, not_deleted, nothing_names, planned,
+        quit, show_in_a_quick_poll, sizes_refused, tried,
+    };
+    use crate::account::{Limits, Retention};
+    use crate::ledger::memory::{Alert, Memory};
+    use crate::plan::trial::{NOW, World, key};
+    use crate::plan::{Decision, Policy, Why};
+    use crate::proof::EntryId;
+    use crate::report::{ConditionKind, RunSummary};
+    use crate::retrieval::fetch::Tally;
+    use crate::retrieval::pipeline::naming::Naming;
+    use crate::types::{Octets, Time};
 
     /// A message that was refused in an earlier session of the run, without an entry that records it, is still a failure.
     #[test]
@@ -388,5 +397,179 @@ mod tests {
             planned(&mut summary, &maildrop, &[Decision::Leave(Why::BackingOff)], &world.ledger, "work");
             assert_eq!((summary.failed, summary.waiting), (failed, failed), "{name}");
         }
+    }
+
+    /// The kinds of what is wrong, and the exit code.
+    fn wrong(summary: &RunSummary) -> (Vec<ConditionKind>, u8) {
+        (summary.conditions.iter().map(|condition| condition.kind).collect(), summary.exit().number())
+    }
+
+    /// What is wrong after this.
+    fn after(work: impl FnOnce(&mut RunSummary)) -> (Vec<ConditionKind>, u8) {
+        let mut summary = RunSummary::default();
+        work(&mut summary);
+        wrong(&summary)
+    }
+
+    fn world() -> World {
+        let mut world = World::new();
+        world.now();
+        world.deliver("a");
+        world
+    }
+
+    const NOTHING: (Vec<ConditionKind>, u8) = (Vec::new(), 0);
+
+    #[test]
+    fn deletions_that_the_server_refuses_or_does_not_carry_out_are_reported() {
+        let refused = |count| {
+            let mut tally = Tally { refused: vec![EntryId(0); count], ..Tally::default() };
+            tally.refusals.add("no");
+            after(|summary| deletions(summary, &tally))
+        };
+        assert_eq!((refused(0), refused(1)), (NOTHING, (vec![ConditionKind::DeletionRefused], 75)));
+        assert_eq!(after(|summary| not_deleted(summary, 0)), NOTHING);
+        assert_eq!(after(|summary| not_deleted(summary, 2)), (vec![ConditionKind::NotDeleted], 75));
+    }
+
+    /// A refused QUIT counts for all that was to be deleted; one that wasn't answered only for what an earlier run would have
+    /// deleted already.
+    #[test]
+    fn a_farewell_that_is_not_confirmed_counts_where_deletions_hung_on_it() {
+        let world = world();
+        let id = world.ledger.find_key(&key("a")).unwrap();
+        let later = Time(NOW.0 + 1);
+        for (accepted, words, retention, now, expected) in [
+            (1, Some("no"), Retention::Delete, NOW, true),
+            (0, Some("no"), Retention::Delete, NOW, false),
+            (1, None, Retention::Delete, NOW, false),
+            (1, None, Retention::Delete, later, true),
+            (1, None, Retention::Keep, later, false),
+            (0, None, Retention::Delete, later, false),
+        ] {
+            let policy = Policy { now, ..world.policy(retention) };
+            let tally = Tally { accepted: vec![id; accepted], ..Tally::default() };
+            let found = after(|summary| quit(summary, &world.ledger, &policy, &tally, words));
+            let kinds = if expected { vec![ConditionKind::QuitRefused] } else { Vec::new() };
+            assert_eq!(found, (kinds, if expected { 75 } else { 0 }), "{accepted} {words:?} {retention:?}");
+        }
+    }
+
+    #[test]
+    fn a_policy_that_has_no_effect_is_reported() {
+        let mut world = world();
+        world.ledger.fail(&key("unknown"), None, None).unwrap();
+        let total = Retention::Limits(Limits { total_size: Some(Octets(1)), ..Limits::default() });
+        let most = Some(Octets(5));
+        for (listed, retention, max_message_size, delivered, expected) in [
+            (("unknown", None), total, None, 0, true),
+            (("unknown", Some(1)), total, None, 0, false),
+            (("a", None), total, None, 0, false),
+            (("unknown", None), Retention::Delete, None, 0, false),
+            (("unknown", None), Retention::Delete, most, 1, true),
+            (("unknown", None), Retention::Delete, most, 0, false),
+            (("a", Some(1)), Retention::Delete, most, 1, false),
+        ] {
+            let policy = Policy { max_message_size, ..world.policy(retention) };
+            let tally = Tally { delivered, ..Tally::default() };
+            let maildrop = world.maildrop(&[listed]);
+            let found = after(|summary| sizes_refused(summary, &maildrop, &world.ledger, &policy, &tally));
+            assert_eq!(found.1 != 0, expected, "{listed:?} {retention:?} {max_message_size:?} {delivered}");
+        }
+        // Where no answer names a message nothing is ever deleted.
+        let maildrop = world.maildrop(&[("a", None)]);
+        for (retention, named, expected) in [
+            (Retention::Delete, false, true),
+            (Retention::Keep, false, false),
+            (Retention::Delete, true, false),
+        ] {
+            let mut tally = Tally::default();
+            if named {
+                tally.standing.naming = Naming::new(1, None, true, None);
+            }
+            let policy = world.policy(retention);
+            let found = after(|summary| nothing_names(summary, &maildrop, &world.ledger, &policy, &tally));
+            assert_eq!(found.1 != 0, expected, "{retention:?} {named}");
+        }
+    }
+
+    /// A user who names another destination waits for mail that won't come there: it was delivered before.
+    #[test]
+    fn mail_that_was_delivered_elsewhere_is_spoken_of_where_nothing_new_came() {
+        let mut world = World::new();
+        world.print("p");
+        let elsewhere = |world: &World, listed: &str, delivered| {
+            let mut summary = RunSummary { delivered, ..RunSummary::default() };
+            let maildrop = world.maildrop(&[(listed, None)]);
+            delivered_elsewhere(&mut summary, &maildrop, &world.ledger, &world.maildirs);
+            summary.delivered_elsewhere.map(|elsewhere| elsewhere.messages)
+        };
+        assert_eq!(elsewhere(&world, "p", 0), Some(1));
+        assert_eq!(elsewhere(&world, "p", 1), None, "something came");
+        assert_eq!(elsewhere(&world, "new", 0), None, "nothing is known");
+        world.deliver("a");
+        assert_eq!(elsewhere(&world, "p", 0), None, "mail comes here");
+    }
+
+    /// What has failed is counted apart from what only waits for its destination, and its next try is named.
+    #[test]
+    fn what_failed_counts_until_it_is_over() {
+        let mut world = World::new();
+        world.now();
+        for (retry_in, words) in
+            [(Some(3600), "next try"), (Some(0), "at the next run"), (None, "at the next run")]
+        {
+            world.fail("f", retry_in);
+            let maildrop = world.maildrop(&[("f", None)]);
+            let policy = world.policy(Retention::Keep);
+            let mut summary = RunSummary { failed: 1, ..RunSummary::default() };
+            failed(&mut summary, &maildrop, &world.ledger, &policy, &Tally::default());
+            assert_eq!(wrong(&summary), (vec![ConditionKind::MessagesFailed], 75));
+            assert!(summary.conditions[0].message.contains(words), "{}", summary.conditions[0].message);
+            summary.failed = 0;
+            failed(&mut summary, &maildrop, &world.ledger, &policy, &Tally::default());
+            assert_eq!(wrong(&summary), NOTHING);
+        }
+        let mut summary = RunSummary { failed: 1, waiting: 1, ..RunSummary::default() };
+        tried(&mut summary);
+        tried(&mut summary);
+        assert_eq!((summary.failed, summary.waiting), (0, 0));
+    }
+
+    /// What a limit leaves, and what only a destination lacks that isn't configured now.
+    #[test]
+    fn what_the_plan_leaves_is_counted_by_its_reason() {
+        let mut world = World::new();
+        world.deliver_to_one("partly");
+        let maildrop = world.maildrop(&[("a", None), ("b", None), ("partly", None), ("c", None)]);
+        let decisions = [Why::MaxMessages, Why::MaxBytes, Why::Elsewhere, Why::Known].map(Decision::Leave);
+        let mut summary = RunSummary::default();
+        planned(&mut summary, &maildrop, &decisions, &world.ledger, "work");
+        let postponed = &summary.postponed;
+        assert_eq!((postponed.messages, postponed.by_messages, postponed.by_bytes), (2, true, true));
+        assert_eq!((summary.failed, summary.waiting), (1, 1));
+        assert_eq!(wrong(&summary), (vec![ConditionKind::DestinationGone], 75));
+        let policy = world.policy(Retention::Keep);
+        failed(&mut summary, &maildrop, &world.ledger, &policy, &Tally::default());
+        assert_eq!(wrong(&summary).0, [ConditionKind::DestinationGone], "it has not failed");
+        assert!(summary.conditions[0].message.contains("/two"), "{}", summary.conditions[0].message);
+    }
+
+    /// A quick poll that finds the maildrop as it was left carries on what is wrong with messages in it, and nothing else.
+    #[test]
+    fn a_quick_poll_carries_on_what_is_wrong_with_messages() {
+        let mut memory = Memory::default();
+        for (kind, messages) in [("messages-failed", 2), ("deletion-refused", 0), ("login", 1)] {
+            let mut alert = Alert::since(NOW);
+            alert.lasting = Some(kept(&condition(ConditionKind::MessagesFailed, messages, "words", None)));
+            memory.alerts.insert(kind.to_owned(), alert);
+        }
+        let mut summary = RunSummary::default();
+        carry(&memory, &mut summary);
+        assert_eq!(wrong(&summary), (vec![ConditionKind::MessagesFailed], 75));
+        assert_eq!((summary.failed, summary.waiting), (2, 2));
+        assert!(show_in_a_quick_poll(&summary));
+        not_deleted(&mut summary, 1);
+        assert!(!show_in_a_quick_poll(&summary), "whether that is over shows only in a listing");
     }
 }

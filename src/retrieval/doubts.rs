@@ -300,13 +300,10 @@ pub(super) fn are_many(decisions: &[Decision]) -> bool {
 }
 
 /// What isn't delivered waits while what is known is compared: if that fails, it may be known under other unique-ids.
-pub(super) fn hold_back_new(maildrop: &Maildrop, suspected: bool, decisions: &mut [Decision]) {
+pub(super) fn hold_back_new(maildrop: &Maildrop, decisions: &mut [Decision]) {
     let questioned = |decision: &Decision| {
         matches!(decision, Decision::Compare(Why::Doubtful | Why::SizeChanged | Why::CameBack))
     };
-    if !suspected && !decisions.iter().any(questioned) {
-        return;
-    }
     if !decisions.iter().any(questioned) {
         // Nothing that is known is listed, or all of it varies.
         return;
@@ -392,7 +389,9 @@ fn shuffle<T>(items: &mut [T], seed: u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Raised, are_numbers, mismatch, moved, put_in_doubt};
+    mod settled;
+
+    use super::{Raised, are_numbers, moved, put_in_doubt};
     use crate::account::Retention;
     use crate::ledger::memory::{Habits, UniqueIds};
     use crate::message::Facts;
@@ -680,31 +679,6 @@ mod tests {
             let mut habits = Habits { unique_ids: before, ..Habits::default() };
             assert_eq!(are_numbers(&mut habits, messages, all_numbers), nothing, "{before:?} {messages}");
             assert_eq!(habits.unique_ids, after, "{before:?} {messages} {all_numbers}");
-        }
-    }
-
-    /// Everything rests on unique-ids that have just proved wrong: all is in doubt but what was recognised in this session,
-    /// unless it was before.
-    #[test]
-    fn a_failed_comparison_puts_everything_in_doubt_once() {
-        use crate::retrieval::Options;
-        use crate::retrieval::run::Run;
-        use crate::retrieval::trial::Home;
-        for (suspected, unique_ids, then) in [
-            (false, UniqueIds::Names, UniqueIds::Unknown),
-            (true, UniqueIds::Names, UniqueIds::Unknown),
-            (false, UniqueIds::Numbers, UniqueIds::Numbers),
-        ] {
-            let home = Home::holding(&[]);
-            let (account, options, context) = (home.account(""), Options::default(), home.context());
-            let run = Run::new(&account, &options, &context, crate::plan::trial::NOW);
-            let mut world = world(&["a", "b"]);
-            let id = world.ledger.find_key(&key("a")).unwrap();
-            let mut habits = Habits { unique_ids, matched_gaps: 2, ..Habits::default() };
-            mismatch(&run, &mut world.ledger, &mut habits, suspected, &[id]).unwrap();
-            assert_eq!((habits.unique_ids, habits.matched_gaps), (then, 0));
-            assert!(world.ledger.is_renumbering());
-            assert_eq!(doubted(&world, &["a", "b"]), [false, !suspected]);
         }
     }
 }

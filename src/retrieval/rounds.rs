@@ -120,7 +120,7 @@ impl Rounds {
         self.attempted.extend(maildrop.iter().zip(&decisions).filter_map(left));
         self.idle = decisions.iter().all(|decision| matches!(decision, Decision::Leave(_)));
         if !self.idle {
-            doubts::hold_back_new(maildrop, self.suspected, &mut decisions);
+            doubts::hold_back_new(maildrop, &mut decisions);
             self.many = !self.suspected && doubts::are_many(&decisions);
             if self.many {
                 self.sampled = doubts::sample(maildrop, ledger, habits, has_top, &mut decisions);
