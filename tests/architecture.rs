@@ -116,7 +116,7 @@ const PRIVATE: &[(&str, &[&str])] = &[
 const OWNERS: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
     ("base64", &["connection::proxy", "message", "oauth", "protocol"]),
-    ("blake3", &["credentials::fingerprint", "delivery", "message"]),
+    ("blake3", &["credentials::digest", "delivery", "message"]),
     ("clap", &["cli"]),
     ("close_fds", &["access"]),
     ("directories", &["config::locate"]),

@@ -184,7 +184,7 @@ fn ends<'a>(listed: &mut dyn Iterator<Item = Listed<'a>>, ledger: &Ledger) -> Re
 mod tests {
     use std::time::Duration;
 
-    use super::{DAY, Done, is_unchanged, may_stand, settled};
+    use super::{DAY, Done, is_unchanged, may_stand, settled, was_misled};
     use crate::account::{Limits, Retention};
     use crate::ledger::memory::Quick;
     use crate::plan::trial::{NOW, SIZE, World};
@@ -391,6 +391,40 @@ mod tests {
             change(&mut quick);
             let [first, last] = [quick.first.clone(), quick.last.clone()];
             assert!(!is_unchanged(&quick, same, first.as_ref(), last.as_ref()));
+        }
+    }
+
+    /// Where something new stands elsewhere than at the end, or others stand first or last, quick polls would miss mail.
+    #[test]
+    fn what_is_put_elsewhere_than_at_the_end_ends_quick_polls() {
+        let mut world = World::new();
+        for name in ["a", "b", "c"] {
+            world.deliver(name);
+        }
+        world.listed(&["a", "b"]);
+        let misled = |quick: &Quick, names: &[&str]| {
+            let listed: Vec<(&str, Option<u64>)> = names.iter().map(|name| (*name, None)).collect();
+            was_misled(quick, &world.maildrop(&listed), &world.ledger).unwrap()
+        };
+        let cases: [(&[&str], bool); 11] = [
+            (&["a", "b"], false),
+            (&["a", "b", "new"], false),
+            (&["a", "b", "new", "newer"], false),
+            (&["new", "a", "b"], true),
+            (&["a", "new", "b"], true),
+            (&["a", "b", "-"], true),
+            (&["b", "a"], true),
+            (&["a", "c"], true),
+            (&["c", "b"], true),
+            (&["b"], false),
+            (&["x", "y"], true),
+        ];
+        for (names, expected) in cases {
+            assert_eq!(misled(&left(), names), expected, "{names:?}");
+        }
+        // Where the last session left something to do, what is new may be what was left then.
+        for quick in [Quick { grows_at_end: false, ..left() }, Quick { idle_under: None, ..left() }] {
+            assert!(!misled(&quick, &["new", "a", "b"]));
         }
     }
 }

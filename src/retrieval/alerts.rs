@@ -5,6 +5,9 @@
 //! What ended a run and the conditions that it met are judged in the same way; only how soon differs.  Exit codes are
 //! not softened by any of this; only what `--quiet` prints is.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
