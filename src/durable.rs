@@ -222,7 +222,7 @@ pub fn open_plain_file(path: &Path) -> Result<File> {
     }
 }
 
-/// Whether files can be made in `directory`, as far as the system shows beforehand.
+/// Whether files can be made in `directory`, as far as can be seen before trying.
 ///
 /// # Errors
 /// Why not: `PermissionDenied`, `ReadOnlyFilesystem`.

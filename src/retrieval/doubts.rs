@@ -367,11 +367,11 @@ pub(super) fn settle(
         })
         .collect();
     ledger.complete_listing(&mut held.into_iter())?;
-    let sizes = maildrop.iter().filter_map(|listed| match (listed.who, listed.octets) {
-        (Who::Known(id), Some(octets)) => Some((id, octets)),
-        _ => None,
-    });
-    ledger.learn_sizes(&mut sizes.into_iter())?;
+    for listed in maildrop.iter() {
+        if let (Who::Known(id), Some(octets)) = (listed.who, listed.octets) {
+            ledger.learn_size(id, octets)?;
+        }
+    }
     let left = maildrop.len().saturating_sub(tally.accepted.len());
     habits.listed = u32::try_from(left).unwrap_or(u32::MAX);
     habits.complete = !unknown;

@@ -20,11 +20,8 @@ pub(super) fn question(run: &Run<'_>, memory: &Memory) -> Option<Prefetch> {
     if !wanted(run) || (run.options.insist && alerts::messages_wait(memory)) {
         return None;
     }
-    let before = memory.quick.as_ref()?;
-    // Where something was left to do the configuration isn't asked for: that makes a key in the state directory.
-    before.idle_under.as_ref()?;
     let every = run.account.full_listing_every;
-    let last = quick::may_stand(before, &configuration(run), run.now, every)?;
+    let last = quick::may_stand(memory.quick.as_ref()?, || configuration(run), run.now, every)?;
     let rests = Ledger::rests(&run.directory) && run.destinations().are_there();
     rests.then_some(Prefetch::QuickPoll { last })
 }

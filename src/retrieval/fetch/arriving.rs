@@ -4,7 +4,6 @@ use crate::delivery::routing::{Copies, NetworkEnds};
 use crate::ledger::Match;
 use crate::message::Examiner;
 use crate::proof::{EntryId, Key};
-use crate::protocol::limits::LONGEST_HEADER;
 use crate::retrieval::committer::Parcel;
 use crate::retrieval::pipeline::Job;
 use crate::types::Octets;
@@ -32,11 +31,9 @@ impl ArrivingHeader {
         Self { job, examiner: Examiner::new(b""), octets: 0 }
     }
 
-    /// `false` when this is too long for a header.
-    pub(super) fn take(&mut self, text: &[u8]) -> bool {
+    pub(super) fn take(&mut self, text: &[u8]) {
         self.octets = self.octets.saturating_add(octets_of(text));
         self.examiner.update(text);
-        usize::try_from(self.octets).is_ok_and(|octets| octets <= LONGEST_HEADER)
     }
 }
 
