@@ -23,14 +23,14 @@ use crate::text;
 use crate::types::{MessageNumber, Time};
 
 /// Takes the deliveries of one run.
-pub(super) struct Deliveries<'a> {
+pub(super) struct DeliveryReports<'a> {
     run: &'a Run<'a>,
     destinations: Vec<DestinationRecord>,
     /// Those that the history lacks still.
     kept: Vec<Past>,
 }
 
-impl<'a> Deliveries<'a> {
+impl<'a> DeliveryReports<'a> {
     /// For a ledger whose destinations are known.
     pub(super) fn new(run: &'a Run<'a>, ledger: &Ledger) -> Self {
         Self { run, destinations: ledger.destinations().to_vec(), kept: Vec::new() }
@@ -64,7 +64,7 @@ impl<'a> Deliveries<'a> {
     }
 }
 
-impl Witness for Deliveries<'_> {
+impl Witness for DeliveryReports<'_> {
     /// To all of its set, to some of it perhaps by an earlier run.
     fn whole(&mut self, message: &Arrival, puts: Vec<Put>, time: Time) {
         let past = self.past(message, puts, time);

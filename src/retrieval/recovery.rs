@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::deliveries::Deliveries;
+use super::deliveries::DeliveryReports;
 use super::error::Error;
 use super::run::Run;
 use crate::access::Owner;
@@ -30,7 +30,7 @@ pub(super) fn recover(run: &Run<'_>, ledger: &mut Ledger, summary: &mut RunSumma
     if delivered > 0 || dropped > 0 {
         run.report(&Event::Recovered { delivered, dropped });
         summary.delivered = summary.delivered.saturating_add(delivered);
-        Deliveries::new(run, ledger).settled(&published);
+        DeliveryReports::new(run, ledger).settled(&published);
     }
     if let Some((name, e)) = failed.into_iter().next() {
         return Err(Error::Delivery(release_hint(run, &name, e)));

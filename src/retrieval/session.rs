@@ -23,7 +23,7 @@ use super::by_word;
 use super::committer::{self, Work};
 use super::conditions;
 use super::course::{Course, Follows, GivenUp, Scope, SessionEnd, SessionOutcome};
-use super::deliveries::Deliveries;
+use super::deliveries::DeliveryReports;
 use super::destinations::OpenDestinations;
 use super::doubts;
 use super::error::Error;
@@ -465,7 +465,7 @@ impl MailSession<'_, '_> {
         let queue = JobQueue::new((maildrop, &decisions, policy), &known.keys, &known.failed_before, died);
         let (reports, inbox) = committer::reports().map_err(Error::NoThread)?;
         let (work, orders) = std::sync::mpsc::channel::<Work>();
-        let mut deliveries = Deliveries::new(self.run, ledger);
+        let mut deliveries = DeliveryReports::new(self.run, ledger);
         let OpenDestinations { network_ends, committer_ends } = destinations;
         let mut fetch = Fetch {
             run: self.run,
