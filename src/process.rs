@@ -125,10 +125,7 @@ impl Drop for Reaped {
 ///
 /// # Errors
 /// When the system refuses the thread.
-fn first_line_of(
-    source: Option<impl Read + Send + 'static>,
-    longest: usize,
-) -> io::Result<Receiver<Secret>> {
+fn first_line_of(source: Option<impl Read + Send + 'static>, longest: usize) -> io::Result<Receiver<Secret>> {
     let (sender, receiver) = channel();
     if let Some(source) = source {
         thread::Builder::new().spawn(move || {

@@ -8,7 +8,9 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::folders::{Folders, discard, holds, is_absent, is_same_directory, not_there, rename_may_have_succeeded};
+use super::folders::{
+    Folders, discard, holds, is_absent, is_same_directory, not_there, rename_may_have_succeeded,
+};
 use super::name;
 use crate::delivery::{Error, Recovered, Settler, Unsettled};
 use crate::durable::{self, Step};
