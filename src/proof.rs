@@ -219,7 +219,7 @@ impl DestinationKind {
     /// All kinds.
     pub const ALL: [Self; 4] = [Self::Maildir, Self::Mbox, Self::Pipe, Self::Stdout];
 
-    /// Its name in the history and in `--json`.
+    /// Its name in the ledger, in the history and in `--json`.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {

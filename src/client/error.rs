@@ -204,7 +204,7 @@ impl Error {
         matches!(self, Self::LoginRefused { token: Some(token), .. } if token.is_stale())
     }
 
-    /// Whether the server ended the line where an answer was due.
+    /// Whether the server closed the connection where an answer was due.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         match self {
@@ -254,7 +254,7 @@ impl Error {
         }
     }
 
-    /// Whether the server ended the line, with or without a farewell.
+    /// Whether the server closed the connection, with or without a farewell.
     #[must_use]
     pub fn ended(&self) -> bool {
         self.is_closed() || matches!(self, Self::Farewell { .. })
@@ -301,7 +301,7 @@ impl Error {
 }
 
 impl Problem for Error {
-    /// Where the error itself suggests nothing: that the next run tries again, or to whom to report it.
+    /// Where the error itself suggests nothing: that the next run tries again, or where to report it.
     fn hint(&self) -> Option<Cow<'_, str>> {
         self.own_hint().or_else(|| match self.exit_code() {
             ExitCode::Later => Some(TRY_AGAIN.into()),

@@ -464,11 +464,11 @@ impl Client<Transaction> {
     #[must_use]
     pub fn refusal(&self, text: &[u8]) -> String {
         if ResponseCode::of(text) != Some(ResponseCode::Utf8) || self.state.facts.utf8 {
-            return format!("the server refused it: {}", self.quote(text));
+            return format!("the server refused it: \"{}\"", self.quote(text));
         }
         let offered = self.state.facts.utf8_offered;
         let why = if offered { "was not used in this session" } else { "the server did not offer" };
-        format!("it needs UTF8, which {why}: {}", self.quote(text))
+        format!("it needs UTF8, which {why}: \"{}\"", self.quote(text))
     }
 
     /// The error for an `-ERR` that answers no command.

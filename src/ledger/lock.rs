@@ -8,6 +8,7 @@
 //! fetch nothing change no more than the time of the last access.
 
 use std::fs::{File, FileTimes, TryLockError};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -88,7 +89,11 @@ impl Lock {
                 }
                 // A clean-up has taken the file's name away meanwhile; or the file system can't tell, and never will.
                 Ok(()) | Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(e)) => return Err(durable::Error::new(Step::Open, &path, e).into()),
+                // By whatever name the system calls it: its file system has no locks.
+                Err(TryLockError::Error(e)) => {
+                    let e = io::Error::new(ErrorKind::Unsupported, e);
+                    return Err(durable::Error::new(Step::Open, &path, e).into());
+                }
             }
             if stop.raised() || (wait.is_over(waited) && glances >= GLANCES) {
                 return Err(Error::Locked);

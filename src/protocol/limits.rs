@@ -35,7 +35,7 @@ pub const TOP_OCTETS: u64 = 64 << 20;
 /// side can be stuck writing while the other one doesn't read (RFC 2449 §6.6).
 pub const FLIGHT_OCTETS: usize = 24 << 10;
 
-/// What of a server's line an error quotes: enough to recognise who is speaking.
+/// What of a server's line an error quotes: enough to recognise the program that answers.
 pub const QUOTED_CHARACTERS: usize = 80;
 
 /// Octets kept of what a server sent, for an error: any line within the limits whole.  Many more than are shown, because a

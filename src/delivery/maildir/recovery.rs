@@ -223,7 +223,7 @@ impl Sorted<'_> {
         durable::sync_directory(&folders.tmp)?;
         settler.sync()?;
         for open in self.whole.drain(..) {
-            match durable::publish(&folders.tmp.join(open.name), &folders.new.join(open.name)) {
+            match durable::rename_new(&folders.tmp.join(open.name), &folders.new.join(open.name)) {
                 Ok(()) => self.delivered.push(open),
                 Err(e) if rename_may_have_succeeded(&e) => self.gone.push(open),
                 Err(e) => return Err(e.into()),

@@ -1,3 +1,5 @@
+mod several;
+
 use super::{Comparison, Search, Verdict};
 use crate::ledger::{EntryState, Match};
 use crate::message::Facts;

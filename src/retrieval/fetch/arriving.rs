@@ -12,9 +12,10 @@ use crate::types::Octets;
 pub(super) struct Arriving {
     pub(super) job: Job,
     pub(super) examiner: Examiner,
+    /// As many octets as have come; and how many may.
     pub(super) octets: u64,
     pub(super) most: u64,
-    /// None of it where it isn't wanted any more.
+    /// Its copies at the destinations; none where it isn't wanted any more.
     pub(super) copies: Copies,
 }
 
@@ -38,12 +39,10 @@ impl ArrivingHeader {
 
 /// What a message that has arrived comes to, once its end can be believed.
 pub(super) enum Whole {
+    /// Whole at every destination that is to get it.
     Parcel(Parcel),
-    Same {
-        key: Key,
-        listed_size: Option<Octets>,
-        same_as: Match,
-    },
+    /// One that we have.
+    Same { key: Key, listed_size: Option<Octets>, same_as: Match },
     /// It isn't what its key stands for: what it is shows when all that is known has been compared.
     Aside,
     /// The server's copies of this entry's message differ each time.
