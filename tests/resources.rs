@@ -51,7 +51,7 @@ fn where_threads_are_refused_fewer_accounts_are_fetched_at_a_time() {
         |name: &String| named_account(name, server.port(), keys).replace("\"me\"", &format!("\"{name}\""));
     let sandbox = Sandbox::new();
     sandbox.config(names.iter().map(account).collect::<String>());
-    for megabytes in (16..160).step_by(2) {
+    for megabytes in (16..256).step_by(4) {
         let limit = format!("ulimit -v {} && exec \"$0\" \"$@\"", megabytes * 1024);
         let run = sandbox.popfetch([""; 0]).under(["sh", "-c", &limit]).run();
         assert!(!run.err().contains("a bug in popfetch"), "{megabytes} MiB: {}", run.err());
