@@ -363,4 +363,56 @@ mod tests {
             assert!(check_path(&file).unwrap_err().what.contains("group"));
         }
     }
+
+    /// What the system can open is checked, however many links lead to it.
+    #[test]
+    fn links_are_followed_as_far_as_the_system_does() {
+        let home = tempfile::tempdir().unwrap();
+        let mut last = home.path().join("file");
+        write(&last, "x").unwrap();
+        mode(&last, 0o666);
+        for n in 0..super::MOST_LINKS + 2 {
+            assert_eq!(check_path(&last).is_err(), fs::File::open(&last).is_ok(), "{n} links");
+            let link = home.path().join(format!("l{n}"));
+            symlink(&last, &link).unwrap();
+            last = link;
+        }
+    }
+
+    /// Another group may change a directory on the way, which is that group's trust, but not what stands at its end; and
+    /// the error names what another user owns.
+    #[test]
+    fn the_end_of_a_path_is_guarded_more_than_the_way() {
+        if !is_root() {
+            return;
+        }
+        let home = tempfile::tempdir().unwrap();
+        let (way, file) = (home.path().join("way"), home.path().join("way/file"));
+        fs::create_dir(&way).unwrap();
+        write(&file, "x").unwrap();
+        for (path, bits, group, refused) in [
+            (&way, 0o775, 12_345, false),
+            (&file, 0o664, 12_345, true),
+            (&file, 0o644, 12_345, false),
+            (&file, 0o664, 0, false),
+        ] {
+            mode(path, bits);
+            chown(path, None, Some(group)).unwrap();
+            assert_eq!(check_path(&file).is_err(), refused, "{} {bits:o} {group}", path.display());
+        }
+        assert!(check_path(&way).is_err(), "here it is the end");
+        for (path, words) in [(&file, "belongs to 12345"), (&way, "can be replaced by 12345")] {
+            chown(path, Some(12_345), None).unwrap();
+            for error in [check_path(&file).unwrap_err(), check_destination(&file, &[], None).unwrap_err()] {
+                assert!(error.what.contains(words), "{error}");
+            }
+            chown(path, Some(0), None).unwrap();
+        }
+        let metadata = || file.metadata().unwrap();
+        mode(&file, 0o600);
+        assert!(check_private(&file, &metadata(), None).is_ok());
+        chown(&file, Some(12_345), None).unwrap();
+        let error = check_private(&file, &metadata(), None).unwrap_err();
+        assert!(error.what.contains("belongs to another user (uid 12345)"), "{error}");
+    }
 }

@@ -430,3 +430,180 @@ impl Link {
         self.protocol(e)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{LEAST_WAIT, Link, MOST_WAIT, Next};
+    use crate::client::Error;
+    use crate::client::tests::{after_login, n};
+    use crate::connection::Patience;
+    use crate::protocol::command::Command;
+    use crate::types::MessageNumber;
+
+    /// A line after the login, that nothing comes on but what the test puts there.
+    fn with(work: impl FnOnce(&mut Link)) {
+        after_login("", |client| work(&mut client.link));
+    }
+
+    /// These octets come; whether they make an event.
+    fn comes(line: &mut Link, octets: &[u8]) -> bool {
+        line.session.wrote(line.session.outgoing().len());
+        line.session.room()[..octets.len()].copy_from_slice(octets);
+        line.session.received(octets.len()).unwrap();
+        let mut any = false;
+        while line.session.poll().unwrap() {
+            line.after_event();
+            any = true;
+        }
+        any
+    }
+
+    /// A gateway's keep-alive lines count as life before a header's end, and nowhere else.
+    #[test]
+    fn a_header_lasts_until_its_blank_line() {
+        let retr: fn(MessageNumber) -> Command = Command::Retr;
+        let top: fn(MessageNumber) -> Command = |number| Command::Top(number, 0);
+        let cases: [(&[&[u8]], &[bool]); 6] = [
+            (&[b"A: b\r\n", b"C: d\r\n", b"\r\n", b"text\r\n"], &[true, true, false, false]),
+            (&[b"\r\ntext\r\n", b"more\r\n"], &[false, false]),
+            (&[b"A: b\r\n\r\ntext\r\n"], &[false]),
+            (&[b"A: b\r\nC", b": d\r\n", b"\r\ntext"], &[true, true, false]),
+            (&[b"A", b"\r\n", b"b\r\n"], &[true, true, true]),
+            (&[b"A: b\r\n", b".\r\n"], &[true, false]),
+        ];
+        for (pieces, expected) in cases {
+            for command in [retr, top] {
+                with(|line| {
+                    line.send(command(n(1))).unwrap();
+                    assert!(line.header.is_none());
+                    comes(line, b"+OK\r\n");
+                    assert!(line.header.is_some(), "it begins with the answer");
+                    let found: Vec<bool> = pieces
+                        .iter()
+                        .map(|piece| {
+                            comes(line, piece);
+                            line.header.is_some()
+                        })
+                        .collect();
+                    assert_eq!(found, expected, "{pieces:?}");
+                });
+            }
+        }
+        with(|line| {
+            line.send(Command::Retr(n(1))).unwrap();
+            comes(line, b"-ERR\r\n");
+            assert!(line.header.is_none(), "nothing comes");
+            line.send(Command::Uidl(None)).unwrap();
+            comes(line, b"+OK\r\n1 a\r\n");
+            assert!(line.header.is_none(), "a listing has none");
+        });
+    }
+
+    /// Logins, QUIT, and whichever listing comes first may take a server long; nothing else may.
+    #[test]
+    fn only_what_costs_a_server_work_is_waited_for_longer() {
+        let long = Patience::LONG;
+        with(|line| {
+            let steps: [(Command, u32, &[u8]); 9] = [
+                (Command::Noop, 1, b"+OK\r\n"),
+                (Command::Retr(n(1)), 1, b"-ERR\r\n"),
+                (Command::Stat, long, b"+OK 1 1\r\n"),
+                (Command::Uidl(Some(n(1))), long, b"+OK 1 a\r\n"),
+                (Command::Uidl(None), long, b"+OK\r\n.\r\n"),
+                (Command::List(None), 1, b"+OK\r\n.\r\n"),
+                (Command::Stat, 1, b"+OK 1 1\r\n"),
+                (Command::Uidl(Some(n(1))), 1, b"+OK 1 a\r\n"),
+                (Command::Quit, long, b"+OK\r\n"),
+            ];
+            for (command, expected, answer) in steps {
+                let what = format!("{command:?}");
+                line.send(command).unwrap();
+                assert_eq!(line.factor(), expected, "{what}");
+                assert!(comes(line, answer));
+                assert_eq!(line.factor(), 1, "nothing is due");
+            }
+        });
+        with(|line| {
+            line.send(Command::List(None)).unwrap();
+            comes(line, b"-ERR\r\n");
+            line.send(Command::Uidl(None)).unwrap();
+            assert_eq!(line.factor(), 1, "it has been asked for one");
+        });
+    }
+
+    /// A brief wait holds for one answer, and is never longer than an ordinary one.
+    #[test]
+    fn a_brief_wait_is_a_part_of_the_timeout_and_holds_once() {
+        let seconds = Duration::from_secs;
+        for (timeout, expected) in
+            [(seconds(60), seconds(60) / 8), (seconds(4), LEAST_WAIT), (seconds(600), MOST_WAIT)]
+        {
+            with(|line| {
+                line.timeout = timeout;
+                line.be_brief();
+                assert_eq!(line.brief, Some(expected), "{timeout:?}");
+                line.patience = Some(Patience::new(timeout, 1, Instant::now()));
+                line.send(Command::Noop).unwrap();
+                comes(line, b"+OK\r\n");
+                assert!(line.brief.is_none() && line.patience.is_none(), "the next answer has its own");
+            });
+        }
+        with(|line| {
+            line.timeout = Duration::from_millis(500);
+            line.be_brief();
+            assert_eq!(line.brief, Some(Duration::from_millis(500)));
+        });
+    }
+
+    /// Only what shared a flight with other commands can have been lost for that reason.
+    #[test]
+    fn a_flight_begins_when_everything_before_is_answered() {
+        with(|line| {
+            let mut flights = Vec::new();
+            for answers in [0, 0, 2, 0, 1] {
+                for _ in 0..answers {
+                    comes(line, b"+OK\r\n");
+                }
+                line.resting = Some(Instant::now());
+                line.send(Command::Noop).unwrap();
+                assert!(line.resting.is_none());
+                flights.push(line.flight);
+            }
+            assert_eq!(flights, [1, 2, 1, 2, 3]);
+        });
+    }
+
+    /// Once a signal has come, and the time for the last answers is over, nothing more is read.
+    #[test]
+    fn after_a_signal_answers_are_awaited_for_a_limited_time() {
+        with(|line| {
+            line.limit = Some(Instant::now());
+            line.send(Command::Noop).unwrap();
+            assert!(matches!(line.next(None, None), Err(Error::Stopped)));
+        });
+        with(|line| {
+            let quiet = line.next(None, Some(Duration::ZERO)).unwrap();
+            assert_eq!(quiet, Next::Quiet);
+            assert!(line.limit.is_none() && !line.stopped);
+        });
+    }
+
+    /// The session knows whether anything of a message was asked for: such a session isn't ended by QUIT lightly.
+    #[test]
+    fn what_was_asked_of_a_message_is_remembered() {
+        for (command, expected) in [
+            (Command::Noop, false),
+            (Command::Uidl(None), false),
+            (Command::Dele(n(1)), false),
+            (Command::Top(n(1), 0), true),
+            (Command::Retr(n(1)), true),
+        ] {
+            with(|line| {
+                line.send(command.clone()).unwrap();
+                assert_eq!(line.has_looked, expected, "{command:?}");
+            });
+        }
+    }
+}

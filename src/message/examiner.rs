@@ -516,4 +516,22 @@ mod tests {
             super::fuzz_examiner(&[size, b'\n', b'\n', 0, b'\r']);
         }
     }
+
+    /// Ledgers hold these: were they made otherwise one day, all mail that was left on servers would come again.
+    #[test]
+    fn digests_are_those_that_ledgers_hold() {
+        let whole =
+            "Received: from a by b\nMessage-ID: <1@x>\nDate: today\nFrom: a@b\nStatus: RO\n\nbody\n\n";
+        let shown = |text: &str| {
+            let digests = facts(text.as_bytes()).digests;
+            let identity = digests.identity.map_or_else(String::new, |identity| identity.to_string());
+            format!("{} {} {identity}", digests.message, digests.header)
+        };
+        let expected = [
+            "fqXDZ4kDMR4L8sftBw7yYqtV 7SzIw5YarTbJMMF4cwrIW4MI 0-MMSI8VFuhjF9rkNp0Wh8j0",
+            "nsBnevRsgP-mXMKGeh26LLUa QGzL_ZF_BpoIM4Bcf7mN4mDg ",
+            "uZ0zyqoaduft2wYREon137Cf rxNJufX5oaagQE3qNtzJSZvL ",
+        ];
+        assert_eq!([whole, "A: b\n\n\n\n", ""].map(shown), expected);
+    }
 }

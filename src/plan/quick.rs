@@ -182,13 +182,15 @@ fn ends<'a>(listed: &mut dyn Iterator<Item = Listed<'a>>, ledger: &Ledger) -> Re
 
 #[cfg(test)]
 mod tests {
-    use super::{DAY, Done, settled};
+    use std::time::Duration;
+
+    use super::{DAY, Done, is_unchanged, may_stand, settled};
     use crate::account::{Limits, Retention};
     use crate::ledger::memory::Quick;
     use crate::plan::trial::{NOW, SIZE, World};
     use crate::plan::{Maildrop, Policy};
     use crate::proof::EntryId;
-    use crate::types::{Octets, Time};
+    use crate::types::{Octets, Time, UniqueId, UniqueIdBuf};
 
     /// What a session leaves of which all is known.
     struct Scene {
@@ -315,5 +317,80 @@ mod tests {
         assert!(scene.settled().is_some());
         scene.world.fail("c", None);
         assert!(scene.settled().is_none());
+    }
+
+    fn unique_id(name: &str) -> Option<UniqueIdBuf> {
+        UniqueId::new(name.as_bytes()).map(|unique_id| unique_id.to_buf())
+    }
+
+    /// Two messages, listed now, with nothing left to do.
+    fn left() -> Quick {
+        Quick {
+            messages: 2,
+            octets: Octets(200),
+            first: unique_id("a"),
+            last: unique_id("b"),
+            listed: NOW,
+            grows_at_end: true,
+            idle_under: Some("configuration".to_owned()),
+            due: None,
+        }
+    }
+
+    /// A quick poll stands for a listing under the same configuration, until something is due or the listing is old.
+    #[test]
+    fn a_listing_is_spared_for_a_limited_time_and_under_one_configuration() {
+        type Change = fn(&mut Quick);
+        let at = |seconds: i64| Time(NOW.0 + seconds);
+        let cases: [(Change, i64, bool); 11] = [
+            (|_| {}, 0, true),
+            (|_| {}, 3599, true),
+            (|_| {}, 3600, false),
+            // The clock was set back.
+            (|_| {}, -1, false),
+            (|quick| quick.due = Some(Time(NOW.0 + 9)), 8, true),
+            (|quick| quick.due = Some(Time(NOW.0 + 9)), 9, false),
+            (|quick| quick.due = Some(Time(NOW.0 + 9)), 10, false),
+            (|quick| quick.grows_at_end = false, 0, false),
+            (|quick| quick.idle_under = None, 0, false),
+            (|quick| quick.idle_under = Some("other".to_owned()), 0, false),
+            (|quick| quick.messages = 0, 0, false),
+        ];
+        for (place, (change, seconds, expected)) in cases.into_iter().enumerate() {
+            let mut quick = left();
+            change(&mut quick);
+            let every = Duration::from_secs(3600);
+            let last = may_stand(&quick, "configuration", at(seconds), every);
+            assert_eq!(last.map(|last| last.get()), expected.then_some(2), "case {place}");
+        }
+        assert!(may_stand(&left(), "configuration", at(i64::MAX - NOW.0), Duration::MAX).is_some());
+    }
+
+    /// All four must be as they were: octets, number, and the messages at both ends.
+    #[test]
+    fn whatever_differs_shows_that_the_maildrop_has_changed() {
+        let (a, b, c) = (unique_id("a"), unique_id("b"), unique_id("c"));
+        let same = Some((2, Octets(200)));
+        let cases = [
+            (same, &a, &b, true),
+            (None, &a, &b, false),
+            (Some((3, Octets(200))), &a, &b, false),
+            (Some((2, Octets(201))), &a, &b, false),
+            (same, &c, &b, false),
+            (same, &a, &c, false),
+            (same, &None, &b, false),
+            (same, &a, &None, false),
+        ];
+        for (counted, first, last, expected) in cases {
+            let unchanged = is_unchanged(&left(), counted, first.as_ref(), last.as_ref());
+            assert_eq!(unchanged, expected, "{counted:?} {first:?} {last:?}");
+        }
+        // What isn't known is not the same.
+        for change in [|quick: &mut Quick| quick.first = None, |quick: &mut Quick| quick.last = None] {
+            let mut quick = left();
+            change(&mut quick);
+            let [first, last] = [quick.first.clone(), quick.last.clone()];
+            assert!(!is_unchanged(&quick, same, first.as_ref(), last.as_ref()));
+        }
     }
 }

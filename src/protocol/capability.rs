@@ -286,4 +286,19 @@ mod tests {
         super::fuzz_capability(b"\xff\xfe SASL\nSASL \xff\0 \x1b PLAIN\nEXPIRE \x80\n\t\n");
         super::fuzz_capability(b"LOGIN-DELAY \xff 5\nEXPIRE \xc3\xa9 NEVER");
     }
+
+    /// `UTF8` alone is for messages; only with the word `USER` may names and passwords be UTF-8 (RFC 6856 section 2.2).
+    #[test]
+    fn names_may_be_utf8_only_where_the_server_says_so() {
+        for (line, expected) in [
+            ("UTF8", false),
+            ("UTF8 USER", true),
+            ("utf8 user", true),
+            ("UTF8 LANG USER", true),
+            ("UTF8 LANG", false),
+            ("USER", false),
+        ] {
+            assert_eq!(list(line).utf8_user(), expected, "{line}");
+        }
+    }
 }

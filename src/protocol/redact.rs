@@ -373,4 +373,32 @@ mod tests {
             super::fuzz_redactor(text.as_bytes());
         }
     }
+
+    #[test]
+    fn secrets_of_any_length_are_hidden_and_nothing_else_is() {
+        let cases = [
+            // From four octets on a secret alone is masked, a shorter one takes the whole text with it.
+            ("abcd", "x abcd y", "x *** y"),
+            ("abc", "x abc y", "***"),
+            // Its base64 is hidden to the last character, padding and all.
+            ("ab", "AUTH YWI=", "AUTH ***"),
+            ("pencil!", "got cGVuY2lsIQ==", "got ***"),
+            // Too few characters of base64 are no part of it.
+            ("ab", "anyway", "anyway"),
+            ("ab", "FiFi", "FiFi"),
+        ];
+        for (secret, text, shown) in cases {
+            assert_eq!(
+                Redactor::new(&Secret::new(secret)).printable(text.as_bytes()),
+                shown,
+                "{secret}: {text}"
+            );
+        }
+        let redactor = Redactor::new(&Secret::new("pencil"));
+        assert!(matches!(redactor.redact(b"nothing here"), std::borrow::Cow::Borrowed(_)));
+        assert!(redactor.searcher().finds(b"x-pencil-1"), "six octets are no chance");
+        let mut both = redactor.clone();
+        both.also(&Secret::new("tanstaaf"));
+        assert_eq!(both.printable(b"pencil tanstaaf dGFuc3RhYWY="), "*** *** ***");
+    }
 }

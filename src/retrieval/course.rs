@@ -174,3 +174,79 @@ impl Scope {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{GivenUp, Scope, has_own_name};
+    use crate::account::Retention;
+    use crate::plan::trial::{SIZE, World, facts, number};
+    use crate::plan::{Decision, Policy, Why};
+    use crate::proof::Key;
+    use crate::types::{Octets, UniqueId, UniqueIdBuf};
+
+    fn unique_id(name: &str) -> UniqueIdBuf {
+        UniqueId::new(name.as_bytes()).unwrap().to_buf()
+    }
+
+    /// By all that another session may list it by; but never by what another message is listed by as well.
+    #[test]
+    fn what_is_given_up_is_known_again_however_it_is_listed_then() {
+        let mut world = World::new();
+        let known = world.deliver("a");
+        let nameless = world.deliver_content(Key::Header(facts("n").digests.header), "n");
+        let size = Some(SIZE);
+        let mut listing = vec![("a", size), ("new", size), ("x", size), ("x", size), ("-", None)];
+        let names = |world: &World, listed: &[(&str, Option<u64>)], place| {
+            let maildrop = world.maildrop(listed);
+            let listed = maildrop.at(place).unwrap();
+            (has_own_name(&listed, &maildrop), GivenUp::of(&listed, &maildrop, &world.ledger).unwrap())
+        };
+        let by_number = |n, size: Option<u64>| vec![GivenUp::Numbered(number(n), size.map(Octets))];
+        let cases = [
+            (0, true, vec![GivenUp::Entry(known), GivenUp::UniqueId(unique_id("a"))]),
+            (1, true, vec![GivenUp::UniqueId(unique_id("new"))]),
+            (2, false, by_number(3, size)),
+            (3, false, by_number(4, size)),
+            (4, false, by_number(5, None)),
+        ];
+        for (place, own, expected) in cases {
+            assert_eq!(names(&world, &listing, place), (own, expected), "{place}");
+        }
+        listing.push(("a", size));
+        assert_eq!(names(&world, &listing, 0), (false, by_number(1, size)), "its unique-id is listed twice");
+        // One that was assigned to what has no unique-id.
+        let mut maildrop = world.maildrop(&[("-", size)]);
+        maildrop.assign(number(1), nameless);
+        let listed = maildrop.at(0).unwrap();
+        assert_eq!(GivenUp::of(&listed, &maildrop, &world.ledger).unwrap(), [GivenUp::Entry(nameless)]);
+    }
+
+    /// In a window what failed has sessions of its own; elsewhere every session is for all.
+    #[test]
+    fn in_a_window_what_failed_is_tried_in_a_session_of_its_own() {
+        let mut world = World::new();
+        world.deliver("a");
+        let (one, two) = (world.fail("f", None), world.fail("g", None));
+        let maildrop = world.maildrop(&[("a", None), ("f", None), ("g", None), ("new", None), ("-", None)]);
+        let all = [true; 5];
+        let cases = [
+            (Scope::Everything, [true, false, false, true, true]),
+            (Scope::Failed, [false, true, true, false, false]),
+            (Scope::Broken, all),
+            (Scope::Only { left: vec![one] }, [false, true, false, false, false]),
+            (Scope::Only { left: vec![one, two] }, [false, false, true, false, false]),
+            (Scope::Only { left: vec![] }, [false; 5]),
+        ];
+        for (scope, expected) in cases {
+            for window in [true, false] {
+                let policy = Policy { window, ..world.policy(Retention::Keep) };
+                let mut decisions = [Decision::Retrieve(Why::New); 5];
+                scope.restrict(&mut decisions, &maildrop, &world.ledger, &policy);
+                let stays = decisions.map(|decision| decision == Decision::Retrieve(Why::New));
+                assert_eq!(stays, if window { expected } else { all }, "{scope:?}, {window}");
+                let left = decisions.iter().filter(|decision| **decision == Decision::Leave(Why::BackingOff));
+                assert_eq!(left.count(), stays.iter().filter(|stays| !**stays).count());
+            }
+        }
+    }
+}

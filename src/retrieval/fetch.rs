@@ -40,6 +40,8 @@ use round::Held;
 
 pub(super) use queue::JobQueue;
 pub(super) use round::{Fetch, RoundState};
+#[cfg(test)]
+pub(super) use tally::Compared;
 pub(super) use tally::{CompareResult, Tally};
 
 /// A batch is closed when the connection has been quiet for this long: what has arrived then need not wait for what may come.

@@ -34,6 +34,8 @@ mod session;
 mod sessions;
 mod survey;
 pub mod takeover;
+#[cfg(test)]
+mod trial;
 mod visit;
 
 use std::sync::Arc;

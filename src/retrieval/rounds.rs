@@ -2,6 +2,9 @@
 //! failed, since then every known message is in doubt and may be listed under another unique-id; and last, what the policy
 //! retires is recognised and deleted.  Each round is decided by the ledger as the one before has left it.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, HashSet};
 
 use super::Error;

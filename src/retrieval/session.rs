@@ -13,6 +13,8 @@
 mod deletions;
 mod known;
 mod left_out;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 

@@ -1,6 +1,9 @@
 //! The sessions of one run: mostly one.  Another one follows where the server shows only a window of the maildrop, where
 //! answers can't be matched to commands any more, or where a session may do only a limited amount.
 
+#[cfg(test)]
+mod tests;
+
 use super::course::{Course, Follows, Scope, SessionEnd, SessionOutcome};
 use super::error::Error;
 use super::login::{agree_on_pipelining, log_in};

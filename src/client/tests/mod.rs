@@ -167,11 +167,11 @@ fn session<T>(transcript: &str, setup: &Setup<'_>, work: impl FnOnce(&mut Client
 }
 
 /// The same after [`LOGGED_IN`].
-fn after_login<T>(transcript: &str, work: impl FnOnce(&mut Client<Transaction>) -> T) -> T {
+pub(super) fn after_login<T>(transcript: &str, work: impl FnOnce(&mut Client<Transaction>) -> T) -> T {
     session(&format!("{LOGGED_IN}{transcript}"), &USUAL, work)
 }
 
-fn n(number: u32) -> MessageNumber {
+pub(super) fn n(number: u32) -> MessageNumber {
     MessageNumber::new(number).unwrap()
 }
 

@@ -536,4 +536,40 @@ mod tests {
             assert_eq!(names(&on(Channel::Tls, "USER", &of(kept))), "USER");
         }
     }
+
+    /// A server that lists -PLUS with any hash would refuse `y`; one that lists none must be sent it, so that a -PLUS taken
+    /// out of the list on the way shows.
+    #[test]
+    fn what_the_client_says_of_channel_binding_is_what_the_server_lists() {
+        use crate::protocol::sasl::ChannelBinding::{NotOffered, Unused, Used};
+        use crate::protocol::sasl::{Hash, Mechanism};
+        let secret = Secret::new("pencil");
+        let (one, two) = (Hash::Sha1, Hash::Sha256);
+        let cases = [
+            ("SCRAM-SHA-256", true, vec![(two, NotOffered)]),
+            ("SCRAM-SHA-256 SCRAM-SHA-1-PLUS", true, vec![(one, Used), (two, Unused)]),
+            ("SCRAM-SHA-1 SCRAM-SHA-256-PLUS", true, vec![(two, Used), (one, Unused)]),
+            ("SCRAM-SHA-256 SCRAM-SHA-256-PLUS", false, vec![(two, Unused)]),
+        ];
+        for (words, can_bind, expected) in cases {
+            let circumstances = Circumstances { can_bind, ..on(Channel::Tls, words, &secret) };
+            let expected: Vec<Method> = expected
+                .into_iter()
+                .map(|(hash, binding)| Method::Sasl(Mechanism::Scram(hash, binding)))
+                .collect();
+            assert_eq!(methods(&circumstances).unwrap(), expected, "{words}");
+        }
+    }
+
+    /// EXTERNAL sends neither name nor password: what they are doesn't matter.
+    #[test]
+    fn external_needs_no_password_that_can_be_sent() {
+        for (secret, wanted, accepted) in
+            [("a\0b", Auth::External, true), ("a\0b", Auth::Plain, false), ("ab", Auth::Plain, true)]
+        {
+            let secret = Secret::new(secret);
+            let circumstances = Circumstances { wanted, ..on(Channel::Tls, "EXTERNAL PLAIN", &secret) };
+            assert_eq!(methods(&circumstances).is_ok(), accepted, "{wanted:?}");
+        }
+    }
 }

@@ -271,6 +271,7 @@ mod tests {
             ("Too many failed logins: wrong password", RefusalReason::Credentials),
             ("limit of bad credentials reached", RefusalReason::Credentials),
             ("change your password every 90 days", RefusalReason::Credentials),
+            ("no such user, last seen 3 minutes ago", RefusalReason::Credentials),
             ("", RefusalReason::Credentials),
             ("loc", RefusalReason::Credentials),
         ];

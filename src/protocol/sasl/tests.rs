@@ -552,3 +552,52 @@ proptest! {
         prop_assert!(exchange.on_ok().is_err());
     }
 }
+
+/// Where the client begins, the first challenge only asks it to, whatever the words; any other one must be base64.
+#[test]
+fn only_a_prompt_to_begin_may_be_any_words() {
+    for mechanism in [Plain, Login, XOAuth2, OAuthBearer] {
+        let mut exchange = begin(mechanism, "user", "pencil", "").unwrap();
+        assert!(exchange.step(b"go ahead").is_ok(), "{mechanism:?}");
+        if mechanism == Login {
+            assert!(exchange.step(b"VXNlcm5hbWU6").is_ok());
+        }
+        assert!(exchange.step(b"go ahead").is_err(), "{mechanism:?}");
+    }
+    let mut exchange = begin(CramMd5, "user", "pencil", "").unwrap();
+    assert!(exchange.step(b"go ahead").is_err());
+}
+
+/// A server that overlooks PLAIN's initial response gets it again for an empty challenge only, and once.
+#[test]
+fn the_initial_response_goes_out_again_only_for_an_empty_challenge() {
+    let begun = || {
+        let mut exchange = begin(Plain, "user", "pencil", "").unwrap();
+        let first = text(&exchange.initial_response(true).unwrap());
+        (exchange, first)
+    };
+    let (mut exchange, first) = begun();
+    assert_eq!(text(&exchange.step(b"").unwrap()), first);
+    assert!(exchange.step(b"").is_err());
+    let (mut exchange, _) = begun();
+    assert!(exchange.step(b"Zm9v").is_err());
+}
+
+/// After a challenge that could not be answered no `+OK` is believed.
+#[test]
+fn success_after_a_failed_step_is_not_believed() {
+    let mut exchange = begin(Plain, "user", "pencil", "").unwrap();
+    exchange.initial_response(true).unwrap();
+    assert!(exchange.on_ok().is_ok());
+    assert!(exchange.step(b"Zm9v").is_err());
+    assert!(exchange.on_ok().is_err());
+}
+
+/// ASCII goes out as it is, also what SASLprep forbids: a server knows no more than these octets.
+#[test]
+fn only_what_is_not_ascii_is_prepared() {
+    let prepared = |octets: &[u8]| super::prepared(SaslText::Secret, octets).map(|secret| text(&secret));
+    assert_eq!(prepared(b"a\x7fb").unwrap(), "a\x7fb");
+    assert_eq!(prepared("\u{aa}".as_bytes()).unwrap(), "a");
+    assert!(prepared(b"\xff").is_err());
+}

@@ -6,7 +6,9 @@ use super::{Sent, ServerEvent, Session};
 use crate::problem::Problem as _;
 use crate::protocol::command::{Command, NotSent};
 use crate::protocol::error::{Awaiting, Error};
-use crate::protocol::limits::{CAPABILITY_LIMIT, LISTING_LIMIT, LISTING_LINE_LIMIT, STATUS_LINE_LIMIT};
+use crate::protocol::limits::{
+    CAPABILITY_LIMIT, LISTING_LIMIT, LISTING_LINE_LIMIT, STATUS_LINE_LIMIT, TOP_OCTETS,
+};
 use crate::protocol::response::ResponseCode;
 use crate::secret::Secret;
 use crate::types::MessageNumber;
@@ -504,5 +506,113 @@ proptest! {
     fn no_script_breaks_an_invariant(script in proptest::collection::vec(any::<u8>(), 0..200)) {
         super::fuzz_session(&[b"\xba+OK hello\r\n", &script[..]].concat());
         super::fuzz_session(&script);
+    }
+}
+
+/// Puts octets into the session, and reads none of them.
+fn arrives(session: &mut Session, octets: &[u8]) {
+    session.wrote(session.outgoing().len());
+    session.room()[..octets.len()].copy_from_slice(octets);
+    session.received(octets.len()).unwrap();
+}
+
+/// Nothing can be sent any more, and what was lent is void, so that no caller goes on by mistake.
+#[test]
+fn whatever_ends_a_session_ends_it_for_good() {
+    let endless = vec![b'x'; STATUS_LINE_LIMIT + 2];
+    let mut too_long = b"+OK\r\n".to_vec();
+    too_long.resize(too_long.len() + LISTING_LINE_LIMIT + 2, b'1');
+    let cases: [(&[Command], &[u8]); 6] = [
+        (&[], b"+OK what\r\n"),
+        (&[], b"-ERR bye\r\n"),
+        (&[Command::Noop], b"hello\r\n"),
+        (&[Command::Noop], &endless),
+        (&[Command::Uidl(None)], &too_long),
+        (&[Command::Quit], b"+OK\r\n"),
+    ];
+    for (commands, octets) in cases {
+        let mut session = greeted(commands);
+        feed(&mut session, octets);
+        assert!(is_over(&mut session), "{}", octets.escape_ascii());
+    }
+    let mut session = greeted(&[Command::Noop]);
+    session.end_of_stream();
+    assert!(is_over(&mut session), "the end of the stream");
+    let mut session = greeted(&[]);
+    arrives(&mut session, b"+OK unasked\r\n");
+    assert!(matches!(session.send(Command::Noop), Err(Error::Unsolicited { .. })));
+    assert!(is_over(&mut session), "something unasked, that was not read yet");
+}
+
+/// In a flight the answer to the command before may lie unread.
+#[test]
+fn an_answer_that_is_not_read_yet_keeps_no_command_back() {
+    let mut session = greeted(&[Command::Noop]);
+    arrives(&mut session, b"+OK\r\n");
+    session.send(Command::Noop).unwrap();
+    assert!(session.poll().unwrap());
+}
+
+/// What an event lends is gone with the next octets, or the next event: then it is one at which every caller stops.
+#[test]
+fn an_event_is_void_when_the_session_goes_on() {
+    let is_void = |session: &Session| matches!(session.event(), ServerEvent::Farewell(reply) if reply.text.is_empty() && !reply.ok);
+    let mut session = greeted(&[Command::Noop]);
+    arrives(&mut session, b"+OK words\r\n");
+    assert!(session.poll().unwrap() && !is_void(&session));
+    session.room();
+    assert!(is_void(&session));
+    let mut session = greeted(&[Command::Noop, Command::Noop]);
+    arrives(&mut session, b"+OK words\r\nno POP3\r\n");
+    assert!(session.poll().unwrap() && session.poll().is_err());
+    assert!(is_void(&session));
+}
+
+/// A server that greets with a bare LF ends all its lines so; at any other one a dot between bare LFs is text.
+#[test]
+fn how_lines_end_is_learnt_from_the_greeting() {
+    for (greeting, ended) in [(&b"+OK ready\n"[..], true), (b"+OK ready\r\n", false)] {
+        let mut session = Session::new();
+        feed(&mut session, greeting);
+        session.send(Command::Retr(n(1))).unwrap();
+        let events = feed(&mut session, b"+OK\r\na\n.\n");
+        assert_eq!(events.iter().any(|event| event.contains("ended")), ended, "{events:?}");
+        assert_eq!(session.is_in_text(), !ended);
+    }
+    // Refused, it has no text.
+    let mut session = greeted(&[Command::Retr(n(1))]);
+    assert!(!session.is_in_text());
+    feed(&mut session, b"-ERR\r\n");
+    assert!(!session.is_in_text());
+}
+
+/// Only what comes first of all can be the beginning of TLS; later it's an answer that isn't one.
+#[test]
+fn tls_is_suspected_only_in_the_place_of_the_greeting() {
+    let record = b"\x16\x03\x01\r\n";
+    let events = feed(&mut Session::new(), record);
+    let later = feed(&mut greeted(&[Command::Noop]), record);
+    assert!(events[0].contains("TLS") && !later[0].contains("TLS"), "{events:?} {later:?}");
+}
+
+/// A header has a bound; a message has its own, which the caller sets.
+#[test]
+fn a_message_may_be_longer_than_any_header() {
+    let line = [vec![b'x'; 16 * 1024 - 2], b"\r\n".to_vec()].concat();
+    for (command, is_bounded) in [(Command::Top(n(1), 0), true), (Command::Retr(n(1)), false)] {
+        let mut session = greeted(&[command]);
+        feed(&mut session, b"+OK\r\n");
+        let mut refused = false;
+        for _ in 0..=TOP_OCTETS / 16_384 {
+            let room = session.room();
+            let octets = line.len().min(room.len());
+            room[..octets].copy_from_slice(&line[..octets]);
+            session.received(octets).unwrap();
+            while let Ok(true) = session.poll().inspect_err(|_| refused = true) {}
+            if refused {
+                break;
+            }
+        }
+        assert_eq!(refused, is_bounded);
     }
 }

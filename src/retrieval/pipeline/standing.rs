@@ -114,3 +114,59 @@ impl HeaderSupport {
         self.missing || (!self.given && self.refused >= MOST_HEADERS_REFUSED)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        BATCH_MESSAGES, BATCH_OCTETS, FIRST_OCTETS, HeaderSupport, MOST_HEADERS_REFUSED, QuestionPace,
+    };
+
+    /// The first question comes soon, the next ones later, and none later than a batch is long; or after each message, where
+    /// a session broke off.
+    #[test]
+    fn questions_come_soon_at_first_and_then_with_each_batch() {
+        let mut pace = QuestionPace::new(0, 1);
+        assert!(!pace.is_due(0, u64::MAX), "there is nothing to ask about");
+        for messages in [1, 2, 4, 8, 16] {
+            assert!(pace.is_due(messages, 0) && !pace.is_due(messages - 1, 0), "{messages}");
+            pace.asked();
+        }
+        (0..40).for_each(|_| pace.asked());
+        assert!(pace.is_due(BATCH_MESSAGES, 0) && !pace.is_due(BATCH_MESSAGES - 1, 0));
+        assert!(pace.is_due(1, BATCH_OCTETS) && !pace.is_due(1, BATCH_OCTETS - 1));
+
+        let mut pace = QuestionPace::new(0, 0);
+        assert!(pace.is_due(1, FIRST_OCTETS) && QuestionPace::new(0, 9).is_due(1, FIRST_OCTETS));
+        assert!(!QuestionPace::new(0, 9).is_due(1, FIRST_OCTETS - 1));
+        pace.asked();
+        assert!(!pace.is_due(1, 0), "none before the first counts as one");
+
+        let mut pace = QuestionPace::new(3, 32);
+        pace.asked();
+        assert!(pace.is_due(1, 0) && !pace.is_due(0, 0));
+        pace.careful = 0;
+        assert!(pace.is_due(32, 0) && !pace.is_due(31, 0), "care is no pace");
+    }
+
+    /// A server that gave a header has TOP, whatever it refuses; one that only ever refused it has none.
+    #[test]
+    fn top_is_missing_after_some_refusals_and_no_header() {
+        let refuse = |header: &mut HeaderSupport| {
+            (0..MOST_HEADERS_REFUSED).map(|_| header.was_refused()).collect::<Vec<_>>()
+        };
+        let mut header = HeaderSupport::new(false);
+        assert!(!header.is_missing());
+        assert_eq!(refuse(&mut header), [false, false, true]);
+        let mut header = HeaderSupport::new(false);
+        header.in_flight = 1;
+        header.ended();
+        assert_eq!(header.in_flight, 0);
+        assert_eq!(refuse(&mut header), [false; 3]);
+        let mut header = HeaderSupport::new(true);
+        header.ended();
+        assert!(header.is_missing(), "it isn't offered");
+        header.in_flight = 2;
+        header.was_refused();
+        assert_eq!(header.in_flight, 1);
+    }
+}

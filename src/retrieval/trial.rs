@@ -1,0 +1,397 @@
+//! What the tests of this room share: a mailbox on loopback that answers as it is set up, and an account whose mail goes
+//! to a Maildir in a temporary directory.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::{Context, Options, Passwords, retrieve};
+use crate::account::Account;
+use crate::config::locate::Environment;
+use crate::config::{Request, for_run};
+use crate::connection::Connectors;
+use crate::report::{Event, Reporter, RunSummary};
+use crate::secret::Secret;
+use crate::signals::Stop;
+
+/// A server that hears nothing for so long gives a session up.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A message on the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Letter {
+    pub(super) unique_id: String,
+    /// One word that no other message holds.
+    pub(super) content: String,
+    pub(super) text: String,
+}
+
+impl Letter {
+    /// A message that names itself, as most do: with Received and Message-ID.
+    pub(super) fn new(unique_id: &str, content: &str) -> Self {
+        let text = format!(
+            "Received: from a by b; Thu, 1 Jan 2026 00:00:00 +0000\r\nMessage-ID: <{content}@example.com>\r\n\
+             Date: Thu, 1 Jan 2026 00:00:00 +0000\r\nFrom: a@example.com\r\n\r\nText of {content}.\r\n"
+        );
+        Self { unique_id: unique_id.to_owned(), content: content.to_owned(), text }
+    }
+
+    /// A script's report, which no header names; all are of one size where the words are.
+    pub(super) fn report(unique_id: &str, content: &str) -> Self {
+        let text = format!("Subject: report\r\n\r\nText of {content}.\r\n");
+        Self { unique_id: unique_id.to_owned(), content: content.to_owned(), text }
+    }
+}
+
+/// What becomes of `QUIT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Farewell {
+    /// It's carried out and answered.
+    Kept,
+    /// It's carried out, and the connection ends in the place of the answer.
+    Lost,
+    /// The connection ends, and nothing is carried out.
+    Cut,
+    /// `+OK`, and nothing is carried out.
+    Forgotten,
+    /// `-ERR`, and nothing is carried out.
+    Refused,
+}
+
+/// What the server holds, and how it answers.
+#[derive(Debug, Clone)]
+pub(super) struct Post {
+    pub(super) letters: Vec<Letter>,
+    pub(super) capabilities: Vec<&'static str>,
+    /// In each session the connection ends in the place of the answer to this command after the login, counted from 1.
+    pub(super) cut_at: Option<usize>,
+    pub(super) farewell: Farewell,
+    /// Commands that are refused, by their beginning, and the answer.
+    pub(super) refused: Vec<(String, String)>,
+    /// `QUIT` also deletes what was retrieved.
+    pub(super) drops: bool,
+    /// Only so many are listed; those that were retrieved are listed no more after `QUIT`, though they stay.
+    pub(super) window: Option<usize>,
+    /// Lines that begin with a dot are sent as they are.
+    pub(super) unstuffed: bool,
+    /// What was heard after the login, session by session.
+    pub(super) heard: Vec<Vec<String>>,
+    /// What was deleted.
+    pub(super) deleted: Vec<Letter>,
+}
+
+impl Default for Post {
+    fn default() -> Self {
+        Self {
+            letters: Vec::new(),
+            capabilities: vec!["UIDL", "TOP", "PIPELINING"],
+            cut_at: None,
+            farewell: Farewell::Kept,
+            refused: Vec::new(),
+            drops: false,
+            window: None,
+            unstuffed: false,
+            heard: Vec::new(),
+            deleted: Vec::new(),
+        }
+    }
+}
+
+/// One session, as the server sees it.
+struct Visit {
+    letters: Vec<Letter>,
+    gone: HashSet<usize>,
+    sent: HashSet<usize>,
+    commands: usize,
+    has_begun: bool,
+}
+
+enum Answer {
+    Text(String),
+    End,
+    /// The last one.
+    Last(String),
+}
+
+impl Visit {
+    fn answer(&mut self, command: &str, post: &mut Post) -> Answer {
+        let mut words = command.split(' ');
+        let verb = words.next().unwrap_or_default();
+        let number: Option<usize> = words.next().and_then(|word| word.parse().ok());
+        if self.has_begun {
+            self.commands += 1;
+            if let Some(heard) = post.heard.last_mut() {
+                heard.push(command.to_owned());
+            }
+            if post.cut_at == Some(self.commands) {
+                return Answer::End;
+            }
+            if let Some((_, answer)) = post.refused.iter().find(|(start, _)| command.starts_with(start)) {
+                return Answer::Text(format!("{answer}\r\n"));
+            }
+        }
+        let here: Vec<(usize, &Letter)> =
+            (1..).zip(&self.letters).filter(|(number, _)| !self.gone.contains(number)).collect();
+        let letter = number.map(|number| here.iter().find(|(n, _)| *n == number).copied());
+        let octets: usize = here.iter().map(|(_, letter)| letter.text.len()).sum();
+        let listing = |line: &dyn Fn(&Letter) -> String| match letter {
+            Some(None) => "-ERR no such message\r\n".to_owned(),
+            Some(Some((number, letter))) => format!("+OK {number} {}\r\n", line(letter)),
+            None => {
+                here.iter().fold("+OK\r\n".to_owned(), |mut text, (number, letter)| {
+                    write!(text, "{number} {}\r\n", line(letter)).unwrap();
+                    text
+                }) + ".\r\n"
+            }
+        };
+        Answer::Text(match (verb, letter) {
+            ("CAPA", _) => format!("+OK\r\nUSER\r\n{}\r\n.\r\n", post.capabilities.join("\r\n")),
+            ("USER" | "NOOP", _) => "+OK\r\n".to_owned(),
+            ("PASS", _) => {
+                self.has_begun = true;
+                post.heard.push(Vec::new());
+                "+OK\r\n".to_owned()
+            }
+            ("STAT", _) => format!("+OK {} {octets}\r\n", here.len()),
+            ("UIDL", _) if post.capabilities.contains(&"UIDL") => listing(&|letter| letter.unique_id.clone()),
+            ("LIST", _) => listing(&|letter| letter.text.len().to_string()),
+            ("TOP", Some(Some((_, letter)))) if post.capabilities.contains(&"TOP") => {
+                let (header, _) = letter.text.split_once("\r\n\r\n").unwrap();
+                format!("+OK\r\n{header}\r\n\r\n.\r\n")
+            }
+            ("RETR", Some(Some((number, letter)))) => {
+                self.sent.insert(number);
+                let text =
+                    if post.unstuffed { letter.text.clone() } else { letter.text.replace("\r\n.", "\r\n..") };
+                format!("+OK\r\n{text}.\r\n")
+            }
+            ("DELE", Some(Some((number, _)))) => {
+                self.gone.insert(number);
+                "+OK\r\n".to_owned()
+            }
+            ("QUIT", _) => return self.quit(post),
+            _ => "-ERR what?\r\n".to_owned(),
+        })
+    }
+
+    fn quit(&self, post: &mut Post) -> Answer {
+        if matches!(post.farewell, Farewell::Kept | Farewell::Lost) {
+            let goes =
+                |number: &usize| self.gone.contains(number) || (post.drops && self.sent.contains(number));
+            let gone: Vec<Letter> =
+                (1..).zip(&self.letters).filter(|(n, _)| goes(n)).map(|(_, letter)| letter.clone()).collect();
+            post.letters.retain(|letter| !gone.contains(letter));
+            post.deleted.extend(gone);
+            if post.window.is_some() {
+                let read: Vec<&Letter> =
+                    self.sent.iter().filter_map(|number| self.letters.get(number - 1)).collect();
+                post.letters.retain(|letter| !read.contains(&letter));
+            }
+        }
+        match post.farewell {
+            Farewell::Kept | Farewell::Forgotten => Answer::Last("+OK bye\r\n".to_owned()),
+            Farewell::Refused => Answer::Last("-ERR not deleted\r\n".to_owned()),
+            Farewell::Lost | Farewell::Cut => Answer::End,
+        }
+    }
+}
+
+fn serve(mut stream: TcpStream, post: &Mutex<Post>) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_nodelay(true)?;
+    let mut lines = BufReader::new(stream.try_clone()?);
+    stream.write_all(b"+OK ready\r\n")?;
+    let letters = {
+        let post = locked(post);
+        post.letters.iter().take(post.window.unwrap_or(usize::MAX)).cloned().collect()
+    };
+    let (gone, sent) = (HashSet::new(), HashSet::new());
+    let mut visit = Visit { letters, gone, sent, commands: 0, has_begun: false };
+    let mut line = String::new();
+    while lines.read_line(&mut line)? > 0 {
+        let answer = visit.answer(line.trim_end_matches(['\r', '\n']), &mut locked(post));
+        line.clear();
+        match answer {
+            Answer::Text(text) => stream.write_all(text.as_bytes())?,
+            Answer::Last(text) => {
+                stream.write_all(text.as_bytes())?;
+                return stream.shutdown(Shutdown::Write);
+            }
+            Answer::End => return stream.shutdown(Shutdown::Both),
+        }
+    }
+    Ok(())
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Keeps what is reported.
+#[derive(Default)]
+struct Heard(Mutex<Vec<String>>);
+
+impl Reporter for Heard {
+    fn report(&self, _: &str, event: &Event) {
+        let line = match event {
+            Event::Warning(text) | Event::Detail(text) => text.clone(),
+            Event::MessageFailed { number, reason, .. } => format!("message {number} failed: {reason}"),
+            Event::TooLarge { number, .. } => format!("message {number} is too large"),
+            _ => return,
+        };
+        locked(&self.0).push(line);
+    }
+    fn wants_detail(&self) -> bool {
+        true
+    }
+    fn wants_dialogue(&self) -> bool {
+        false
+    }
+}
+
+/// A server, an account there, and all that its runs leave on the disk.
+pub(super) struct Home {
+    directory: TempDir,
+    environment: Environment,
+    connectors: Connectors,
+    pub(super) stop: Stop,
+    post: Arc<Mutex<Post>>,
+    port: u16,
+    heard: Arc<Heard>,
+}
+
+impl Home {
+    pub(super) fn new(post: Post) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let post = Arc::new(Mutex::new(post));
+        let theirs = Arc::downgrade(&post);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let Some(post) = theirs.upgrade() else { return };
+                // The client may end it at any time.
+                let _ = serve(stream, &post);
+            }
+        });
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+            environment: Environment::default(),
+            connectors: Connectors::new(),
+            stop: Stop::new().unwrap(),
+            post,
+            port,
+            heard: Arc::default(),
+        }
+    }
+
+    /// A server that holds these, and can do what most can.
+    pub(super) fn holding(letters: &[Letter]) -> Self {
+        Self::new(Post { letters: letters.to_vec(), ..Post::default() })
+    }
+
+    pub(super) fn post(&self) -> MutexGuard<'_, Post> {
+        locked(&self.post)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The account, with these settings besides.
+    pub(super) fn account(&self, settings: &str) -> Account {
+        let path = self.path().join("config.toml");
+        let (port, home) = (self.port, self.path().display());
+        let text = format!(
+            "[accounts.work]\nserver = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\nauth = \"user-pass\"\n\
+             user = \"me\"\ntimeout = \"10s\"\nsync = \"off\"\ndeliver.maildir = \"{home}/Mail\"\n{settings}\n"
+        );
+        fs::write(&path, text).unwrap();
+        let request = Request { file: Some(path), ..Request::default() };
+        for_run(&request, &self.environment).unwrap().accounts.remove(0)
+    }
+
+    pub(super) fn context(&self) -> Context<'_> {
+        Context {
+            state: self.path().join("state"),
+            stop: self.stop.clone(),
+            connectors: &self.connectors,
+            reporter: Arc::clone(&self.heard) as Arc<dyn Reporter>,
+            host_name: "here".to_owned(),
+            environment: &self.environment,
+            stdout_is_regular_file: false,
+        }
+    }
+
+    /// One run.
+    pub(super) fn run(&self, settings: &str) -> RunSummary {
+        self.run_as(settings, Options::default())
+    }
+
+    /// One run that is asked for something.
+    pub(super) fn run_as(&self, settings: &str, options: Options) -> RunSummary {
+        let passwords = Passwords::typed("work", Secret::new("pencil"));
+        let options = Options { passwords, ..options };
+        locked(&self.heard.0).clear();
+        self.post().heard.clear();
+        let summary = retrieve(&self.account(settings), &options, &self.context());
+        self.wait_for_the_server();
+        summary
+    }
+
+    /// It serves one session after the other: when it greets this one, those of the run are over.
+    fn wait_for_the_server(&self) {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        BufReader::new(stream).read_line(&mut String::new()).unwrap();
+    }
+
+    /// What the last run reported.
+    pub(super) fn reported(&self) -> Vec<String> {
+        locked(&self.heard.0).clone()
+    }
+
+    /// What the last run sent after the login, session by session.
+    pub(super) fn sent(&self) -> Vec<Vec<String>> {
+        self.post().heard.clone()
+    }
+
+    /// What is on the server.
+    pub(super) fn left(&self) -> Vec<String> {
+        self.post().letters.iter().map(|letter| letter.content.clone()).collect()
+    }
+
+    /// How often each content was delivered.
+    pub(super) fn delivered(&self) -> BTreeMap<String, usize> {
+        let mut found = BTreeMap::new();
+        let Ok(files) = fs::read_dir(self.path().join("Mail/new")) else { return found };
+        for file in files {
+            let text = fs::read_to_string(file.unwrap().path()).unwrap();
+            let (_, content) = text.rsplit_once("Text of ").unwrap_or(("", "unknown."));
+            let content = content.split('.').next().unwrap_or_default();
+            *found.entry(content.to_owned()).or_default() += 1;
+        }
+        found
+    }
+
+    /// What was deleted on the server though nothing of it was delivered.
+    pub(super) fn lost(&self) -> Vec<String> {
+        let delivered = self.delivered();
+        let lost = |letter: &&Letter| !delivered.contains_key(&letter.content);
+        self.post().deleted.iter().filter(lost).map(|letter| letter.content.clone()).collect()
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // The server holds no more than a weak reference; this wakes it to see that.
+        self.post = Arc::default();
+        drop(TcpStream::connect(("127.0.0.1", self.port)));
+    }
+}
