@@ -3,7 +3,7 @@
 mod route;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use route::{ConnectCommand, DIRECT, Endpoint, Proxy, ProxyAddress, ProxyKind, ProxyLogin, Route, Way};
@@ -112,7 +112,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// Whose maildrop this is: what the ledger goes by.
+    /// Whose maildrop this is: what the ledger is named after.
     #[must_use]
     pub fn mailbox(&self) -> Mailbox {
         let port = if self.port == 995 { 110 } else { self.port };
@@ -211,7 +211,7 @@ words!(Auth {
 /// Where the password or token comes from.
 #[derive(Clone)]
 pub enum PasswordSource {
-    /// It stands in the configuration.
+    /// It is in the configuration.
     Inline(Secret),
     /// The first line of a file.
     File(PathBuf),
@@ -228,7 +228,7 @@ pub enum PasswordSource {
 }
 
 impl fmt::Debug for PasswordSource {
-    /// The kind alone: people write secrets into commands, and paths are nobody's business.
+    /// The kind alone: users write secrets into commands, and paths are private.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::OAuth(oauth) => return oauth.fmt(f),
@@ -261,6 +261,8 @@ pub struct OAuth {
     pub flow: OAuthFlow,
     /// The address that a browser is sent to at the end, where it isn't a port of this machine.
     pub redirect: Option<String>,
+    /// The way to the authorization server, where it isn't the account's.
+    pub route: Option<Route>,
     /// Programs that print the stored tokens, and that take them, in place of a file.
     pub store: Option<StoreCommands>,
 }
@@ -274,7 +276,7 @@ pub struct StoreCommands {
     pub save: Vec<String>,
 }
 
-/// An authorization server, and what is known of it beforehand.  Addresses have the tenant in them.
+/// An authorization server, and what is known of it before it is asked.  Addresses have the tenant in them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Provider {
     /// Its name in `providers.toml`; empty for one that the configuration describes.
@@ -320,13 +322,14 @@ impl Provider {
 impl fmt::Debug for OAuth {
     /// Without commands and secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { provider, client_id, client_secret, flow, redirect, store } = self;
+        let Self { provider, client_id, client_secret, flow, redirect, route, store } = self;
         f.debug_struct("OAuth")
             .field("provider", provider)
             .field("client_id", client_id)
             .field("client_secret", client_secret)
             .field("flow", flow)
             .field("redirect", redirect)
+            .field("route", route)
             .field("by_commands", &store.is_some())
             .finish()
     }
@@ -380,6 +383,17 @@ pub enum Deliver {
     Pipe(Pipe),
     /// Standard output.
     Stdout,
+}
+
+impl Deliver {
+    /// The directory or file that mail is written to; `None` for programs and standard output.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Maildir(path) | Self::Mbox(path) => Some(path),
+            Self::Pipe(_) | Self::Stdout => None,
+        }
+    }
 }
 
 /// A program that takes messages.
@@ -440,7 +454,7 @@ pub struct Hooks {
 }
 
 impl Hooks {
-    /// Whether there are none.
+    /// Whether no limit is set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -1,4 +1,4 @@
-//! Who may know whom.  Rooms are modules of the library: data flows through them in one direction, and a room imports
+//! Which room may import which.  Rooms are modules of the library: data flows through them in one direction, and a room imports
 //! only what [`ROOMS`] lists for it.  Each dependency has its owners, each proof its maker.
 //!
 //! This reads the source as text, without test modules, comments and strings: enough for code that rustfmt has laid
@@ -116,7 +116,7 @@ const PRIVATE: &[(&str, &[&str])] = &[
 const OWNERS: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
     ("base64", &["connection::proxy", "message", "oauth", "protocol"]),
-    ("blake3", &["credentials::fingerprint", "delivery", "message"]),
+    ("blake3", &["credentials::digest", "delivery", "message"]),
     ("clap", &["cli"]),
     ("close_fds", &["access"]),
     ("directories", &["config::locate"]),

@@ -132,6 +132,45 @@ fn what_is_right_is_tried_and_left_as_it_was() {
     run.exits(77).says("me: error: login at ").says("refused the login").says("  hint: ");
 }
 
+#[test]
+fn the_accounts_that_are_named_are_tried_alone() {
+    let sandbox = Sandbox::new();
+    let account = |name: &str, command: &str| {
+        format!(
+            "[accounts.{name}]\nserver = \"{name}.example\"\nuser = \"me\"\npassword-command = \"{command}\"\n\
+             deliver = {{ maildir = \"~/{name}\" }}\n"
+        )
+    };
+    sandbox.config(account("a", "echo x") + &account("b", "false"));
+    let run = sandbox.run(["config", "check", "a"]);
+    run.succeeds().says("a: ok: password");
+    assert!(!run.out().contains("b: "), "{}", run.out());
+    sandbox.run(["config", "check", "b", "a"]).exits(77).says("a: ok: password").says("b: error: ");
+    sandbox.run(["config", "check", "c"]).exits(64).complains("there is no account \"c\"");
+    // What is wrong with the file is reported whatever is named.
+    sandbox.config(account("a", "echo x") + &account("b", "false").replace("user", "usr"));
+    let run = sandbox.run(["config", "check", "a"]);
+    run.exits(78).says("usr").says("a: ok: password");
+    sandbox.run(["config", "check", "c"]).exits(64).complains("there is no account \"c\"");
+}
+
+#[test]
+fn a_maildir_that_no_run_would_make_is_wrong() {
+    let served = serve(good(small(2)), "deliver = { maildir = \"~/Mail/in\" }");
+    let check = || served.sandbox.run(["config", "check"]);
+    let wrong = check();
+    wrong.exits(73).says("there is no directory").says("  hint: mkdir -p ");
+    served.fetch().exits(73);
+    fs::create_dir(served.sandbox.path("Mail")).unwrap();
+    check().succeeds();
+    served.fetch().succeeds();
+    check().succeeds();
+    // A disk that isn't mounted: a run makes no second Maildir.
+    fs::rename(served.sandbox.path("Mail/in"), served.sandbox.path("Mail/out")).unwrap();
+    let code = served.sandbox.run(["--all"]).code().unwrap();
+    check().exits(code).says("error: ");
+}
+
 /// Runs `config edit` with an editor that is this shell script; `$1` is the file.
 fn edit(sandbox: &Sandbox, script: &str, answers: &str) -> Run {
     let editor = sandbox.script("editor", script);

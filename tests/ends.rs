@@ -412,7 +412,7 @@ fn mail_without_unique_ids_is_deleted_though_sessions_are_limited() {
 
 /// A session is ended before its limit, and the server doesn't confirm its deletions: there is no use in another one.
 #[test]
-fn a_run_that_ends_with_mail_left_says_so() {
+fn a_run_that_ends_with_mail_left_reports_it() {
     let limited = Options { commands_per_session: Some(12), ..good(small(20)) };
     let served = serve(limited, &format!("{DELETE}\npipelining = \"off\""));
     for _ in 0..4 {

@@ -363,7 +363,7 @@ fn thousands_of_equal_failures_are_one_line() {
     let served = serve(good(messages), "timeout = \"20s\"");
     for args in [&["--quiet"][..], &[]] {
         let run = served.sandbox.run(args);
-        run.exits(75).complains("messages failed: the server refused it: xxx");
+        run.exits(75).complains("messages failed: the server refused it: \"xxx");
         assert!(run.err().len() < 10_000, "{} octets", run.err().len());
     }
 }

@@ -41,6 +41,53 @@ fn every_command_has_its_paragraph() {
     check(&command(), "", commands);
 }
 
+/// The line of the manual that shows how a command is written, without its fonts.
+fn synopsis(page: &str, words: &str) -> String {
+    let (_, rest) = page.split_once(&format!(".TP\n\\fB{words}\\fR")).expect(words);
+    let line = rest.lines().next().unwrap_or_default();
+    ["\\fB", "\\fI", "\\fR"].iter().fold(line.to_owned(), |line, font| line.replace(font, ""))
+}
+
+#[test]
+fn what_the_manual_shows_of_a_command_can_be_typed() {
+    let page = std::fs::read_to_string(page("popfetch.1")).unwrap().replace("\\-", "-");
+    fn check(command: &clap::Command, words: &str, page: &str) {
+        for sub in command.get_subcommands() {
+            let words = format!("{words} {}", sub.get_name()).trim_start().to_owned();
+            if sub.get_subcommands().next().is_some() {
+                check(sub, &words, page);
+                continue;
+            }
+            let line = synopsis(page, &words);
+            let pieces: Vec<&str> =
+                line.split([' ', '[', ']', '|', '=']).filter(|piece| !piece.is_empty()).collect();
+            for flag in pieces.iter().filter(|piece| piece.starts_with('-')) {
+                let is_there = sub.get_arguments().chain(command.get_arguments()).any(|arg| {
+                    let short = arg.get_short().map(|short| format!("-{short}"));
+                    let long = arg.get_long().map(|long| format!("--{long}"));
+                    [short, long].iter().flatten().any(|known| known == flag)
+                });
+                assert!(is_there || line.contains("OPTIONS"), "{words}: there is no {flag}: {line}");
+            }
+            for (shown, several) in [("ACCOUNT", false), ("ACCOUNT...", true), ("ACCOUNT]...", true)] {
+                let takes = |arg: &clap::Arg| {
+                    let name = arg.get_value_names().unwrap_or_default().first();
+                    let named = name.is_some_and(|name| name.contains("ACCOUNT"));
+                    named && (!several || arg.get_num_args().is_some_and(|range| range.max_values() > 1))
+                };
+                let is_shown = line.contains(shown) && !line.contains(&format!("-{shown}"));
+                assert!(
+                    !is_shown || sub.get_positionals().any(takes),
+                    "{words}: {shown} can't be given: {line}"
+                );
+            }
+        }
+    }
+    let mut command = command();
+    command.build();
+    check(&command, "", &page);
+}
+
 #[test]
 fn the_binary_prints_its_manual() {
     let sandbox = Sandbox::new();

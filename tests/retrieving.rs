@@ -7,7 +7,9 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::thread;
 use std::time::Duration;
 
-use crate::mailbox::{IN_CLEAR, KEEP, Mailbox, Served, good, names, plain_login, section, serve};
+use crate::mailbox::{
+    IN_CLEAR, KEEP, Mailbox, Served, good, names, plain_login, section, serve, whole_or_later,
+};
 use crate::support::mail;
 use crate::support::mailboxes::{mbox_messages, python_mbox};
 use crate::support::scripted::{Scripted, Step, expect, send};
@@ -89,7 +91,7 @@ fn wrong_sizes_do_no_harm() {
     assert_eq!(served.messages().len(), 5);
 }
 
-/// Ends the line at each of `cuts`, then lets a good run follow, in deleting and leaving mode: each message is there
+/// Closes the connection at each of `cuts`, then lets a good run follow, in deleting and leaving mode: each message is there
 /// once, and the server has what it should.
 fn cut_everywhere(ending: Ending, keys: &str, after_greeting: bool, step: usize) {
     let options = || Options {
@@ -107,25 +109,9 @@ fn cut_everywhere(ending: Ending, keys: &str, after_greeting: bool, step: usize)
     // What precedes the messages is the same for every octet: nothing has happened yet.
     let from = if after_greeting { all / 2 } else { 1 };
     let cuts: Vec<u64> = (from..=all).step_by(step).collect();
-    thread::scope(|scope| {
-        for part in cuts.chunks(cuts.len().div_ceil(3)) {
-            scope.spawn(move || {
-                for cut in part {
-                    let served = serve(Options { cut: Some(Cut::After(*cut)), ..options() }, keys);
-                    let run = served.fetch();
-                    let maildir = served.messages();
-                    for message in &maildir {
-                        assert!(stored(1..=3).contains(message), "a part of a message at {cut}");
-                    }
-                    // Behind the answers to the RETRs nothing is missing any more.
-                    assert!(run.code() == Some(75) || maildir.len() == 3, "at {cut}: {}", run.shown());
-                    served.fetch().succeeds();
-                    served.holds(stored(1..=3));
-                    let left = if deletes { 0 } else { 3 };
-                    assert_eq!(served.server.unique_ids("me").len(), left, "cut at {cut}");
-                }
-            });
-        }
+    let left = if deletes { 0 } else { 3 };
+    whole_or_later(&cuts, &stored(1..=3), left, |cut| {
+        (serve(Options { cut: Some(Cut::After(cut)), ..options() }, keys), ())
     });
 }
 

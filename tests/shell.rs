@@ -47,13 +47,32 @@ fn what_was_delivered_is_deleted_by_quit() {
     let run = sandbox.popfetch(["shell", "work"]).stdin("dele 1\ndele 3\nquit\n").run();
     run.succeeds().says("2 messages deleted\n");
     assert_eq!(server.maildrop("me").len(), 1);
-    // The next run isn't astonished.
-    sandbox.run([""; 0]).succeeds();
+    // It is known what has become of them, before the next listing and after it.
+    for _ in 0..2 {
+        let history = sandbox.run(["history", "--json"]).out();
+        let fates: Vec<bool> = history.lines().map(|line| line.contains("\"server\":\"deleted\"")).collect();
+        assert_eq!(fates, [true, false, true], "{history}");
+        sandbox.run([""; 0]).succeeds();
+    }
     assert_eq!(server.maildrop("me").len(), 1);
+    sandbox.run(["state", "verify"]).succeeds();
 }
 
 #[test]
-fn what_was_never_delivered_is_deleted_only_when_told() {
+fn what_a_server_does_not_confirm_is_not_recorded_as_deleted() {
+    let server = server();
+    let sandbox = sandbox(&server);
+    sandbox.run([""; 0]).succeeds();
+    server.change(|options| options.instead.push(("QUIT".into(), b"-ERR no\r\n".to_vec())));
+    sandbox.popfetch(["shell", "work"]).stdin("dele 1\nquit\n").run().exits(75);
+    assert!(!sandbox.run(["history", "--json"]).out().contains("\"server\":\"deleted\""));
+    server.change(|options| options.instead.clear());
+    sandbox.run([""; 0]).succeeds();
+    assert_eq!(server.maildrop("me").len(), 3);
+}
+
+#[test]
+fn what_was_never_delivered_is_deleted_only_when_the_user_insists() {
     let server = server();
     let sandbox = sandbox(&server);
     let run = sandbox.popfetch(["shell"]).stdin("dele 1\nquit\n").run();

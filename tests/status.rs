@@ -234,7 +234,7 @@ fn every_state_has_its_row() {
         );
         let row = row(&table, name);
         assert!(row.contains(in_row), "{name}: {row}");
-        assert!(!row.contains("Lunch"), "what a server says of a message may be the message's: {row}");
+        assert!(!row.contains("Lunch"), "the words of a server may be those of a message: {row}");
     }
     assert!(row(&table, "password").contains("; next try "), "{table}");
     assert_eq!(objects["fine"]["server_messages"], 2);
@@ -395,4 +395,33 @@ fn the_table_fits_the_terminal() {
         assert_eq!(refused.contains("refused the login (USER)"), columns == 200, "{refused}");
         assert_eq!(refused.ends_with('\u{2026}'), columns < 200, "{refused}");
     }
+}
+
+#[test]
+fn a_login_that_another_command_found_refused_is_what_status_shows() {
+    let mut world = World::new();
+    world.add("home", good(small(1)), "");
+    world.fetch("home").succeeds();
+    let refuse = |refuses: bool| {
+        world.servers["home"].change(|options| {
+            options.instead.clear();
+            if refuses {
+                options.instead.push(("PASS".into(), b"-ERR [AUTH] no\r\n".to_vec()));
+            }
+        });
+    };
+    let status = || world.sandbox().run(["status", "home"]);
+    refuse(true);
+    world.sandbox().run(["check", "home"]).exits(77);
+    status().exits(1).says("refused the login").says("next try");
+    // A run that waits tries nothing, and changes nothing of it.
+    world.sandbox().run(["--quiet"]).exits(77);
+    let status_of = |run: &Run| row(&run.out(), "home");
+    let run = status();
+    assert!(status_of(run.exits(1)).contains("refused the login"), "{}", run.out());
+    world.sandbox().run(["check", "home"]).exits(77).complains("popfetch retry ACCOUNT tries at once");
+    refuse(false);
+    world.sandbox().run(["list", "home"]).succeeds();
+    let run = status();
+    assert!(status_of(run.exits(0)).ends_with("ok"), "{}", run.out());
 }

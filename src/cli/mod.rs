@@ -20,6 +20,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use clap::error::ErrorKind;
 use commands::Command;
 use setup::{Cli, Color, printer, wants_color};
 
@@ -45,7 +46,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let environment = Environment::capture();
     let code = match args::parse(args) {
         Ok(command) => {
-            let cli = Cli::new(environment, command.color());
+            let cli = Cli::new(environment, command.color(), args::command);
             report_panics(&cli.printer);
             run_command(&command, &cli).merge(cli.printer.outcome())
         }
@@ -81,7 +82,7 @@ fn answer_to(answer: &clap::Error, environment: &Environment) -> exit::ExitCode 
     let text = answer.render();
     if answer.use_stderr() {
         let printer = printer(Color::Auto, environment);
-        let (what, hint) = in_our_form(&text.to_string());
+        let (what, hint) = in_our_form(answer.kind(), &text.to_string());
         printer.complain(&what, flags::hint(answer).or(hint.as_deref()));
         return exit::ExitCode::Usage;
     }
@@ -91,28 +92,54 @@ fn answer_to(answer: &clap::Error, environment: &Environment) -> exit::ExitCode 
     printer.outcome()
 }
 
-/// What is wrong, and the hint: clap's tips, else how the command is called.  Its other paragraphs are left out.
-fn in_our_form(text: &str) -> (String, Option<String>) {
+/// What the standard library finds wrong with a number, and what is said of it.
+const NUMBERS: [(&str, &str); 4] = [
+    ("invalid digit found in string", "a number is needed"),
+    ("cannot parse integer from empty string", "a number is needed"),
+    ("number would be zero for non-zero type", "a number from 1 is needed"),
+    ("number too large to fit in target type", "a smaller number is needed"),
+];
+
+/// What is wrong, and the hint: the values that there are, or clap's tips, else how the command is called.  Its other
+/// paragraphs are left out.
+fn in_our_form(kind: ErrorKind, text: &str) -> (String, Option<String>) {
+    let usage = text.lines().find_map(|line| line.strip_prefix("Usage: ")).map(str::to_owned);
+    if kind == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let name = usage.as_deref().unwrap_or_default().split(" [").next().unwrap_or_default();
+        let name = name.trim_end_matches(" <COMMAND>");
+        let hint = format!("popfetch help{} lists them", name.trim_start_matches("popfetch"));
+        return (format!("after {name} a command is missing"), Some(hint));
+    }
     let mut paragraphs = text.strip_prefix("error: ").unwrap_or(text).split("\n\n");
     let what = paragraphs.next().unwrap_or_default().trim_end();
+    let (what, values) = match what.split_once("\n  [possible values: ") {
+        Some((what, values)) => (what, values.strip_suffix(']')),
+        None => (what, None),
+    };
     let what = match what.split_once("required arguments were not provided:") {
         Some((_, missing)) => {
-            format!("{} is missing", missing.split_whitespace().collect::<Vec<_>>().join(" and "))
+            let missing: Vec<&str> = missing.split_whitespace().collect();
+            let verb = if missing.len() == 1 { "is" } else { "are" };
+            format!("{} {verb} missing", missing.join(" and "))
         }
         None => what.to_owned(),
     };
-    let (mut tips, mut usage) = (Vec::new(), None);
+    let ours =
+        NUMBERS.iter().find_map(|(theirs, ours)| Some(format!("{}{ours}", what.strip_suffix(theirs)?)));
+    let what = ours.unwrap_or(what);
+    if let Some(values) = values {
+        return (what, Some(format!("it is one of {values}")));
+    }
+    let mut tips = Vec::new();
     for line in paragraphs.flat_map(str::lines) {
         if let Some(tip) = line.trim_start().strip_prefix("tip: ") {
             tips.push(tip);
-        } else if let Some(line) = line.strip_prefix("Usage: ") {
-            usage = Some(line.to_owned());
         }
     }
     (what, if tips.is_empty() { usage } else { Some(tips.join("; ")) })
 }
 
-/// Reports a panic in one line: where it was, but not its message, which may quote anything that was at hand, a secret
+/// Reports a panic in one line: where it was, but not its message, which may quote any value, a secret
 /// included.
 fn report_panics(printer: &Arc<Printer>) {
     let printer = Arc::clone(printer);

@@ -11,6 +11,7 @@ use super::error::Error;
 use crate::connection::{Connection, Patience, SessionPace, Wake};
 use crate::protocol::command::Command;
 use crate::protocol::error::Awaiting;
+use crate::protocol::framing;
 use crate::protocol::redact::Redactor;
 use crate::protocol::session::{Reply, ResponseCode, Sent, ServerEvent, Session};
 
@@ -118,7 +119,7 @@ impl DialogueExcerpt {
         None
     }
 
-    /// The answer has come to its end: what stands for the rest of it.
+    /// The answer has ended: the lines that sum up the rest of it.
     fn end(&mut self) -> Vec<String> {
         let Self { lines, last, octets } = std::mem::take(self);
         let hidden = lines.saturating_sub(Self::SHOWN).saturating_sub(last.len());
@@ -335,9 +336,8 @@ impl Link {
                 let begins = matches!(to, Sent::Retr(_) | Sent::Top(_)) && self.session.is_in_text();
                 self.header = begins.then_some(b'\n');
             }
-            ServerEvent::Text { text, .. } if self.header.is_some() => {
-                let begins = self.header == Some(b'\n') && text.first() == Some(&b'\n');
-                let ends = begins || text.windows(2).any(|pair| pair == b"\n\n");
+            ServerEvent::Text { text, .. } => {
+                let ends = self.header.is_none_or(|before| framing::has_empty_line(before, text));
                 self.header = text.last().copied().filter(|_| !ends);
             }
             ServerEvent::Greeting(_) | ServerEvent::Challenge(_) => self.patience = None,

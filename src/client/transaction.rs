@@ -13,7 +13,7 @@ use crate::proof::{Delivered, Dismissed, Recognised, SessionId};
 use crate::protocol::auth;
 use crate::protocol::capability::{Capabilities, Expire};
 use crate::protocol::command::Command;
-use crate::protocol::limits::{FLIGHT_OCTETS, LONGEST_HEADER};
+use crate::protocol::limits::FLIGHT_OCTETS;
 use crate::protocol::session::{ResponseCode, Sent, ServerEvent};
 use crate::protocol::{self, listing};
 use crate::types::{MessageNumber, Octets, UniqueId, UniqueIdBuf};
@@ -211,7 +211,6 @@ impl Client<Transaction> {
         mut done: impl FnMut(MessageNumber, bool),
     ) -> Result<(), Error> {
         let mut waiting = numbers.iter();
-        let mut octets = 0_usize;
         loop {
             while !waiting.as_slice().is_empty() && self.has_window() {
                 let Some(number) = waiting.next() else { break };
@@ -224,10 +223,6 @@ impl Client<Transaction> {
             self.link.event()?;
             match self.link.session.event() {
                 ServerEvent::Text { number, text: piece, .. } => {
-                    octets = octets.saturating_add(piece.len());
-                    if octets > LONGEST_HEADER {
-                        return Err(Error::HeaderTooLong { server: self.link.server.clone(), number });
-                    }
                     text(number, piece);
                 }
                 ServerEvent::Reply { to: Sent::Top(number), reply } if !reply.ok => {
@@ -235,7 +230,6 @@ impl Client<Transaction> {
                     open = open.saturating_sub(1);
                 }
                 ServerEvent::End { to: Sent::Top(number), .. } => {
-                    octets = 0;
                     done(number, true);
                     open = open.saturating_sub(1);
                 }
@@ -470,11 +464,11 @@ impl Client<Transaction> {
     #[must_use]
     pub fn refusal(&self, text: &[u8]) -> String {
         if ResponseCode::of(text) != Some(ResponseCode::Utf8) || self.state.facts.utf8 {
-            return format!("the server refused it: {}", self.quote(text));
+            return format!("the server refused it: \"{}\"", self.quote(text));
         }
         let offered = self.state.facts.utf8_offered;
         let why = if offered { "was not used in this session" } else { "the server did not offer" };
-        format!("it needs UTF8, which {why}: {}", self.quote(text))
+        format!("it needs UTF8, which {why}: \"{}\"", self.quote(text))
     }
 
     /// The error for an `-ERR` that answers no command.

@@ -263,7 +263,7 @@ pub(super) fn providers(text: &str) -> Result<Providers, LocatedMistake> {
         let (mut common, mut own) = (OAuthTable::default(), ProviderTable::default());
         for (key, value) in in_order(section) {
             let (text, value) = (key.get_ref().as_ref(), Value::of(key.get_ref(), value));
-            let is_users = ["provider", "flow", "load-command", "save-command"].contains(&text);
+            let is_users = ["provider", "flow", "proxy", "load-command", "save-command"].contains(&text);
             if is_users || !(common.set(text, &value)? || own.set(text, &value)?) {
                 return Err(unknown_key::<ProviderTable>(text, key.span()));
             }

@@ -295,7 +295,10 @@ fn check_private(
     let holds_password = |table: &AccountTable| {
         let oauth = table.oauth.as_ref().map(|setting| &setting.value);
         table.password.is_some()
-            || oauth.is_some_and(|oauth| oauth.client_secret.is_some())
+            || oauth.is_some_and(|oauth| {
+                oauth.client_secret.is_some()
+                    || oauth.proxy.as_ref().is_some_and(|proxy| proxy.value.holds_password())
+            })
             || table.proxy.as_ref().is_some_and(|proxy| proxy.value.holds_password())
     };
     if holds_password(&file.defaults) || file.accounts.iter().any(|(_, table)| holds_password(table)) {
@@ -486,7 +489,7 @@ fn positions(names: &[String], known: &[&str]) -> Result<Vec<usize>, ConfigError
     Ok(positions)
 }
 
-/// The hint where nothing is near: which accounts there are; and what to do for an address that is none yet.
+/// The hint where nothing is near: which accounts there are; and what to do with a mail address that has no account yet.
 fn no_such_name(name: &str, known: &[&str]) -> String {
     let names: Vec<String> = known.iter().take(20).map(|name| quoted(name)).collect();
     let more = if known.len() > 20 { ", …" } else { "" };

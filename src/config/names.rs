@@ -61,9 +61,19 @@ pub fn host(text: &str) -> Result<String, Mistake> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(address.to_string());
     }
+    if let Some((address, _)) = text.split_once('%')
+        && address.parse::<Ipv6Addr>().is_ok()
+    {
+        return Err(wrong().hint("an address without its zone (%)"));
+    }
     if let Some((name, port)) = text.rsplit_once(':') {
-        let hint = format!("server = {} and port = {}", quoted(name), quoted(port).replace('"', ""));
-        return Err(wrong().hint(hint));
+        let wrong = wrong();
+        return Err(match port.parse::<u16>() {
+            Ok(port) if !name.contains(':') => {
+                wrong.hint(format!("{} alone; its port is a setting of its own: {port}", quoted(name)))
+            }
+            _ => wrong,
+        });
     }
     let name = Uts46::new()
         .to_ascii(text.as_bytes(), AsciiDenyList::URL, Hyphens::Allow, DnsLength::VerifyAllowRootDot)

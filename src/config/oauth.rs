@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::context::ResolveContext;
 use super::file::{self, Providers};
 use super::mistake::{LocatedMistake, Mistake, SettingPlace, nearest, quoted};
+use super::route::by_proxy;
 use super::settings::{Located, OAuthTable, ProviderTable, Table as _};
 use super::value::{OneLine, ProgramValue, WebAddress};
 use crate::access;
@@ -66,6 +67,7 @@ pub(super) fn resolve(
         client_secret,
         flow: table.flow.map_or(OAuthFlow::Auto, |flow| flow.value),
         redirect: table.redirect.map(|redirect| redirect.value.0),
+        route: table.proxy.as_ref().map(|proxy| by_proxy(proxy, context)).transpose()?,
         store,
     })
 }

@@ -18,8 +18,29 @@ use crate::types::Octets;
 pub struct Review {
     /// The accounts that are right.
     pub accounts: Vec<Account>,
+    /// The names of all accounts, also of those that are wrong.
+    names: Vec<String>,
     /// What is wrong, in the order in which it was found.
     pub problems: Vec<ConfigError>,
+}
+
+impl Review {
+    /// With those accounts alone that are named, or with all of them where none is.
+    ///
+    /// # Errors
+    /// [`ConfigError::NoAccount`].
+    pub fn of(mut self, names: &[String]) -> Result<Self, ConfigError> {
+        // A file that can't be read has no accounts, and that is the problem.
+        if !self.names.is_empty() {
+            let known: Vec<&str> = self.names.iter().map(String::as_str).collect();
+            let wanted: Vec<&str> = super::positions(names, &known)?
+                .into_iter()
+                .filter_map(|at| known.get(at).copied())
+                .collect();
+            self.accounts.retain(|account| wanted.contains(&account.name.as_str()));
+        }
+        Ok(self)
+    }
 }
 
 /// Reads the configuration at `path`, and goes on after a mistake.
@@ -41,6 +62,7 @@ fn examine(path: &Path, environment: &Environment, review: &mut Review) -> Resul
     let mut file = file::read_all(text).map_err(wrong)?;
     review.problems.extend(super::check_private(path, &metadata, &file).err());
     let faults = std::mem::take(&mut file.faults);
+    review.names = file.accounts.iter().map(|(name, _)| name.value.clone()).collect();
     let broken: Vec<usize> = faults.iter().filter_map(|(_, account)| *account).collect();
     let others_are_right = faults.iter().all(|(_, account)| account.is_some());
     review.problems.extend(faults.into_iter().map(|(fault, _)| wrong(fault)));
@@ -175,7 +197,7 @@ fn value_of_default(text: &str) -> String {
 
 /// A value that is written over several lines, on one.
 fn on_one_line(text: &str) -> String {
-    // A comment begins at a # that stands in no string.
+    // A comment begins at a # outside of strings.
     let comment = |line: &str| {
         let mut quotes = 0_usize;
         line.find(|c: char| {
@@ -189,7 +211,7 @@ fn on_one_line(text: &str) -> String {
     printable(lines.collect::<Vec<_>>().join(" ").as_bytes()).replace("\\\\", "\\")
 }
 
-/// A value whose parts stand in lines or a section of their own, as it was read.
+/// A value whose parts have lines or a section of their own, as it was read.
 fn read_value(key: &str, account: &Account) -> String {
     let quoted = |text: &str| format!("\"{}\"", printable(text.as_bytes()));
     match (key, account.retention) {

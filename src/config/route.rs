@@ -35,7 +35,14 @@ pub(super) fn way(table: &AccountTable, context: ResolveContext<'_>) -> Result<W
     Ok(Way { route, source_addresses })
 }
 
-fn by_proxy(setting: &Located<ProxySetting>, context: ResolveContext<'_>) -> Result<Route, LocatedMistake> {
+/// The way by a proxy, or past any.
+///
+/// # Errors
+/// A variable that isn't set, or holds no URL.
+pub(super) fn by_proxy(
+    setting: &Located<ProxySetting>,
+    context: ResolveContext<'_>,
+) -> Result<Route, LocatedMistake> {
     match &setting.value {
         ProxySetting::Direct => Ok(Route::Direct),
         ProxySetting::Proxy(proxy) => Ok(Route::Proxy(proxy.clone())),

@@ -434,7 +434,7 @@ settings! {
 }
 
 settings! {
-    /// The settings that stand in `[defaults]` and nowhere else: they are about all accounts together.
+    /// The settings of `[defaults]` alone: they are about all accounts together.
     SharedTable {
         /// The number of accounts that are polled in parallel.
         connections: Number<usize, MOST_CONNECTIONS> = key("connections").default("16");
@@ -546,6 +546,10 @@ settings! {
         /// The address that the browser ends at, if it isn't a port of this machine: it is then pasted into the terminal.
         redirect: WebAddress = key("redirect");
 
+        /// The proxy by which tokens are asked for, as the account's proxy is written, or none.  Without it the account's
+        /// proxy is used; connect-command, socket and connect-to lead to the mail server alone.
+        proxy: ProxySetting = key("proxy").secret();
+
         /// A program that prints the stored tokens, one line, in place of a file; needs save-command.
         load_command: ProgramValue = key("load-command").secret();
 
@@ -572,7 +576,7 @@ settings! {
         /// Where the user takes the access of an application back.
         access_page: OneLine = key("access-page");
 
-        /// How a client id is got: popfetch auth login prints it where there is none.
+        /// How a client id is got: popfetch auth login prints it where no id is set.
         guide: Prose = key("guide");
     }
 }

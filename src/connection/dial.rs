@@ -259,7 +259,7 @@ fn start(address: SocketAddr, source: &[IpAddr]) -> io::Result<TcpStream> {
     };
     // Commands are small and each is written at once: Nagle's algorithm would only hold them back.
     sockopt::set_tcp_nodelay(&socket, true)?;
-    // A middlebox that forgets the line while a slow destination works would otherwise go unnoticed.
+    // A middlebox that forgets the connection while a slow destination works would otherwise go unnoticed.
     sockopt::set_socket_keepalive(&socket, true)?;
     match rustix::net::connect(&socket, &address) {
         Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(TcpStream::from(socket)),
@@ -438,7 +438,7 @@ mod tests {
         assert_eq!(error.exit_code().number(), 78);
         let error = refused("::1");
         if !error.to_string().starts_with("source-address: ::1") {
-            let reason = format!("127.0.0.1:{port}: source-address has no IPv4 address");
+            let reason = "source-address has no IPv4 address";
             assert_eq!(error.to_string(), format!("cannot connect to 127.0.0.1:{port}: {reason}"));
         }
     }

@@ -26,7 +26,7 @@ pub enum Error {
         reason: String,
     },
     /// No address of the server took the connection: a wrong port, a firewall, a server that is down.
-    #[error("cannot connect to {server}: {}", List(attempts))]
+    #[error("cannot connect to {server}: {}", List(server, attempts))]
     Connect {
         /// The server, as `HOST:PORT`.
         server: String,
@@ -109,7 +109,7 @@ pub enum Error {
         /// The TLS library's words.
         reason: String,
     },
-    /// A file with certificates to trust, or with the client's own, is of no use.
+    /// A file with certificates to trust, or with the client's own, cannot be used.
     #[error(transparent)]
     Trust(#[from] TrustProblem),
     /// The way to the server failed before the server was reached; [`RouteProblem`] has the causes.
@@ -149,7 +149,7 @@ pub struct FailedAddress {
     pub reason: String,
 }
 
-/// A file of `ca-file`, `tls-client-certificate` or `tls-client-key` that is of no use.
+/// A file of `ca-file`, `tls-client-certificate` or `tls-client-key` that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{setting} {}: {reason}", text::printable(path.as_os_str().as_encoded_bytes()))]
 pub struct TrustProblem {
@@ -181,7 +181,7 @@ impl Error {
             Self::Lookup { .. } => Some(self.to_string()),
             Self::Connect { attempts, .. } => match attempts.as_slice() {
                 [FailedAddress { reason, .. }] => Some(reason.clone()),
-                attempts => Some(List(attempts).to_string()),
+                attempts => Some(List("", attempts).to_string()),
             },
             Self::TimedOut { step, limit, .. } => Some(format!("{step} took longer than {limit:?}")),
             _ => None,
@@ -287,11 +287,17 @@ impl fmt::Display for ConnectStep {
     }
 }
 
-struct List<'a>(&'a [FailedAddress]);
+/// Each address with its reason; the address alone that the server is named by isn't repeated.
+struct List<'a>(&'a str, &'a [FailedAddress]);
 
 impl fmt::Display for List<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, attempt) in self.0.iter().enumerate() {
+        if let [only] = self.1
+            && only.address.to_string() == self.0
+        {
+            return f.write_str(&only.reason);
+        }
+        for (n, attempt) in self.1.iter().enumerate() {
             let between = if n == 0 { "" } else { "; " };
             write!(f, "{between}{}: {}", attempt.address, attempt.reason)?;
         }

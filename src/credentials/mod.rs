@@ -8,6 +8,7 @@
 mod command;
 mod digest;
 mod error;
+mod first_line;
 mod keep;
 mod netrc;
 mod prompt;
@@ -21,19 +22,17 @@ pub use netrc::fuzz_netrc;
 pub use prompt::typed;
 
 use crate::access::{self, Owner};
-use crate::account::{Account, Auth, OAuth, PasswordSource, check_one_line};
+use crate::account::{Account, Auth, OAuth, PasswordSource, Way, check_one_line};
 use crate::config::{self, locate::Environment};
 use crate::connection::Connectors;
 use crate::http::HttpWay;
-use crate::oauth::{TokenHolder, Watch};
+use crate::oauth::{Patience, TokenHolder, Watch};
 use crate::problem::Problem;
 use crate::secret::Secret;
 use crate::signals::Stop;
 use crate::text::printable;
 use error::quoted;
-
-/// Octets of a password or token at most; OAuth tokens have a few thousand.
-const LONGEST: u64 = 64 * 1024;
+use first_line::{LONGEST, first_line};
 
 /// Octets of a netrc file at most.
 const LARGEST_NETRC: u64 = 1024 * 1024;
@@ -111,6 +110,8 @@ pub fn with_holder<T>(
             }
         },
     };
+    // Its addresses of this machine hold for whatever the account connects to.
+    let own = oauth.route.clone().map(|route| Way { route, ..account.way.clone() });
     work(&TokenHolder {
         account: &account.name,
         user: &account.user,
@@ -118,10 +119,11 @@ pub fn with_holder<T>(
         client_secret: &client_secret,
         state: means.state,
         way: HttpWay {
-            route: &account.way,
+            route: own.as_ref().unwrap_or(&account.way),
             ca_file: account.trust.ca_file.as_deref(),
             ..HttpWay::direct(means.connectors, means.stop)
         },
+        patience: Patience::default(),
         watch: means.watch,
     })
 }
@@ -176,13 +178,6 @@ pub fn netrc_user(text: &[u8], host: &str) -> Option<String> {
 /// Whether a `machine` is the host, which is in its usual form.
 fn is_host(host: &str) -> impl Fn(&str) -> bool {
     move |machine| config::host(machine).is_ok_and(|machine| machine == host)
-}
-
-/// The first line, without its end, and without a byte order mark before it, which some editors put there unseen.
-fn first_line(octets: &[u8]) -> Secret {
-    let octets = octets.strip_prefix(netrc::BYTE_ORDER_MARK).unwrap_or(octets);
-    let line = octets.split(|octet| *octet == b'\n').next().unwrap_or_default();
-    Secret::new(line.strip_suffix(b"\r").unwrap_or(line))
 }
 
 fn from_file(path: &Path, owner: Option<&Owner>) -> Result<Secret, Error> {

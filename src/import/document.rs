@@ -5,7 +5,7 @@ use std::path::Path;
 
 use toml_edit::{Array, InlineTable, Value};
 
-use super::foreign::{ForeignTarget, Password, Protection, Stays};
+use super::foreign::{ForeignRoute, ForeignTarget, Password, Protection, Stays};
 use super::{Foreign, Remark, names};
 use crate::account::{SettingWord, Switch, Tls};
 use crate::config::Addition;
@@ -51,15 +51,16 @@ pub fn remarks(account: &Foreign) -> Vec<Remark> {
         Password::Netrc(_)
         | Password::Shell(_)
         | Password::Argv(_)
+        | Password::File(_)
         | Password::Text(..)
         | Password::NotNeeded => {}
     }
     remarks
 }
 
-/// An account as popfetch has it.  A password stands in a file of its own, which is named.
+/// An account as popfetch has it.  A password is in a file of its own, which is named.
 ///
-/// How the connection is protected is written in any case: what `[defaults]` says was not meant for it.
+/// How the connection is protected is written in any case: what `[defaults]` sets was not meant for it.
 #[must_use]
 pub fn addition(name: &str, account: &Foreign, password_file: &str) -> Addition {
     let mut addition = Addition::new(name);
@@ -84,6 +85,13 @@ pub fn addition(name: &str, account: &Foreign, password_file: &str) -> Addition 
             addition.set("tls-client-key", key.as_str());
         }
     }
+    match &account.route {
+        Some(ForeignRoute::Proxy(url)) => addition.set("proxy", url.as_str()),
+        Some(ForeignRoute::Command(words)) => addition.set_list("connect-command", words),
+        Some(ForeignRoute::Socket(path)) => addition.set("socket", path.as_str()),
+        None => {}
+    }
+    set_text(&mut addition, "source-address", account.source_address.as_deref());
     set_text(&mut addition, "user", account.user.as_deref());
     if let Some(auth) = account.auth {
         set_word(&mut addition, "auth", auth);
@@ -92,6 +100,7 @@ pub fn addition(name: &str, account: &Foreign, password_file: &str) -> Addition 
         Password::Text(..) => addition.set("password-file", password_file),
         Password::Shell(command) => addition.set("password-command", command.as_str()),
         Password::Argv(words) => addition.set_list("password-command", words),
+        Password::File(file) => addition.set("password-file", file.as_str()),
         Password::Netrc(None) => addition.set("netrc", true),
         Password::Netrc(Some(file)) => addition.set("netrc", file.as_str()),
         Password::Unknown | Password::NotNeeded => {}

@@ -7,7 +7,7 @@ mod words;
 
 use std::collections::BTreeMap;
 
-use super::foreign::{ForeignTarget, Password, Protection, StateLines, Stays};
+use super::foreign::{ForeignRoute, ForeignTarget, Password, Protection, StateLines, Stays};
 use super::{
     Error, Foreign, ForeignFile, ForeignProgram, ForeignSource, ForeignSurroundings, Remark, SourceLine,
     StateFile, shell,
@@ -111,7 +111,8 @@ const NO_COUNTERPART: &[(&str, &str)] = &[
         "interval",
         "popfetch has one interval for all accounts: that of cron or the timer; popfetch cron prints them",
     ),
-    ("plugin", "popfetch connects on its own, and by no program"),
+    ("plugout", "popfetch does not deliver by SMTP"),
+    ("passwordfd", "popfetch reads a password from a command or a file"),
     ("interface", "popfetch does not look at network interfaces"),
     ("monitor", "popfetch does not look at network interfaces"),
     ("principal", "popfetch has no Kerberos"),
@@ -543,7 +544,7 @@ impl<'a> Merged<'a> {
         }
         self.protocol(&mut account);
         self.connection(&mut account, source, around);
-        self.login(&mut account, source);
+        self.login(&mut account, source, around);
         self.delivery(&mut account, around);
         account.max_message_size = self.number("limit");
         account.max_messages = self.number("fetchlimit");
@@ -579,7 +580,7 @@ impl<'a> Merged<'a> {
             Some("apop") => account.auth = Some(Auth::Apop),
             Some(_) => account.is_not_pop3(),
         }
-        // More than one name, or one that stands for all, is a mailbox of many.
+        // More than one name, or one that means all of them, is a mailbox for several users.
         if self.user.local.len() > 1 || self.user.local.iter().any(|name| name == "*") {
             account.leave_out("one mailbox for several users (multidrop) is not supported");
         }
@@ -597,6 +598,12 @@ impl<'a> Merged<'a> {
             _ => {}
         }
         account.protection = if self.is_on("ssl") { Protection::Implicit } else { Protection::Perhaps };
+        if let Some(line) = self.text("plugin") {
+            account.route = connect_command(line);
+            if account.route.is_none() {
+                account.remark(self.line("plugin"), "plugin: set connect-command by hand");
+            }
+        }
         let path = |name: &str| self.text(name).map(|path| around.setting(path, folder(source)));
         account.ca_file = path("sslcertfile");
         account.client_certificate = path("sslcert");
@@ -613,7 +620,7 @@ impl<'a> Merged<'a> {
         }
     }
 
-    fn login(&self, account: &mut Foreign, source: ForeignSource<'_>) {
+    fn login(&self, account: &mut Foreign, source: ForeignSource<'_>, around: ForeignSurroundings<'_>) {
         let line = self.line("auth");
         match self.text("auth").map(str::to_ascii_lowercase).as_deref() {
             None | Some("any" | "password") => {}
@@ -630,6 +637,8 @@ impl<'a> Merged<'a> {
         }
         if let Some((Given::Text(password), line)) = self.given("password") {
             account.take_password(password, source.place(*line));
+        } else if let Some(file) = self.text("passwordfile") {
+            account.password = Password::File(around.setting(file, folder(source)));
         }
     }
 
@@ -668,6 +677,14 @@ impl<'a> Merged<'a> {
         let words = ["/usr/sbin/sendmail", "-i", "-f", "{sender}", "--", &local];
         account.deliver.push(ForeignTarget::Argv(words.map(str::to_owned).to_vec()));
     }
+}
+
+/// A plugin as fetchmail runs it: words between blanks, with the server for `%h` and the port for `%p`, and no shell.
+fn connect_command(line: &str) -> Option<ForeignRoute> {
+    let replaced = |word: &str| word.replace("%h", "{host}").replace("%p", "{port}");
+    let words: Vec<String> = line.split_ascii_whitespace().map(replaced).collect();
+    // What would mean something else here isn't guessed.
+    (!line.contains(['{', '}']) && !words.is_empty()).then_some(ForeignRoute::Command(words))
 }
 
 impl FetchmailWords<'_> {

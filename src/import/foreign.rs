@@ -40,6 +40,10 @@ pub struct Foreign {
     pub port: Option<u16>,
     /// How the connection is protected.
     pub protection: Protection,
+    /// How it is reached, where that is written.
+    pub route: Option<ForeignRoute>,
+    /// The address of this machine that connections come from.
+    pub source_address: Option<String>,
     /// Certificate authorities.
     pub ca_file: Option<String>,
     /// SHA-256 digests of certificates, as they are written.
@@ -97,6 +101,17 @@ pub enum Protection {
     None,
 }
 
+/// A way to the server, as a setting of popfetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ForeignRoute {
+    /// By this proxy, whose URL has no password.
+    Proxy(String),
+    /// By a program and its arguments, with `{host}` and `{port}`.
+    Command(Vec<String>),
+    /// By this Unix socket.
+    Socket(String),
+}
+
 /// Where a password is.
 #[derive(Debug, Clone)]
 pub enum Password {
@@ -106,6 +121,8 @@ pub enum Password {
     Shell(String),
     /// A program prints it.
     Argv(Vec<String>),
+    /// In the first line of a file.
+    File(String),
     /// In a netrc file, `~/.netrc` where none is named.
     Netrc(Option<String>),
     /// In a key ring, or it is asked for.
@@ -185,6 +202,8 @@ impl Foreign {
             server: String::new(),
             port: None,
             protection: Protection::None,
+            route: None,
+            source_address: None,
             ca_file: None,
             fingerprints: Vec::new(),
             client_certificate: None,
@@ -238,8 +257,14 @@ impl Foreign {
         }
     }
 
-    /// Whether the server is this machine, so that what is sent to it is heard by nobody else.
+    /// Whether the server is this machine, so that nobody else can hear what is sent to it.
     pub(super) fn is_local(&self) -> bool {
+        match self.route {
+            Some(ForeignRoute::Socket(_)) => return true,
+            // Its name is looked up somewhere else.
+            Some(ForeignRoute::Proxy(_) | ForeignRoute::Command(_)) => return false,
+            None => {}
+        }
         let address = self.server.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
         self.server.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
     }

@@ -1,9 +1,9 @@
 //! An mpoprc: a command and its argument on each line, gathered into accounts that begin with what `defaults` and the
 //! accounts they name have set.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::foreign::{ForeignTarget, Password, Protection, StateLines, Stays};
+use super::foreign::{ForeignRoute, ForeignTarget, Password, Protection, StateLines, Stays};
 use super::{
     Error, Foreign, ForeignFile, ForeignProgram, ForeignSource, ForeignSurroundings, Remark, StateFile,
     places, shell,
@@ -51,9 +51,6 @@ const COMMANDS: &[&str] = &[
 
 /// Commands that popfetch has nothing for, where they are set to anything.
 const NO_COUNTERPART: &[(&str, &str)] = &[
-    ("socket", "popfetch does not connect to a socket in the file system"),
-    ("source_ip", "the system chooses the address that a connection comes from"),
-    ("proxy_host", "popfetch.toml(5) names the proxies that popfetch can use"),
     ("tls_crl_file", "popfetch reads no list of revoked certificates"),
     ("tls_priorities", "the system's policy chooses versions and ciphers; TLS is 1.2 or later"),
     (
@@ -75,7 +72,7 @@ pub(super) fn read(source: ForeignSource<'_>, around: ForeignSurroundings<'_>) -
     let text = source.text();
     let mut remarks = Vec::new();
     let (mut defaults, mut accounts) = (Commands::new(), Vec::<(String, usize, Commands)>::new());
-    let mut in_defaults = false;
+    let (mut in_defaults, mut aliases) = (false, BTreeSet::new());
     for (index, line) in text.lines().enumerate() {
         let number = index.saturating_add(1);
         let wrong = |what: &str| Error::Syntax { place: source.place(number), what: what.to_owned() };
@@ -103,6 +100,9 @@ pub(super) fn read(source: ForeignSource<'_>, around: ForeignSurroundings<'_>) -
                     return Err(wrong("an account needs a name of its own"));
                 }
                 accounts.push((name.to_owned(), number, commands));
+                if !from.trim().is_empty() && !from.contains(',') {
+                    aliases.insert(name.to_owned());
+                }
                 in_defaults = false;
             }
             "eval" => remarks.push(Remark {
@@ -113,7 +113,10 @@ pub(super) fn read(source: ForeignSource<'_>, around: ForeignSurroundings<'_>) -
                 let known = COMMANDS.iter().find(|known| **known == command);
                 let known = known.ok_or_else(|| wrong("this is not a command of mpop"))?;
                 let into = match accounts.last_mut() {
-                    Some((_, _, commands)) if !in_defaults => commands,
+                    Some((name, _, commands)) if !in_defaults => {
+                        aliases.remove(name);
+                        commands
+                    }
                     _ if in_defaults => &mut defaults,
                     _ => return Err(wrong("account or defaults is expected first")),
                 };
@@ -121,7 +124,9 @@ pub(super) fn read(source: ForeignSource<'_>, around: ForeignSurroundings<'_>) -
             }
         }
     }
-    let accounts = accounts.iter().map(|(name, line, commands)| {
+    // Another name for one that is there already.
+    let is_alias = |name: &String| aliases.contains(name);
+    let accounts = accounts.iter().filter(|(name, ..)| !is_alias(name)).map(|(name, line, commands)| {
         let reader = MpopReader { commands, source, around };
         reader.foreign(name, *line)
     });
@@ -208,6 +213,7 @@ impl MpopReader<'_> {
             (Some(true), _) => Protection::StartTls,
             _ => Protection::None,
         };
+        self.route(account);
         account.ca_file =
             self.path("tls_trust_file").filter(|_| self.text("tls_trust_file") != Some("system"));
         account.client_certificate = self.path("tls_cert_file");
@@ -232,6 +238,23 @@ impl MpopReader<'_> {
             Some("off") => Some(Switch::Off),
             _ => None,
         };
+    }
+
+    /// A socket goes over a proxy, which is one for SOCKS 5.
+    fn route(&self, account: &mut Foreign) {
+        if let Some(path) = self.path("socket") {
+            account.route = Some(ForeignRoute::Socket(path));
+            return;
+        }
+        account.source_address = self.text("source_ip").map(str::to_owned);
+        if let Some(host) = self.text("proxy_host") {
+            let port = self.text("proxy_port").map_or(Ok(1080), str::parse::<u16>);
+            let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+            account.route = port.ok().map(|port| ForeignRoute::Proxy(format!("socks5://{host}:{port}")));
+            if account.route.is_none() {
+                account.remark(self.line("proxy_port"), "proxy_port: set proxy by hand");
+            }
+        }
     }
 
     fn login(&self, account: &mut Foreign) {

@@ -226,7 +226,7 @@ fn what_fetchmail_logs_in_with_is_what_popfetch_logs_in_with() {
 }
 
 #[test]
-fn where_fetchmail_delivers_popfetch_delivers_or_says_that_it_cannot() {
+fn where_fetchmail_delivers_popfetch_delivers_or_reports_that_it_cannot() {
     let deliver = |options: &str| {
         one(ForeignProgram::Fetchmail, &format!("poll h.e proto pop3 user u pass p {options}"))
     };
@@ -275,7 +275,7 @@ fn getmail_destinations_are_taken_over_one_by_one() {
 }
 
 #[test]
-fn getmail_deletes_as_its_options_say() {
+fn getmail_deletes_as_its_options_set() {
     let stays = |options: &str| {
         getmail("SimplePOP3Retriever", "", "type=Maildir\npath=/m/", &format!("[options]\n{options}")).stays
     };
@@ -507,4 +507,87 @@ fn every_account_gets_a_name_of_its_own() {
     let reading = parse(ForeignProgram::Fetchmail, text);
     let names = document::choose_names(&reading.accounts, ["example".to_owned()]);
     assert_eq!(names, ["example-a", "example-b", "list-mail", "import-mail", "e", "x-y"]);
+}
+
+/// The section that is written for an account.
+fn section(account: &Foreign) -> String {
+    document::addition("name", account, "name.password").section()
+}
+
+#[test]
+fn the_way_to_the_server_is_taken_over() {
+    let has = |account: &Foreign, line: &str| {
+        let section = section(account);
+        assert!(section.lines().any(|written| written == line), "{line}\n{section}");
+        assert!(account.remarks.is_empty(), "{:?}", account.remarks);
+    };
+    let account = fetchmail(r#"plugin "ssh -x gate nc %h %p" ssl"#);
+    has(&account, r#"connect-command = ["ssh", "-x", "gate", "nc", "{host}", "{port}"]"#);
+    let socks = fetchmail(r#"plugin "socat STDIO SOCKS4A:127.0.0.1:%h:%p,socksport=9050""#);
+    has(&socks, r#"connect-command = ["socat", "STDIO", "SOCKS4A:127.0.0.1:{host}:{port},socksport=9050"]"#);
+    let proxied = mpop("tls on\ntls_starttls off\nproxy_host ::1\nproxy_port 9050\nsource_ip 192.0.2.7");
+    has(&proxied, r#"proxy = "socks5://[::1]:9050""#);
+    has(&proxied, r#"source-address = "192.0.2.7""#);
+    has(&mpop("tls on\ntls_starttls off\nproxy_host localhost"), r#"proxy = "socks5://localhost:1080""#);
+    // A socket goes before the others, which mean nothing with it.
+    let account = mpop("socket /run/po$p\nproxy_host localhost\nsource_ip 192.0.2.7");
+    has(&account, r#"socket = "/run/po$$p""#);
+    has(&account, r#"tls = "none""#);
+    assert!(!section(&account).contains("proxy") && !section(&account).contains("source-address"));
+    let account = "account \"a\" pop3s server \"s\" user \"u\" pass \"p\"\nmatch all action maildir \"m\"";
+    for (set, url) in
+        [("socks://localhost:1080/", "socks5://localhost:1080"), ("http://p:3128", "http://p:3128")]
+    {
+        let account = one(ForeignProgram::Fdm, &format!("set proxy \"{set}\"\n{account}"));
+        has(&account, &format!("proxy = \"{url}\""));
+    }
+}
+
+#[test]
+fn a_way_that_cannot_be_taken_over_is_named_without_its_secrets() {
+    let account = fetchmail(r#"plugin "x {y} %h""#);
+    assert!(account.route.is_none() && account.remarks.len() == 1, "{:?}", account.remarks);
+    let account = "account \"a\" pop3s server \"s\" user \"u\" pass \"p\"\nmatch all action maildir \"m\"";
+    for set in ["socks://anna:hunter2@localhost:1080/", "http://localhost", "ftp://x:1", "socks://h:1/x"] {
+        let reading = parse(ForeignProgram::Fdm, &format!("set proxy \"{set}\"\n{account}"));
+        assert_eq!(reading.remarks.len(), 1, "{set}");
+        assert!(reading.accounts[0].route.is_none() && !format!("{reading:?}").contains("hunter2"), "{set}");
+    }
+    let reading = parse(
+        ForeignProgram::Fdm,
+        "account \"a\" pop3 pipe \"nc h 110\" user \"u\" pass \"p\"\nmatch all action maildir \"m\"",
+    );
+    let why = reading.accounts[0].left_out.clone().unwrap();
+    assert!(why.contains("connect-command"), "{why}");
+}
+
+#[test]
+fn what_a_tunnel_leads_to_is_not_this_machine() {
+    let text = "poll localhost proto pop3 user u pass p mda x plugin \"ssh gate nc %h %p\"";
+    assert_eq!(document::tls(&one(ForeignProgram::Fetchmail, text)), Tls::StartTls);
+    assert_eq!(
+        document::tls(&one(ForeignProgram::Fetchmail, &text.replace("plugin \"ssh gate nc %h %p\"", ""))),
+        Tls::None
+    );
+}
+
+#[test]
+fn a_password_file_and_a_token_are_taken_over() {
+    let account = one(ForeignProgram::Fetchmail, "poll h proto pop3 user u mda x passwordfile ~/.secret");
+    assert!(section(&account).contains("password-file = \"~/.secret\""), "{}", section(&account));
+    assert!(document::remarks(&account).is_empty(), "{:?}", document::remarks(&account));
+    let retriever = "use_xoauth2 = True\npassword_command = (\"token\", \"me\")";
+    let account = getmail("SimplePOP3SSLRetriever", retriever, "type=Maildir\npath=~/m/", "");
+    assert_eq!(account.auth, Some(Auth::XOAuth2));
+}
+
+#[test]
+fn another_name_for_an_account_is_no_account() {
+    let text = "account home\nhost h\nuser u\ndelivery maildir m\n";
+    let names = |text: &str| -> Vec<String> {
+        parse(ForeignProgram::Mpop, text).accounts.into_iter().map(|account| account.name).collect()
+    };
+    assert_eq!(names(&format!("{text}account default : home\n")), ["home"]);
+    assert_eq!(names(&format!("{text}account other : home\nuser v\n")), ["home", "other"]);
+    assert_eq!(names(&format!("{text}account default : home\naccount x : default\nuser w\n")), ["home", "x"]);
 }

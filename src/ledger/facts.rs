@@ -18,7 +18,6 @@ use super::lines::{
     RenumberingBegun, RenumberingSettled, SizeListed, Varying,
 };
 use super::open::Ledger;
-use super::source::Window;
 
 /// Which of our messages a listed one was recognised as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -226,9 +225,8 @@ impl Ledger {
         ids: &[EntryId],
         wanted: impl Fn(&Entry) -> bool,
     ) -> Result<Vec<(Key, EntryId)>, Error> {
-        let mut window = Window::wide();
         let wanted = ids.iter().filter(|id| wanted(&self.entry(**id)));
-        wanted.map(|id| Ok((self.key_in(&mut window, *id)?, *id))).collect()
+        wanted.map(|id| Ok((self.key(*id)?, *id))).collect()
     }
 
     fn entry_of(&self, key: &Key) -> Result<EntryId, Error> {
@@ -241,27 +239,11 @@ impl Ledger {
     /// # Errors
     /// When the ledger cannot be written, or read.
     pub fn learn_size(&mut self, id: EntryId, octets: Octets) -> Result<(), Error> {
-        self.learn_size_in(&mut Window::narrow(), id, octets)
-    }
-
-    /// As [`Ledger::learn_size`], for a whole scan listing.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn learn_sizes(&mut self, sizes: &mut dyn Iterator<Item = (EntryId, Octets)>) -> Result<(), Error> {
-        let mut window = Window::wide();
-        for (id, octets) in sizes {
-            self.learn_size_in(&mut window, id, octets)?;
-        }
-        Ok(())
-    }
-
-    fn learn_size_in(&mut self, window: &mut Window, id: EntryId, octets: Octets) -> Result<(), Error> {
         let entry = self.entry(id);
         if entry.listed_size.is_none()
             || (entry.state == EntryState::Open && entry.listed_size != Some(octets))
         {
-            let key = self.key_in(window, id)?;
+            let key = self.key(id)?;
             self.append(SizeListed { key: KeyField::from(&key), octets: octets.0 })?;
         }
         Ok(())
@@ -348,8 +330,6 @@ impl Ledger {
                 (*here, any) = (true, true);
             }
         }
-        // The entries are brought into this order when the ledger is closed.
-        self.order = (!ascending).then_some(order);
         let (time, clock) = (self.now(), self.clock);
         if !any {
             if self.index.lingers() || self.index.has_undoubted() {
@@ -357,9 +337,10 @@ impl Ledger {
             }
             return self.flush();
         }
+        // The entries are brought into this order when the ledger is closed; until then see [`Ledger::order_taken`].
+        self.order = (!ascending).then_some(order);
         self.append(ListingTaken { time, clock })?;
         let day = day_of(time);
-        let mut window = Window::wide();
         for (id, here) in (0..).map(EntryId).zip(listed) {
             if self.index.is_forgotten(id) {
                 continue;
@@ -367,10 +348,10 @@ impl Ledger {
             let entry = self.entry(id);
             let absent = entry.absent;
             if here && absent && entry.state != EntryState::Deleted {
-                let key = self.key_in(&mut window, id)?;
+                let key = self.key(id)?;
                 self.append(Present { key: KeyField::from(&key) })?;
             } else if !here && !absent {
-                let key = self.key_in(&mut window, id)?;
+                let key = self.key(id)?;
                 if matches!(key, Key::Header(_)) {
                     // No listing names it.
                     continue;

@@ -22,7 +22,8 @@ impl Shown {
     #[must_use]
     pub fn load(directory: &Path) -> Self {
         let path = directory.join(FILE);
-        let is_ours = std::fs::metadata(&path).is_ok_and(|status| status.len() <= LONGEST);
+        let is_ours =
+            std::fs::metadata(&path).is_ok_and(|status| status.is_file() && status.len() <= LONGEST);
         let text = if is_ours { std::fs::read(&path).unwrap_or_default() } else { Vec::new() };
         Self(text.split(|octet| *octet == b'\n').filter_map(line).collect())
     }

@@ -22,10 +22,7 @@ use crate::secret::Secret;
 use crate::text::printable;
 use crate::types::Time;
 
-/// How long the user may take in the browser.
-const LIMIT: Duration = Duration::from_secs(300);
-
-/// What a device flow adds to its interval when it is told to slow down (RFC 8628 §3.5).
+/// What a device flow adds to its interval when the server asks it to slow down (RFC 8628 §3.5).
 const SLOWER: u64 = 5;
 
 /// The longest time between two questions of a device flow.
@@ -176,7 +173,7 @@ impl TokenHolder<'_> {
         self.invite(&address, open, listener.port, terminal);
         let issuer = endpoints.issuer.as_ref().map(|(issuer, always)| (issuer.as_str(), *always));
         let judge = |address: &str| request::came(address, &proof, issuer);
-        let came = listener.wait(terminal, self.way.stop, LIMIT, &judge)?;
+        let came = listener.wait(terminal, self.way.stop, self.patience.browser, &judge)?;
         drop(listener);
         let code = match came {
             Some(Came::Code(code)) => code,
@@ -185,7 +182,10 @@ impl TokenHolder<'_> {
             }
             Some(Came::OtherIssuer) => return Err(Error::OtherIssuer { host: authorize.host().to_owned() }),
             Some(Came::Stray) | None => {
-                return Err(Error::TooLate { limit: LIMIT, account: self.account.to_owned() });
+                return Err(Error::TooLate {
+                    limit: self.patience.browser,
+                    account: self.account.to_owned(),
+                });
             }
         };
         let form = [
@@ -206,7 +206,7 @@ impl TokenHolder<'_> {
         }
     }
 
-    /// Shows the address, opens it, and says what to do where that isn't enough.
+    /// Shows the address, opens it, and explains what to do where that isn't enough.
     fn invite(&self, address: &Url, open: bool, port: u16, terminal: &dyn LoginTerminal) {
         let opened = open && terminal.open(&address.to_string());
         let provider = printable(self.settings.provider.called().as_bytes());
@@ -273,9 +273,14 @@ impl TokenHolder<'_> {
             ("grant_type", b"urn:ietf:params:oauth:grant-type:device_code".as_slice()),
             ("device_code", device.code.expose()),
         ];
-        while begun.elapsed() < limit {
-            if self.way.stop.wait(Duration::from_secs(interval)) {
+        loop {
+            let (pause, left) = (Duration::from_secs(interval), limit.saturating_sub(begun.elapsed()));
+            if self.way.stop.wait(pause.min(left)) {
                 return Err(Error::Stopped);
+            }
+            // The server may want to be left alone for longer than the code lasts.
+            if pause > left {
+                break;
             }
             match self.exchange(asker, url, client, &form, &[&device.code]) {
                 Ok(AskOutcome::Good(body)) => return asker.read(url, &body, "a token", answer::tokens),

@@ -6,7 +6,7 @@
 //!
 //! A server may take a refresh token back as soon as it has given the next one, so nothing may fail between its answer and
 //! the disk that could have failed before: room for the largest record is written and synced before the server is asked.
-//! A crash after the new record was written whole, and before it had its name, loses nothing: the next one who has the lock
+//! A crash after the new record was written whole, and before it had its name, loses nothing: the next one that has the lock
 //! finds it.  Until the record is written the window stays open, and nothing can close it.
 
 use std::fs::{File, TryLockError};
@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
+use super::Patience;
 use super::error::Error;
 use super::record::{LARGEST, LoginRecord};
 use crate::access;
@@ -27,14 +28,8 @@ use crate::signals::Stop;
 use crate::text;
 use crate::types::Time;
 
-/// How long another process is waited for that renews the same token: longer than its question to the server may take.
-const PATIENCE: Duration = Duration::from_secs(45);
-
 /// Between two looks at a lock that another process has.
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// How long one of the two commands may take.
-const COMMAND_LIMIT: Duration = Duration::from_secs(20);
 
 /// A login's place.
 pub(super) struct Store<'a> {
@@ -43,6 +38,7 @@ pub(super) struct Store<'a> {
     name: String,
     commands: Option<&'a StoreCommands>,
     stop: &'a Stop,
+    pub(super) patience: Patience,
 }
 
 /// The right to change a store; gone when it is dropped.
@@ -69,7 +65,14 @@ impl<'a> Store<'a> {
         stop: &'a Stop,
     ) -> Self {
         let (directory, name) = (state.join("oauth"), name(user, settings));
-        Self { account, directory, name, commands: settings.store.as_ref(), stop }
+        Self {
+            account,
+            directory,
+            name,
+            commands: settings.store.as_ref(),
+            stop,
+            patience: Patience::default(),
+        }
     }
 
     /// Where it is, for people.
@@ -84,7 +87,7 @@ impl<'a> Store<'a> {
         self.directory.join(format!("{}.{end}", self.name))
     }
 
-    /// What is stored; nothing where nobody has logged in.
+    /// What is stored; nothing where there was no login.
     ///
     /// # Errors
     /// A store that others can read, that can't be read, or that holds something else.
@@ -123,8 +126,8 @@ impl<'a> Store<'a> {
                 Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(e)) => return Err(durable::Error::new(Step::Open, &path, e).into()),
             }
-            if begun.elapsed() >= PATIENCE {
-                return Err(Error::Locked { path, waited: PATIENCE });
+            if begun.elapsed() >= self.patience.lock {
+                return Err(Error::Locked { path, waited: self.patience.lock });
             }
             if self.stop.wait(PAUSE) {
                 return Err(Error::Stopped);
@@ -132,7 +135,7 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// What is stored, seen by one who has the lock: a record that was written whole and never got its name is given it
+    /// What is stored, read with the lock held: a record that was written whole and never got its name is given it
     /// now.
     ///
     /// # Errors
@@ -204,7 +207,7 @@ impl<'a> Store<'a> {
     /// Gives up room that isn't needed.
     pub(super) fn give_back(&self, room: Room) {
         if let Room::File { path, .. } = room {
-            // Blanks: whoever needs room next removes them.
+            // It holds blanks: the next renewal removes them.
             let _ = std::fs::remove_file(path);
         }
     }
@@ -229,10 +232,11 @@ impl<'a> Store<'a> {
 
     fn run(&self, which: &'static str, argv: &[String], input: Option<&Secret>) -> Result<Secret, Error> {
         let failed = |what| Error::Command { which, what, account: self.account.to_owned() };
-        let program = Program { argv, owner: None, input, limit: COMMAND_LIMIT, longest: 2 * LARGEST };
+        let program =
+            Program { argv, owner: None, input, limit: self.patience.command, longest: 2 * LARGEST };
         let ended = process::run(program, self.stop).map_err(|end| match end {
             NoEnd::Late if self.stop.raised() => Error::Stopped,
-            NoEnd::Late => failed(format!("took longer than {} s", COMMAND_LIMIT.as_secs())),
+            NoEnd::Late => failed(format!("took longer than {} s", self.patience.command.as_secs())),
             NoEnd::Start(e) => failed(format!("cannot be run: {e}")),
             NoEnd::Wait(e) => failed(format!("was lost sight of: {e}")),
         })?;
@@ -272,11 +276,12 @@ impl Notes {
     }
 }
 
-/// When the user last logged in, for those who remember a refusal: a later login ends it.  No lock, no command.
+/// When the user last logged in, for callers that remember a refusal: a later login ends it.  No lock, no command.
 #[must_use]
 pub fn last_login(user: &str, settings: &OAuth, state: &Path) -> Option<Time> {
     let path = state.join("oauth").join(format!("{}.lock", name(user, settings)));
-    let text = std::fs::read_to_string(path).ok()?;
+    // Who else may write there could put something that is waited for.
+    let text = path.metadata().ok()?.is_file().then(|| std::fs::read_to_string(&path))?.ok()?;
     Some(Time(Notes::of(&text).login))
 }
 
@@ -289,7 +294,7 @@ pub fn end_of_login(user: &str, settings: &OAuth, state: &Path) -> Option<Time> 
     LoginRecord::read(content.expose())?.refresh_ends
 }
 
-/// A digest of whose tokens they are, from whom, for which client, and for what: never a raw name in a path.
+/// A digest of user, provider, client and scope: no name from outside goes into a path.
 fn name(user: &str, settings: &OAuth) -> String {
     let provider = &settings.provider;
     let server = provider.token.as_deref().or(provider.issuer.as_deref()).unwrap_or_default();

@@ -2,14 +2,18 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::fuzz_oauth;
 use super::record::tests::record;
 use super::store::{Notes, Store};
+use super::{Error, LoginTerminal, Patience, TokenHolder, UserPlace, fuzz_oauth};
 use crate::account::{OAuth, OAuthFlow, Provider, StoreCommands};
-use crate::oauth::Error;
+use crate::connection::Connectors;
+use crate::exit::ExitCode;
+use crate::http::HttpWay;
+use crate::problem::Problem as _;
 use crate::secret::Secret;
 use crate::signals::Stop;
 
@@ -20,6 +24,7 @@ fn settings() -> OAuth {
         client_secret: None,
         flow: OAuthFlow::Auto,
         redirect: None,
+        route: None,
         store: None,
     }
 }
@@ -105,6 +110,96 @@ fn a_command_that_hangs_or_fails_is_no_store() {
             .map_or_else(|e| e.to_string(), |record| record.map_or("nothing".to_owned(), |_| String::new()));
         assert_eq!(found, expected, "{load}");
     }
+}
+
+struct Nobody;
+
+impl super::Watch for Nobody {
+    fn detail(&self, _: String) {}
+    fn wants_dialogue(&self) -> bool {
+        false
+    }
+    fn dialogue(&self, _: String) {}
+    fn refreshed(&self, _: &str, _: u64) {}
+}
+
+impl LoginTerminal for Nobody {
+    fn show(&self, _: &str) {}
+    fn open(&self, _: &str) -> bool {
+        false
+    }
+    fn input(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        None
+    }
+    fn typed(&self) -> Option<String> {
+        None
+    }
+}
+
+/// What a holder that waits for nobody any longer than this comes to.
+fn impatient<T>(
+    patience: Patience,
+    settings: &OAuth,
+    home: &Path,
+    work: impl FnOnce(&TokenHolder<'_>) -> Result<T, Error>,
+) -> Error {
+    let (stop, connectors) = (Stop::new().unwrap(), Connectors::default());
+    let holder = TokenHolder {
+        account: "work",
+        user: "me",
+        settings,
+        client_secret: &|| Ok(None),
+        state: home,
+        way: HttpWay::direct(&connectors, &stop),
+        patience,
+        watch: &Nobody,
+    };
+    work(&holder).err().expect("it gives up")
+}
+
+#[test]
+fn another_process_that_keeps_the_lock_is_waited_for_so_long() {
+    let (home, stop, settings) = (tempfile::tempdir().unwrap(), Stop::new().unwrap(), settings());
+    let store = Store::new("work", "me", &settings, home.path(), &stop);
+    let lock = store.lock().unwrap();
+    let room = store.make_room(&lock, None).unwrap();
+    store.save(&lock, room, &record()).unwrap();
+    assert_eq!(store.patience.lock, Duration::from_secs(45));
+    let patience = Patience { lock: Duration::ZERO, ..Patience::default() };
+    let refused = record().access;
+    let e = impatient(patience, &settings, home.path(), |holder| holder.other_than(&refused));
+    assert!(matches!(e, Error::Locked { .. }), "{e}");
+    assert_eq!(e.exit_code(), ExitCode::Later);
+    assert_eq!(store.load().unwrap(), Some(record()), "there is no way without the lock");
+}
+
+#[test]
+fn a_command_of_the_store_gets_so_long() {
+    let (home, began) = (tempfile::tempdir().unwrap(), Instant::now());
+    let hangs = ["/bin/sh", "-c", "sleep 600"].map(str::to_owned).to_vec();
+    let settings = OAuth { store: Some(StoreCommands { load: hangs.clone(), save: hangs }), ..settings() };
+    assert_eq!(Patience::default().command, Duration::from_secs(20));
+    let patience = Patience { command: Duration::from_millis(50), ..Patience::default() };
+    let e = impatient(patience, &settings, home.path(), |holder| holder.token());
+    assert!(e.to_string().contains("load-command took longer than"), "{e}");
+    assert!(began.elapsed() < Duration::from_secs(300), "the command is ended");
+}
+
+#[test]
+fn the_browser_gets_so_long() {
+    let home = tempfile::tempdir().unwrap();
+    let authorize = Some("https://a.example/authorize".to_owned());
+    let (token, scope) = (settings().provider.token, Some("mail".to_owned()));
+    let provider = Provider { authorize, token, scope, ..Provider::default() };
+    let settings = OAuth { provider, ..settings() };
+    assert_eq!(Patience::default().browser, Duration::from_secs(300));
+    let patience = Patience { browser: Duration::ZERO, ..Patience::default() };
+    let e = impatient(patience, &settings, home.path(), |holder| {
+        holder.log_in(OAuthFlow::Browser, UserPlace::default(), &Nobody)
+    });
+    assert!(matches!(e, Error::TooLate { .. }), "{e}");
+    assert_eq!(e.exit_code(), ExitCode::Refused);
+    assert_eq!(std::fs::read_dir(home.path().join("oauth")).unwrap().count(), 1, "only the lock is left");
 }
 
 proptest! {

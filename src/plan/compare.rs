@@ -35,6 +35,8 @@ pub(crate) struct Comparison {
     used: Used,
     /// Whether messages have failed, perhaps some without a unique-id: these can't be distinguished from others with their header.
     pub(crate) some_failed: bool,
+    /// Whether the session may delete what it delivers: then other mail that looks like a copy goes to all destinations.
+    pub(crate) deletes: bool,
     /// Messages that only some of their destinations have.
     begun: Vec<Begun>,
     /// Those of them that were found, by their places.
@@ -288,9 +290,11 @@ impl Comparison {
         let is_whole = |begun: &Begun| {
             facts.traced || (begun.nameless && begun.digests.message == facts.digests.message)
         };
-        // Without an identity on either side, copies that differ may be one message: not delivered to all each time.
+        // Without an identity on either side, copies that differ may be one message: not delivered to all each time.  But it
+        // may be other mail, and what is deleted stays where it was delivered alone.
         let may_vary = |begun: &Begun| {
-            self.begun_again.contains(&begun.entry)
+            !self.deletes
+                && self.begun_again.contains(&begun.entry)
                 && begun.digests.identity.is_none()
                 && facts.digests.identity.is_none()
         };

@@ -5,6 +5,9 @@
 //! What ended a run and the conditions that it met are judged in the same way; only how soon differs.  Exit codes are
 //! not softened by any of this; only what `--quiet` prints is.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -52,6 +55,10 @@ pub(super) struct Alerts<'a, 'b> {
     now: Time,
 }
 
+fn refuses_credentials(said: &Said) -> bool {
+    said.exit == ExitCode::Refused
+}
+
 impl<'a, 'b> Alerts<'a, 'b> {
     pub(super) fn new(run: &'a Run<'b>) -> Self {
         Self { run, now: run.now }
@@ -62,7 +69,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
         let Some(pause) = &memory.pause else { return Ok(()) };
         // A clock that was set back must not make the pause last for ever.
         let holds = self.now >= pause.refused && self.now < pause.until;
-        if holds && !self.run.options.insist && pause.configuration == self.run.fingerprint() {
+        if holds && !self.run.options.insist && pause.configuration == self.run.configuration() {
             return Err(Error::Paused { until: clock::due(pause.until, self.now) });
         }
         Ok(())
@@ -129,22 +136,13 @@ impl<'a, 'b> Alerts<'a, 'b> {
             0 => before.as_ref().and_then(|last| last.mail),
             messages => Some((self.now, messages)),
         };
-        let server = self.run.server();
         memory.last = match (result, before) {
             // Neither shows anything new of the mailbox.
             (Err(Error::Paused { .. } | Error::Client(client::Error::Stopped)), Some(before)) => {
                 Some(LastRun { mail, ..before })
             }
             (result, _) => {
-                let error = result.as_ref().err().map(|e| {
-                    let e = e.at(&server);
-                    let hint = e.hint().map(|hint| shortened(&hint, LONGEST).into_owned());
-                    Said {
-                        exit: e.exit_code(),
-                        message: shortened(&e.to_string(), LONGEST).into_owned(),
-                        hint,
-                    }
-                });
+                let error = result.as_ref().err().map(|e| self.said(e));
                 let exit = error.as_ref().map_or(ExitCode::Done, |error| error.exit).merge(summary.exit());
                 let is_listed = result.is_ok() || summary.listed > 0;
                 let server = is_listed.then(|| summary.listed.saturating_sub(summary.deleted));
@@ -153,11 +151,35 @@ impl<'a, 'b> Alerts<'a, 'b> {
         };
     }
 
-    /// What a command has shown of the login: a refused one isn't tried again at once.
+    fn said(&self, e: &Error) -> Said {
+        let server = self.run.server();
+        let e = e.at(&server);
+        let hint = e.hint().map(|hint| shortened(&hint, LONGEST).into_owned());
+        Said { exit: e.exit_code(), message: shortened(&e.to_string(), LONGEST).into_owned(), hint }
+    }
+
+    /// What a command has shown of the login: a refused one isn't tried again at once, and `status` shows why.
     pub(super) fn note_login(&self, memory: &mut Memory, e: Option<&Error>) {
         match e {
-            Some(e) if e.refuses_credentials() => self.pause(memory),
-            None => memory.pause = None,
+            Some(e) if e.refuses_credentials() => {
+                self.pause(memory);
+                let (exit, error) = (e.exit_code(), Some(self.said(e)));
+                let before = memory.last.take();
+                memory.last = Some(match before {
+                    Some(before) => LastRun { exit, error, ..before },
+                    None => LastRun { exit, error, server: None, postponed: 0, mail: None },
+                });
+            }
+            None => {
+                memory.pause = None;
+                let lasts = memory.alerts.values().any(|alert| alert.lasting.is_some());
+                if let Some(last) =
+                    memory.last.as_mut().filter(|last| last.error.as_ref().is_some_and(refuses_credentials))
+                {
+                    last.error = None;
+                    last.exit = if lasts { ExitCode::Later } else { ExitCode::Done };
+                }
+            }
             Some(_) => {}
         }
     }
@@ -204,8 +226,8 @@ impl<'a, 'b> Alerts<'a, 'b> {
     }
 
     fn pause(&self, memory: &mut Memory) {
-        let fingerprint = self.run.fingerprint();
-        let before = memory.pause.as_ref().filter(|pause| pause.configuration == fingerprint);
+        let configuration = self.run.configuration();
+        let before = memory.pause.as_ref().filter(|pause| pause.configuration == configuration);
         let refusals = before.map_or(0, |pause| pause.refusals).saturating_add(1);
         if refusals == 1 {
             // What was reported was refused under another configuration, or before a success.
@@ -217,7 +239,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
             refusals,
             refused: self.now,
             until: Time(self.now.0.saturating_add(length)),
-            configuration: fingerprint.to_owned(),
+            configuration: configuration.to_owned(),
         });
     }
 

@@ -12,6 +12,7 @@ use crate::account::{Account, Auth, Deliver, PasswordSource};
 use crate::clock;
 use crate::delivery::{self, Destination};
 use crate::durable;
+use crate::ledger::Ledger;
 use crate::ledger::memory::Memory;
 use crate::report::ReportedError;
 
@@ -32,7 +33,7 @@ pub fn destinations(account: &Account, context: &Context<'_>) -> Vec<Checked> {
     let configured = run.destinations();
     let each = account.deliver.iter().zip(&configured.0);
     let tried = each.map(|(deliver, destination)| {
-        let failure = place(account, deliver, destination.as_ref()).err();
+        let failure = place(account, deliver, destination.as_ref(), &run.directory).err();
         Checked { what: destination.described(), failure: failure.map(|e| run.failure(&e, true)) }
     });
     tried.collect()
@@ -74,21 +75,36 @@ pub fn check(account: &Account, context: &Context<'_>, login: bool) -> Vec<Check
 }
 
 /// Whether mail may go there, and could: nothing is left there.
-fn place(account: &Account, deliver: &Deliver, destination: &dyn Destination) -> Result<(), Error> {
+fn place(
+    account: &Account,
+    deliver: &Deliver,
+    destination: &dyn Destination,
+    directory: &Path,
+) -> Result<(), Error> {
     destination.allowed()?;
     let _acting = access::act(account.owner.as_ref())?;
     match deliver {
-        // The first run makes it.
+        // The first run makes it; a later one doesn't.
         Deliver::Maildir(path) if path.symlink_metadata().is_err() => {
-            let parent = path.ancestors().skip(1).find(|parent| parent.is_dir()).unwrap_or(Path::new("/"));
-            Ok(may_write(parent)?)
+            let may_create = !has_delivered(account, destination, directory)?;
+            Ok(delivery::maildir::check(path, may_create)?)
         }
         Deliver::Maildir(path) => {
             destination.check()?;
             Ok(["tmp", "new"].iter().try_for_each(|folder| may_write(&path.join(folder)))?)
         }
-        Deliver::Mbox(_) | Deliver::Pipe(_) | Deliver::Stdout => Ok(destination.check()?),
+        _ => Ok(destination.check()?),
     }
+}
+
+/// Whether a run has delivered there.
+fn has_delivered(account: &Account, destination: &dyn Destination, directory: &Path) -> Result<bool, Error> {
+    if !Ledger::exists(directory) {
+        return Ok(false);
+    }
+    let ledger = Ledger::read(directory, &account.mailbox(), clock::now())?;
+    let known = ledger.destinations().iter().find(|record| destination.is_called(&record.name));
+    Ok(known.is_some_and(|record| ledger.has_delivered_to(record.id)))
 }
 
 fn may_write(directory: &Path) -> Result<(), delivery::Error> {

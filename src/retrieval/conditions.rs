@@ -11,7 +11,7 @@ use crate::exit::ExitCode;
 use crate::ledger::memory::{Alert, Lasting, Memory};
 use crate::ledger::{EntryState, Ledger};
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
-use crate::proof::{DestinationId, EntryId};
+use crate::proof::{DestinationId, DestinationKind, EntryId};
 use crate::report::{Condition, ConditionKind, Elsewhere, Postponed, RunSummary};
 use crate::text::{count, printable, shortened};
 use crate::types::Time;
@@ -152,7 +152,12 @@ pub(super) fn delivered_elsewhere(
     };
     let messages = maildrop.iter().filter(|listed| is_known(*listed)).count();
     let used = ledger.destinations().iter().filter(|known| ledger.has_delivered_to(known.id));
-    let names: Vec<String> = used.map(|known| deliveries::path(&known.name)).collect();
+    let names: Vec<String> = used
+        .map(|known| match known.name.kind {
+            DestinationKind::Stdout => "standard output".to_owned(),
+            _ => deliveries::path(&known.name),
+        })
+        .collect();
     if messages == 0 || names.is_empty() {
         return;
     }

@@ -279,8 +279,7 @@ impl Problem for Error {
                 "it is tried last from now on; delete it with another client, or set max-message-size"
             }
             Self::Paused { .. } => {
-                "correct the password (with OAuth: popfetch auth login), or name the account on the command line to try at \
-                 once"
+                "correct the password (with OAuth: popfetch auth login); popfetch retry ACCOUNT tries at once"
             }
             Self::Busy => "try again when it has ended",
             Self::MessageRefused { .. } => {

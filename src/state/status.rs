@@ -15,6 +15,9 @@ use crate::problem::Problem as _;
 use crate::text::count;
 use crate::types::Time;
 
+/// The finding of a login that was refused.
+const REFUSED: &str = "login-refused";
+
 /// How a mailbox stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MailboxStatus {
@@ -34,7 +37,7 @@ pub struct MailboxStatus {
     pub postponed: u64,
     /// Messages that fail, and stay on the server.
     pub failed: u64,
-    /// What there is to say of it, what needs the user first; empty when all is well.
+    /// What to report of it; what needs the user comes first.  Empty when all is well.
     pub findings: Vec<Finding>,
 }
 
@@ -111,6 +114,12 @@ impl MailboxStatus {
     #[must_use]
     pub fn needs_you(&self) -> bool {
         self.findings.iter().any(|finding| finding.needs_you)
+    }
+
+    /// Whether the login was refused, and is not tried again at once.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.findings.iter().any(|finding| finding.kind == REFUSED)
     }
 
     /// What comes first, in a word: `ok` when all is well.
@@ -214,7 +223,7 @@ impl Judge<'_> {
             Some(pause) => Finding {
                 since: since(LOGIN),
                 next: Some(pause.until),
-                ..Finding::new("login-refused", &error.message, true)
+                ..Finding::new(REFUSED, &error.message, true)
             },
             None if error.exit == ExitCode::Later => {
                 let since = since(PASSING);

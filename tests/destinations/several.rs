@@ -92,7 +92,7 @@ fn unreachable_destination_does_not_block_the_others() {
     assert_eq!(server.unique_ids("me"), [""; 0]);
 }
 
-/// The program isn't configured, perhaps for this run only, while it lacks a message: who has it doesn't get it again,
+/// The program isn't configured, perhaps for this run only, while it lacks a message: a destination that has it doesn't get it again,
 /// and as long as not all have it, it stays.
 #[test]
 fn removed_destination_is_waited_for() {
@@ -292,7 +292,7 @@ fn mail_under_the_unique_id_of_a_message_that_waits_for_a_destination_is_deleted
     assert_eq!(served.server.unique_ids("me"), [""; 0]);
 }
 
-/// Without an identity nothing tells a message that differs each time from another one: at most twice, then.
+/// Without an identity a message that differs each time looks like another one: at most twice, then.
 #[test]
 fn a_message_that_differs_each_time_is_not_delivered_at_each_run_while_a_destination_lacks_it() {
     let copy =

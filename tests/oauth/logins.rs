@@ -78,6 +78,20 @@ fn a_code_for_another_device() {
 }
 
 #[test]
+fn a_server_that_wants_to_be_left_alone_for_longer_than_its_code_lasts_ends_the_login() {
+    let scene = Scene::new();
+    let later = "HTTP/1.1 429 Slow\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n";
+    {
+        let mut state = scene.authorization.state();
+        (state.code_life, state.answers) = (2, vec![Answer::Raw(later.to_owned()); 9]);
+    }
+    let began = std::time::Instant::now();
+    scene.run(&["login", "--flow", "device"]).exits(77).complains("the code ran out");
+    assert_eq!(scene.authorization.asked("/token").len(), 1);
+    assert!(began.elapsed() < Duration::from_secs(40), "it waited for what can't come");
+}
+
+#[test]
 fn a_refusal_in_the_browser_and_an_answer_of_another_server() {
     let scene = Scene::new();
     let running = scene.start(&["login"]);
@@ -152,7 +166,7 @@ fn an_address_can_be_pasted() {
 fn where_no_browser_is_the_address_is_printed_with_the_way_back() {
     let scene = Scene::with(mail("XOAUTH2"), "");
     let running = scene.start(&["login", "--flow", "browser", "--no-browser"]);
-    // It is a user's to open, who has gone away.
+    // Only the user could open it, and the user has gone away.
     std::thread::sleep(Duration::from_millis(300));
     running.signal(rustix::process::Signal::INT);
     let run = running.finish();

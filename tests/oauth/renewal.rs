@@ -7,8 +7,8 @@ use crate::support::authorization::Answer;
 use crate::support::proxy::{Kind, Proxy};
 use crate::support::server::Server;
 
-#[test]
-fn eight_processes_renew_once_and_all_deliver() {
+/// Accounts `a0` to `a7` with one login, whose token is about to end.
+fn eight_accounts() -> (Scene, Vec<Server>) {
     let scene = Scene::new();
     scene.log_in_for_a_moment();
     let servers: Vec<Server> = (0..8).map(|_| Server::start(mail("XOAUTH2"))).collect();
@@ -19,6 +19,12 @@ fn eight_processes_renew_once_and_all_deliver() {
         .map(|(n, server)| scene.account(&format!("a{n}"), server.port(), &oauth))
         .collect();
     scene.sandbox.config(accounts);
+    (scene, servers)
+}
+
+#[test]
+fn eight_processes_renew_once_and_all_deliver() {
+    let (scene, _servers) = eight_accounts();
     scene.authorization.state().delay = Duration::from_millis(500);
     let names: Vec<String> = (0..8).map(|n| format!("a{n}")).collect();
     let running: Vec<_> = names.iter().map(|name| scene.start(&[name])).collect();
@@ -32,16 +38,7 @@ fn eight_processes_renew_once_and_all_deliver() {
 
 #[test]
 fn the_accounts_of_one_process_renew_once() {
-    let scene = Scene::new();
-    scene.log_in_for_a_moment();
-    let servers: Vec<Server> = (0..8).map(|_| Server::start(mail("XOAUTH2"))).collect();
-    let oauth = scene.oauth("");
-    let accounts: String = servers
-        .iter()
-        .enumerate()
-        .map(|(n, server)| scene.account(&format!("a{n}"), server.port(), &oauth))
-        .collect();
-    scene.sandbox.config(accounts);
+    let (scene, _servers) = eight_accounts();
     scene.authorization.state().delay = Duration::from_millis(300);
     scene.run(&[]).succeeds();
     assert_eq!(scene.authorization.refreshes(), 1);
@@ -69,7 +66,7 @@ fn a_renewed_token_is_reported_and_used_by_either_mechanism() {
 }
 
 #[test]
-fn a_dry_run_may_renew_and_says_so() {
+fn a_dry_run_may_renew_and_reports_it() {
     let scene = Scene::new();
     scene.log_in_for_a_moment();
     scene.run(&["--dry-run"]).succeeds().complains("the token was renewed and stored");
@@ -158,7 +155,10 @@ fn another_login_ends_the_pause_of_one_that_has_ended() {
     assert_eq!(scene.authorization.refreshes(), 1);
     scene.run(&["-q"]).exits(77).is_silent();
     assert_eq!(scene.authorization.refreshes(), 1);
+    scene.run(&["auth", "status"]).exits(1).says("refused: popfetch auth login work");
+    scene.run(&["auth", "status", "--json"]).exits(1).says("\"due\":true");
     scene.log_in().succeeds();
+    scene.run(&["auth", "status"]).exits(0);
     scene.run(&["-q"]).succeeds();
     scene.holds_mail("work");
 }
@@ -186,6 +186,33 @@ fn a_token_is_never_sent_in_clear() {
     clear("auth = \"xoauth2\"").exits(78).says("a token is never sent in clear");
     clear("auth = \"plain\"").exits(78);
     clear("password = \"x\"").exits(78).says("two sources of the password");
+}
+
+#[test]
+fn the_authorization_server_has_a_proxy_of_its_own() {
+    let scene = Scene::new();
+    let port = scene.authorization.port;
+    let (own, other) = (Proxy::start(Kind::Http, port), Proxy::start(Kind::Socks, port));
+    let account = |proxy: &str, more: &str| {
+        scene.configure("");
+        scene.log_in_for_a_moment();
+        let oauth = scene.oauth(&format!(", proxy = \"{proxy}\""));
+        scene.sandbox.config(format!("{}{more}\n", scene.account("work", scene.mail.port(), &oauth)));
+        scene.run(&["auth", "token", "work"])
+    };
+    account(&own.url(), "connect-command = \"exit 1\"").succeeds();
+    assert_eq!((own.requests().len(), other.requests().len()), (1, 0));
+    account(&own.url(), &format!("proxy = \"{}\"", other.url())).succeeds();
+    assert_eq!((own.requests().len(), other.requests().len()), (2, 0));
+    account("none", &format!("proxy = \"{}\"", other.url())).succeeds();
+    assert_eq!((own.requests().len(), other.requests().len()), (2, 0));
+    // Its password is as secret as that of the account's.
+    let url = own.url().replace("://", "://me:Xyzzy-proxy@");
+    account(&url, "").succeeds().never_says("Xyzzy-proxy");
+    scene.run(&["config", "show"]).succeeds().never_says("Xyzzy-proxy");
+    let path = scene.sandbox.path(".config/popfetch/config.toml");
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    scene.run(&["auth", "token", "work"]).exits(78).complains("chmod 600").never_says("Xyzzy-proxy");
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub(super) const PASSWORD: &str = "secret";
 pub(super) trait Real {
     fn name(&self) -> &'static str;
     fn port(&self) -> u16;
-    /// Adds a message, as the wire would carry it, behind the others.
+    /// Adds a message, with CRLF line ends, behind the others.
     fn put(&self, octets: &[u8]);
     /// How many messages are left there, once all sessions have ended.
     fn left(&self) -> usize;

@@ -43,7 +43,7 @@ impl Request {
 /// What is to become of a question at the token endpoint.
 #[derive(Debug, Clone)]
 pub enum Answer {
-    /// What the rules say.
+    /// The rules, as they are now.
     Right,
     /// These octets, and the end of the connection.
     Raw(String),
@@ -73,11 +73,13 @@ pub struct State {
     pub secret: bool,
     /// Codes, with challenge and redirect.
     codes: HashMap<String, (String, String)>,
+    /// How many seconds a device's code lasts.
+    pub code_life: u64,
     /// Registers clients.
     pub registers: bool,
     /// The redirect names the issuer.
     pub iss: Option<String>,
-    /// Is told at each request of tokens, before it is answered.
+    /// Is called at each request of tokens, before it is answered.
     pub hook: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
@@ -106,6 +108,7 @@ impl AuthorizationServer {
             delay: Duration::ZERO,
             secret: false,
             codes: HashMap::new(),
+            code_life: 60,
             registers: false,
             iss: None,
             hook: None,
@@ -199,7 +202,7 @@ impl State {
                 self.tokens(rotates)
             }
             "refresh_token" => {
-                // It was used before, or never given: nobody knows by whom (RFC 9700 §4.14.2).
+                // It was used before, or never given: the server cannot know by which program (RFC 9700 §4.14.2).
                 self.refresh = None;
                 self.families_ended += 1;
                 failed("invalid_grant", "the token was used before")
@@ -229,8 +232,9 @@ impl State {
                 200,
                 &format!(
                     "{{\"device_code\":\"Zork-device\",\"user_code\":\"WDJB-MJHT\",\"verification_uri\":\"{}\",\
-                 \"expires_in\":60,\"interval\":1}}",
-                    url("/activate")
+                 \"expires_in\":{},\"interval\":1}}",
+                    url("/activate"),
+                    self.code_life
                 ),
             ),
             "/revoke" => {

@@ -123,7 +123,7 @@ fn a_header_that_never_ends_is_given_up() {
     let mut client = log_in(port, LONG, &stop).unwrap();
     let error = client.headers(&[MessageNumber::FIRST], |_, _| {}, |_, _| {}).unwrap_err();
     assert_eq!(error.exit_code().number(), 76);
-    assert!(error.to_string().ends_with("the header of message 1 went on beyond every measure"), "{error}");
+    assert!(error.is_endless_header(), "{error}");
     client.hang_up();
     server.join().unwrap();
 }

@@ -1,4 +1,4 @@
-//! An fdm.conf: accounts, named actions, and rules that say which mail goes to which action (fdm.conf(5)).
+//! An fdm.conf: accounts, named actions, and rules that map mail to actions (fdm.conf(5)).
 //!
 //! popfetch has no rules: an account is taken over with the destination of the first rule that all of its mail reaches.
 
@@ -7,7 +7,7 @@ mod rules;
 mod tags;
 mod words;
 
-use super::foreign::{Password, Protection, StateLines, Stays};
+use super::foreign::{ForeignRoute, Password, Protection, StateLines, Stays};
 use super::{
     Error, Foreign, ForeignFile, ForeignProgram, ForeignSource, ForeignSurroundings, Include, StateFile,
 };
@@ -41,7 +41,9 @@ fn foreign(declared: &Declared, parsed: &Parsed, around: ForeignSurroundings<'_>
     }
     let line = declared.place.line;
     if declared.value("pipe").is_some() {
-        account.leave_out("popfetch connects on its own, and by no program (pop3 pipe)");
+        account.leave_out(
+            "its connection is a command (pipe): write it with server, and with connect-command in place of pipe",
+        );
     }
     let text = |name: &str| declared.value(name).map(|value| value.text.clone());
     account.server = text("server").unwrap_or_default();
@@ -71,6 +73,7 @@ fn foreign(declared: &Declared, parsed: &Parsed, around: ForeignSurroundings<'_>
     if declared.has("old-only") {
         account.leave_out("it retrieves what was retrieved before (old-only)");
     }
+    account.route = parsed.proxy.clone().map(ForeignRoute::Proxy);
     account.max_message_size = parsed.largest;
     account.timeout = parsed.timeout;
     let rules = rules::of(parsed, &declared.name, around, &account.server);

@@ -1,4 +1,4 @@
-//! fdm's grammar.  Rules are read for where mail goes; conditions are only told from "all of it".
+//! fdm's grammar.  Rules are read for where mail goes; of a condition it only matters whether it takes all mail.
 
 use std::collections::BTreeMap;
 
@@ -104,6 +104,8 @@ pub(super) struct Parsed {
     pub(super) remarks: Vec<Remark>,
     pub(super) largest: Option<u64>,
     pub(super) timeout: Option<u64>,
+    /// The proxy of all accounts, as popfetch has it.
+    pub(super) proxy: Option<String>,
 }
 
 /// Reads a configuration and what it includes.
@@ -132,6 +134,19 @@ pub(super) fn parse(
         }
     }
     Err(Error::Syntax { place: parser.place(), what: "there is no end of statements".to_owned() })
+}
+
+/// `socks://HOST:PORT/` or `http://HOST:PORT/` as popfetch writes it; `None` where it has a user, or no port.
+fn proxy(value: &FdmValue) -> Option<String> {
+    let (kind, rest) = match value.text.split_once("://")? {
+        ("socks", rest) => ("socks5", rest),
+        ("http", rest) => ("http", rest),
+        _ => return None,
+    };
+    let place = rest.trim_end_matches('/');
+    let (host, port) = place.rsplit_once(':')?;
+    let is_plain = value.is_known() && !host.is_empty() && !place.contains(['@', '/', '?', '#']);
+    (is_plain && port.parse::<u16>().is_ok()).then(|| format!("{kind}://{place}"))
 }
 
 enum FdmStep {
@@ -500,7 +515,7 @@ impl FdmParser<'_> {
         Ok(())
     }
 
-    /// What stands in braces: names of actions, or actions.
+    /// What is between braces: names of actions, or actions.
     fn acts_or_names(&mut self) -> Result<Vec<Act>> {
         self.words.take_sign('{')?;
         let (mut acts, mut names) = (Vec::new(), Vec::new());
@@ -615,10 +630,16 @@ impl FdmParser<'_> {
             "lock-timeout" | "queue-high" | "queue-low" | "parallel-accounts" => drop(self.amount()?),
             "purge-after" if self.words.take_key("none")? => {}
             "purge-after" => drop(self.amount()?),
-            "lock-file" | "default-user" | "command-user" | "strip-characters" | "proxy" => {
+            "proxy" => {
+                self.parsed.proxy = proxy(&self.text()?);
+                if self.parsed.proxy.is_none() {
+                    let what = "proxy: set proxy by hand; a password in it must be written there".to_owned();
+                    self.parsed.remarks.push(Remark { place, what });
+                }
+            }
+            "lock-file" | "default-user" | "command-user" | "strip-characters" => {
                 self.text()?;
                 let what = match key.as_str() {
-                    "proxy" => "proxy: popfetch.toml(5) names the proxies that popfetch can use",
                     "default-user" => {
                         "default-user: owner = \"USER\" delivers as a user, where root runs popfetch"
                     }

@@ -1,8 +1,8 @@
 //! A session that the user leads: logged in as a run logs in, under the mailbox's lock, and then one command after the
-//! other.  Nothing goes to a destination, and nothing is written to the ledger: what is deleted here is gone from the next
-//! listing, as if another program had deleted it.
+//! other.  Nothing goes to a destination.  What is deleted here, and is what was delivered, is recorded as deleted; the rest is
+//! gone from the next listing, as if another program had deleted it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::fd::BorrowedFd;
 
 use super::delete::delivered;
@@ -12,15 +12,16 @@ pub use crate::client::{AnswerPiece, Farewell, ReadCommand};
 use crate::client::{Client, Next, Transaction};
 use crate::clock;
 use crate::ledger::lock::Lock;
+use crate::ledger::memory::Memory;
 use crate::ledger::{EntryState, Ledger};
 use crate::plan::{Listed, Maildrop, Who};
-use crate::proof::Dismissed;
+use crate::proof::{Dismissed, EntryId, Key};
 use crate::report::ReportedError;
 use crate::retrieval::error::Error;
 use crate::retrieval::run::Run;
 use crate::retrieval::survey::{self, list};
 use crate::retrieval::{Context, Options};
-use crate::types::{MessageNumber, Time, Wait};
+use crate::types::{MessageNumber, Time, UniqueIdBuf, Wait};
 
 /// A session that the user leads.
 pub struct ByHand<'a> {
@@ -30,12 +31,14 @@ pub struct ByHand<'a> {
     maildrop: Maildrop,
     /// What is known of each message.
     known: BTreeMap<MessageNumber, KnownAs>,
+    /// Messages that are what was delivered.
+    recognised: HashMap<MessageNumber, EntryId>,
     /// Messages that are marked for deletion.
     marked: Vec<MessageNumber>,
     /// Messages that were retrieved, if the server deletes those at `QUIT`.
     dropped: Vec<MessageNumber>,
     /// A run would meet a maildrop that the server has locked for this session.
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl std::fmt::Debug for ByHand<'_> {
@@ -91,8 +94,17 @@ fn open<'a>(run: &'a Run<'_>) -> Result<ByHand<'a>, Error> {
         let _ = client.sizes(|_, _| ())?;
     }
     let known = maildrop.iter().map(|listed| (listed.number, known(&listed, &ledger))).collect();
-    let (marked, dropped) = (Vec::new(), Vec::new());
-    Ok(ByHand { run, client, ledger, maildrop, known, marked, dropped, _lock: lock })
+    Ok(ByHand {
+        run,
+        client,
+        ledger,
+        maildrop,
+        known,
+        recognised: HashMap::new(),
+        marked: Vec::new(),
+        dropped: Vec::new(),
+        lock,
+    })
 }
 
 /// What the ledger knows of a listed message by its unique-id, which proves nothing yet.
@@ -201,13 +213,60 @@ impl ByHand<'_> {
         Ok(ok)
     }
 
-    /// Ends the session by `QUIT`: the server deletes what is marked.
+    /// Ends the session by `QUIT`: the server deletes what is marked.  The ledger has it before that.
     ///
     /// # Errors
-    /// As of [`ByHand::wait`].
+    /// As of [`ByHand::wait`]; a ledger that can't be written, and then nothing is deleted.
     pub fn quit(self) -> Result<Farewell, ReportedError> {
         let run = self.run;
-        self.client.quit().map_err(|e| run.failure(&e.into(), true))
+        self.end().map_err(|e| run.failure(&e, true))
+    }
+
+    fn end(self) -> Result<Farewell, Error> {
+        let deleted = self.deleted()?;
+        let Self { run, client, lock, .. } = self;
+        let directory = &run.directory;
+        if deleted.is_empty() {
+            return Ok(client.quit()?);
+        }
+        let mut memory = Memory::load(directory);
+        Ledger::check_extent(directory, memory.extent)?;
+        let mut ledger = Ledger::open(directory, &run.account.mailbox(), lock, run.now)?;
+        let found = deleted.iter().filter_map(|unique_id| ledger.find(unique_id.borrow()));
+        let ids: Vec<_> = found.map(|id| (id, None)).collect();
+        let asked = ledger.ask_deletion(&ids)?;
+        ledger.sync()?;
+        let farewell = client.quit();
+        if matches!(farewell, Ok(Farewell::Confirmed)) {
+            ledger.confirm_deletion(asked)?;
+        }
+        if let Some(extent) = ledger.sync().and_then(|()| ledger.close())? {
+            memory.extent = Some(extent);
+            if let Err(e) = memory.save(directory) {
+                // What it holds can be learnt again.
+                run.detail(|| format!("what was learnt of the server was not kept: {e}"));
+            }
+        }
+        Ok(farewell?)
+    }
+
+    /// The unique-ids of what is marked, and is what was delivered; of several messages with one only all of them
+    /// together are gone.
+    fn deleted(&self) -> Result<Vec<UniqueIdBuf>, Error> {
+        let mut times: HashMap<EntryId, u32> = HashMap::new();
+        for id in self.marked.iter().filter_map(|number| self.recognised.get(number)) {
+            let times = times.entry(*id).or_default();
+            *times = times.saturating_add(1);
+        }
+        let mut deleted = Vec::new();
+        for (id, times) in times {
+            if times >= self.maildrop.times_listed(id).max(1)
+                && let Key::UniqueId(unique_id) = self.ledger.key(id)?
+            {
+                deleted.push(unique_id);
+            }
+        }
+        Ok(deleted)
     }
 
     /// Ends the session without `QUIT`: nothing is deleted.
@@ -224,8 +283,9 @@ impl ByHand<'_> {
             let Self { run, client, ledger, maildrop, .. } = self;
             delivered(run, client, ledger, maildrop, &headers, &[number])
         });
-        if !compared.map_err(|e| self.failure(e))?.contains_key(&number) {
-            self.known.insert(number, KnownAs::Undelivered);
+        match compared.map_err(|e| self.failure(e))?.get(&number) {
+            Some(id) => _ = self.recognised.insert(number, *id),
+            None => _ = self.known.insert(number, KnownAs::Undelivered),
         }
         Ok(())
     }

@@ -5,7 +5,7 @@
 //! One object for each account that logs in by OAuth, of type `login`.  Times are in UTC, as in RFC 3339.
 //!
 //! - `provider`: who gives the tokens.
-//! - `due`: whether you have to log in.
+//! - `due`: whether you have to log in: there is no login, it has ended, or the last run was refused with it.
 //! - `logged_in`: when you logged in; null where you haven't.
 //! - `renewed`: when a token was given last; or null.
 //! - `token_ends`: when the present token ends, and is renewed; or null.
@@ -16,7 +16,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{oauth, reporter};
+use super::setup::{oauth, reporter};
 use crate::account::Account;
 use crate::cli::setup::{Cli, ConfigArgs, ReadArgs};
 use crate::clock;
@@ -28,6 +28,7 @@ use crate::problem::Problem as _;
 use crate::report::table::{Column, table};
 use crate::report::{json, terminal};
 use crate::retrieval::with_holder;
+use crate::state::status::MailboxStatus;
 use crate::text::printable;
 use crate::types::Time;
 
@@ -64,12 +65,14 @@ struct ShownLogin<'a> {
     provider: String,
     store: String,
     standing: Result<Option<LoginStanding>, String>,
+    /// Whether the last one who used it was refused.
+    is_refused: bool,
 }
 
 impl ShownLogin<'_> {
     fn is_due(&self, now: Time) -> bool {
         match &self.standing {
-            Ok(Some(standing)) => standing.is_due(now),
+            Ok(Some(standing)) => self.is_refused || standing.is_due(now),
             Ok(None) | Err(_) => true,
         }
     }
@@ -82,6 +85,7 @@ impl ShownLogin<'_> {
 pub(super) fn run(args: &StatusArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     let accounts = cli.configuration(&args.config, &args.accounts, &Flags::default())?.accounts;
     let Some(first) = accounts.first() else { return Ok(ExitCode::Done) };
+    let state = cli.environment.state_directory()?;
     cli.run(reporter(cli, first, 0), |context| {
         let now = clock::now();
         let logins: Vec<ShownLogin<'_>> = accounts
@@ -96,7 +100,8 @@ pub(super) fn run(args: &StatusArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
                     (holder.place(), standing)
                 });
                 let provider = printable(settings.provider.called().as_bytes());
-                Some(ShownLogin { account, provider, store, standing })
+                let is_refused = MailboxStatus::of(account, &state, now).is_refused();
+                Some(ShownLogin { account, provider, store, standing, is_refused })
             })
             .collect();
         if logins.is_empty() && !args.output.json {
@@ -132,6 +137,7 @@ fn row(login: &ShownLogin<'_>, now: Time) -> Vec<String> {
                 _ => format!("until {}", clock::due(standing.ends, now)),
             };
             let state = match standing.login_ends {
+                _ if login.is_refused => format!("refused: popfetch auth login {name}"),
                 _ if standing.is_due(now) => format!("due: popfetch auth login {name}"),
                 Some(ends) => format!("until {}, longer when used", clock::day(ends, now)),
                 None => "ok".to_owned(),

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
-use super::file;
 use crate::cli::setup::{Cli, ConfigArgs, ReadArgs};
 use crate::config;
 use crate::exit::ExitCode;
@@ -27,6 +26,10 @@ use crate::text;
 /// Read the configuration, and try the destinations and passwords that it names.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct CheckArgs {
+    /// Accounts by name, whose destinations and passwords are tried; without any, all accounts of the configuration.
+    #[arg(value_name = "ACCOUNT", value_hint = clap::ValueHint::Other)]
+    pub(in crate::cli) accounts: Vec<String>,
+
     /// Log in at each server as well; nothing is retrieved or deleted.
     #[arg(long)]
     pub(in crate::cli) login: bool,
@@ -50,10 +53,10 @@ struct ConfigCheckObject<'a> {
 /// Prints a line for each thing that was tried, and gives the exit code of all that is wrong.
 ///
 /// # Errors
-/// The system.
+/// A name that no account has; the system.
 pub(super) fn run(args: &CheckArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    let path = file(&args.config, cli)?;
-    let review = config::review(&path, &cli.environment);
+    let path = cli.configuration_file(&args.config)?;
+    let review = config::review(&path, &cli.environment).of(&args.accounts)?;
     let shown = text::path(&path);
     let mut code = ExitCode::Done;
     let mut put = |account: &str, what: &str, failure: Option<&ReportedError>| {

@@ -19,7 +19,6 @@ use crate::config;
 use crate::exit::ExitCode;
 use crate::import::ForeignProgram;
 use crate::import::document::remark_text;
-use crate::problem::Problem;
 use crate::report::plain::{Level, Plain};
 use crate::text;
 use accounts::{ConfigTarget, DraftAccount};
@@ -45,6 +44,23 @@ pub(in crate::cli) struct ImportArgs {
     config: ConfigArgs,
 }
 
+impl ImportArgs {
+    /// The same command, so that it writes.
+    fn again(&self) -> String {
+        let mut line = "popfetch import --write".to_owned();
+        if self.no_login {
+            line.push_str(" --no-login");
+        }
+        for word in &self.words {
+            line.push_str(&format!(" {}", text::path(word)));
+        }
+        if let Some(file) = &self.config.file {
+            line.push_str(&format!(" --config {}", text::path(file)));
+        }
+        line
+    }
+}
+
 /// Reads, compares, and writes if that is asked for.  The exit code is that of all accounts together: 76 where a server has
 /// none of the messages.
 ///
@@ -55,10 +71,7 @@ pub(super) fn run(args: &ImportArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         Ok(found) => found,
         Err(code) => return Ok(code),
     };
-    let path = match &args.config.file {
-        Some(path) => cli.environment.current_directory.join(path),
-        None => cli.environment.configuration_file()?,
-    };
+    let path = cli.configuration_file(&args.config)?;
     let home = cli.environment.home.clone();
     let programs = programs(&found);
     for FoundFile { program, path, reading, .. } in &found {
@@ -85,7 +98,12 @@ pub(super) fn run(args: &ImportArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         } else {
             cli.printer.out(&accounts::shown(&accounts, home.as_deref()));
         }
-        running::report(&programs, args.write, cli);
+        if accounts.iter().any(DraftAccount::is_taken) {
+            let again = (!args.write).then(|| args.again());
+            running::report(&programs, again.as_deref(), cli);
+        } else {
+            cli.printer.err("nothing is taken over: go on with what you have, until that is set right\n");
+        }
         code
     })
 }
@@ -94,13 +112,6 @@ fn programs(found: &[FoundFile]) -> Vec<ForeignProgram> {
     let mut programs: Vec<ForeignProgram> = found.iter().map(|found| found.program).collect();
     programs.dedup();
     programs
-}
-
-/// Reports an error, and gives its exit code.
-fn complain(cli: &Cli, what: &str, e: &dyn Problem) -> ExitCode {
-    let what = if what.is_empty() { e.to_string() } else { format!("{what}: {e}") };
-    cli.printer.complain(&what, e.hint().as_deref());
-    e.exit_code()
 }
 
 impl DraftAccount {

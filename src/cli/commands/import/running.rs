@@ -17,13 +17,14 @@ const MOST_FILES: usize = 10_000;
 /// How long `crontab -l` may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Names what starts these programs, and says what to do about it.
-pub(super) fn report(programs: &[ForeignProgram], written: bool, cli: &Cli) {
+/// Names what starts these programs, and what to do about it.
+/// `again`: the command that writes what was only shown.
+pub(super) fn report(programs: &[ForeignProgram], again: Option<&str>, cli: &Cli) {
     let crontab = crontab(cli);
     for program in programs {
         let name = program.name();
         let found = starters(*program, crontab.as_deref(), cli);
-        let when = if written { "now" } else { "popfetch import --write takes this over; then" };
+        let when = again.map_or_else(|| "now".to_owned(), |again| format!("{again} takes this over; then"));
         cli.printer.err(&if found.is_empty() {
             format!("{when} stop using {name}, or both fetch; no crontab and no unit of systemd starts it\n")
         } else {

@@ -1,8 +1,11 @@
 //! What is typed in the shell: the commands of RFC 1939 that are of use to people, in any case, and a few of its own.
 
 use crate::retrieval::by_hand::ReadCommand;
-use crate::text::printable;
+use crate::text::{printable, shortened};
 use crate::types::MessageNumber;
+
+/// Characters of a word that is none of ours, at most.
+const LONGEST_SHOWN: usize = 40;
 
 /// A line, understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +108,10 @@ pub(super) fn parse(line: &str) -> Result<ShellInput, String> {
 /// The word of this name, in any case.
 fn word(name: &str) -> Result<&'static ShellWord, String> {
     let found = WORDS.iter().find(|word| word.name.eq_ignore_ascii_case(name));
-    found.ok_or_else(|| format!("there is no command \"{}\"; help lists them", printable(name.as_bytes())))
+    found.ok_or_else(|| {
+        let name = printable(name.as_bytes());
+        format!("there is no command \"{}\"; help lists them", shortened(&name, LONGEST_SHOWN))
+    })
 }
 
 #[cfg(test)]
@@ -113,6 +119,7 @@ mod tests {
     use proptest::prelude::proptest;
 
     use super::{ReadCommand, ShellInput, WORDS, parse};
+    use crate::text::shortened;
     use crate::types::MessageNumber;
 
     #[test]
@@ -149,6 +156,10 @@ mod tests {
             ("top 1 x", "usage: top N [LINES]"),
             ("stat 1", "usage: stat"),
             ("help x", "there is no command \"x\"; help lists them"),
+            (
+                &"y".repeat(9000),
+                &format!("there is no command \"{}\"; help lists them", shortened(&"y".repeat(9000), 40)),
+            ),
             ("\u{1b}[2J", "there is no command \"\\x1b[2J\"; help lists them"),
         ];
         for (line, expected) in cases {
