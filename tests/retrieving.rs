@@ -449,13 +449,13 @@ fn limits_of_a_run() {
 /// moves on.
 #[test]
 fn in_gmails_recent_mode_known_mail_is_not_retrieved_again() {
-    let mut options = Options::with("recent:me", "secret", small(5));
-    for capabilities in [&mut options.before_login, &mut options.after_login] {
-        capabilities.retain(|line| !line.starts_with("EXPIRE"));
-        capabilities.extend(["EXPIRE 0".into(), "X-GOOGLE-RICO".into()]);
-    }
     for keys in ["", "first-run = \"new-only\""] {
-        let served = serve(options.clone(), KEEP);
+        let mut options = Options::with("recent:me", "secret", small(5));
+        for capabilities in [&mut options.before_login, &mut options.after_login] {
+            capabilities.retain(|line| !line.starts_with("EXPIRE"));
+            capabilities.extend(["EXPIRE 0".into(), "X-GOOGLE-RICO".into()]);
+        }
+        let served = serve(options, KEEP);
         let keys = format!("{IN_CLEAR}deliver = {{ maildir = \"~/mail\" }}\n{KEEP}\n{keys}");
         let config = section("me", served.server.port(), &keys);
         served.sandbox.config(config.replace("user = \"me\"", "user = \"recent:me\""));
