@@ -118,7 +118,7 @@ fn word(name: &str) -> Result<&'static ShellWord, String> {
 mod tests {
     use proptest::prelude::proptest;
 
-    use super::{ReadCommand, ShellInput, WORDS, parse};
+    use super::{ReadCommand, ShellInput, WORDS, parse, shortened};
     use crate::types::MessageNumber;
 
     #[test]
