@@ -3,7 +3,7 @@
 mod route;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use route::{ConnectCommand, DIRECT, Endpoint, Proxy, ProxyAddress, ProxyKind, ProxyLogin, Route, Way};
@@ -112,7 +112,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// Whose maildrop this is: what the ledger goes by.
+    /// Whose maildrop this is: what the ledger is named after.
     #[must_use]
     pub fn mailbox(&self) -> Mailbox {
         let port = if self.port == 995 { 110 } else { self.port };
@@ -211,7 +211,7 @@ words!(Auth {
 /// Where the password or token comes from.
 #[derive(Clone)]
 pub enum PasswordSource {
-    /// It stands in the configuration.
+    /// It is in the configuration.
     Inline(Secret),
     /// The first line of a file.
     File(PathBuf),
@@ -228,7 +228,7 @@ pub enum PasswordSource {
 }
 
 impl fmt::Debug for PasswordSource {
-    /// The kind alone: people write secrets into commands, and paths are nobody's business.
+    /// The kind alone: users write secrets into commands, and paths are private.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::OAuth(oauth) => return oauth.fmt(f),
@@ -276,7 +276,7 @@ pub struct StoreCommands {
     pub save: Vec<String>,
 }
 
-/// An authorization server, and what is known of it beforehand.  Addresses have the tenant in them.
+/// An authorization server, and what is known of it before it is asked.  Addresses have the tenant in them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Provider {
     /// Its name in `providers.toml`; empty for one that the configuration describes.
@@ -385,6 +385,17 @@ pub enum Deliver {
     Stdout,
 }
 
+impl Deliver {
+    /// The directory or file that mail is written to; `None` for programs and standard output.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Maildir(path) | Self::Mbox(path) => Some(path),
+            Self::Pipe(_) | Self::Stdout => None,
+        }
+    }
+}
+
 /// A program that takes messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pipe {
@@ -443,7 +454,7 @@ pub struct Hooks {
 }
 
 impl Hooks {
-    /// Whether there are none.
+    /// Whether no limit is set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -1,4 +1,4 @@
-//! The one door to the disk for everything that must survive: create, append, sync, publish, replace, remove.
+//! The one door to the disk for everything that must survive: create, append, sync, rename, replace, remove.
 //!
 //! Each function is one durable step.  With the feature `crash-points` (tests only) the environment can make the
 //! process abort at, or the system refuse, the N-th step: `POPFETCH_CRASH_AT=N`, `POPFETCH_FAIL_AT=N:ENOSPC`, or
@@ -117,7 +117,7 @@ impl Problem for Error {
     }
 }
 
-/// What every function here returns.
+/// What most functions here return.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Creates `path`, which must not exist, for reading and writing.
@@ -222,7 +222,7 @@ pub fn open_plain_file(path: &Path) -> Result<File> {
     }
 }
 
-/// Whether files can be made in `directory`, as far as the system shows beforehand.
+/// Whether files can be made in `directory`, as far as can be seen before trying.
 ///
 /// # Errors
 /// Why not: `PermissionDenied`, `ReadOnlyFilesystem`.
@@ -256,7 +256,7 @@ pub fn create_unnamed(directory: &Path) -> Result<File> {
     }
 }
 
-/// Makes the directory `path` (mode 0700), whose parent must exist.  Not an error if it exists already.
+/// Makes the directory `path` (mode 0700), whose parent must exist.  `false` if it exists already.
 ///
 /// # Errors
 /// [`Step::MakeDirectory`].
@@ -449,7 +449,7 @@ fn reports_lost_writes(release: &[u8]) -> bool {
 ///
 /// # Errors
 /// [`Step::Rename`]; `AlreadyExists` when the name is taken.
-pub fn publish(from: &Path, to: &Path) -> Result<()> {
+pub fn rename_new(from: &Path, to: &Path) -> Result<()> {
     take(Step::Rename, to)?;
     match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         Ok(()) => Ok(()),
@@ -622,19 +622,19 @@ pub(crate) mod trial {
 
 #[cfg(test)]
 mod tests {
-    use super::{create_new, make_directories, publish, write};
+    use super::{create_new, make_directories, rename_new, write};
 
     #[test]
-    fn publish_never_replaces() {
+    fn rename_new_never_replaces() {
         let home = tempfile::tempdir().unwrap();
         let [from, to] = ["from", "to"].map(|n| home.path().join(n));
         write(&create_new(&from, 0o600).unwrap(), &from, b"new").unwrap();
         std::fs::write(&to, "old").unwrap();
-        let refused = publish(&from, &to).unwrap_err();
+        let refused = rename_new(&from, &to).unwrap_err();
         assert_eq!(refused.source.kind(), std::io::ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(&to).unwrap(), b"old");
         std::fs::remove_file(&to).unwrap();
-        publish(&from, &to).unwrap();
+        rename_new(&from, &to).unwrap();
         assert_eq!(std::fs::read(&to).unwrap(), b"new");
     }
 

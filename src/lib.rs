@@ -18,7 +18,7 @@
 //! Each module is a room with one concern.  [`proof`] holds the values that make the order of the durable steps a
 //! matter of types; [`durable`] is the one door to the disk; [`retrieval`] ties the rooms together.
 //!
-//! `docs/design.md` says what popfetch relies on, `docs/rooms.md` who may import whom, and `docs/protocol.md` what servers
+//! `docs/design.md` has what popfetch relies on, `docs/rooms.md` which room may import which, and `docs/protocol.md` what servers
 //! do and what popfetch makes of it.
 
 #![cfg_attr(

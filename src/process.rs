@@ -8,6 +8,7 @@
 use std::io::{self, Read, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::access::{self, Owner};
@@ -94,10 +95,10 @@ pub fn run(
     let mut child = Reaped(access::spawn(&mut command, owner).map_err(NoEnd::Start)?);
     if let (Some(mut stdin), Some(input)) = (child.0.stdin.take(), input.cloned()) {
         // One that doesn't read it all is judged by its exit status.
-        std::thread::spawn(move || stdin.write_all(input.expose()));
+        thread::Builder::new().spawn(move || stdin.write_all(input.expose())).map_err(NoEnd::Start)?;
     }
-    let out = first_line_of(child.0.stdout.take(), longest);
-    let errors = first_line_of(child.0.stderr.take(), longest);
+    let out = first_line_of(child.0.stdout.take(), longest).map_err(NoEnd::Start)?;
+    let errors = first_line_of(child.0.stderr.take(), longest).map_err(NoEnd::Start)?;
     let printed = wait_for(&out, deadline, stop).map_err(|_| NoEnd::Late)?;
     let status = wait(&mut child.0, deadline, stop).map_err(NoEnd::Wait)?.ok_or(NoEnd::Late)?;
     let mut complaint = Secret::new("");
@@ -121,10 +122,13 @@ impl Drop for Reaped {
 
 /// Reads in a thread of its own, sends the first line with its end as soon as it is there, and drains the rest, so that the
 /// program is never stopped by a full or a closed pipe.
-fn first_line_of(source: Option<impl Read + Send + 'static>, longest: usize) -> Receiver<Secret> {
+///
+/// # Errors
+/// When the system refuses the thread.
+fn first_line_of(source: Option<impl Read + Send + 'static>, longest: usize) -> io::Result<Receiver<Secret>> {
     let (sender, receiver) = channel();
     if let Some(source) = source {
-        std::thread::spawn(move || {
+        thread::Builder::new().spawn(move || {
             // Octet by octet, into one place: what buffers hold is left behind in memory.
             let mut source = source;
             let mut line = Vec::with_capacity(longest);
@@ -138,9 +142,9 @@ fn first_line_of(source: Option<impl Read + Send + 'static>, longest: usize) -> 
             }
             let _ = sender.send(Secret::new(line));
             let _ = io::copy(&mut source, &mut io::sink());
-        });
+        })?;
     }
-    receiver
+    Ok(receiver)
 }
 
 /// Waits until `deadline`, or for a signal.
@@ -165,7 +169,7 @@ fn wait(child: &mut Child, deadline: Instant, stop: &Stop) -> io::Result<Option<
         if Instant::now() >= deadline || stop.raised() {
             return Ok(None);
         }
-        std::thread::sleep(pause);
+        thread::sleep(pause);
         pause = pause.saturating_mul(2).min(BETWEEN_LOOKS);
     }
 }

@@ -219,7 +219,7 @@ impl DestinationKind {
     /// All kinds.
     pub const ALL: [Self; 4] = [Self::Maildir, Self::Mbox, Self::Pipe, Self::Stdout];
 
-    /// Its name in the history and in `--json`.
+    /// Its name in the ledger, in the history and in `--json`.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -320,6 +320,6 @@ pub struct DestinationRecord {
     pub id: DestinationId,
     /// Its name.
     pub name: DestinationName,
-    /// For a Maildir: device and inode of its `tmp/` when it was last used.
+    /// For a Maildir: when its `tmp/` was made, or its device, and its inode, when it was last used.
     pub inode: Option<(u64, u64)>,
 }

@@ -1,10 +1,10 @@
-//! Who may know whom.  Rooms are modules of the library: data flows through them in one direction, and a room imports
+//! Which room may import which.  Rooms are modules of the library: data flows through them in one direction, and a room imports
 //! only what [`ROOMS`] lists for it.  Each dependency has its owners, each proof its maker.
 //!
 //! This reads the source as text, without test modules, comments and strings: enough for code that rustfmt has laid
 //! out, and a stranger's `use` can't slip by unseen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -116,7 +116,7 @@ const PRIVATE: &[(&str, &[&str])] = &[
 const OWNERS: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
     ("base64", &["connection::proxy", "message", "oauth", "protocol"]),
-    ("blake3", &["credentials::fingerprint", "delivery", "message"]),
+    ("blake3", &["credentials::digest", "delivery", "message"]),
     ("clap", &["cli"]),
     ("close_fds", &["access"]),
     ("directories", &["config::locate"]),
@@ -257,6 +257,34 @@ fn rooms_import_only_what_lies_below_them() {
         );
     }
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+/// Not counting a module and what lies inside of it: what two files need of each other belongs into a third, or into one.
+#[test]
+fn no_files_need_one_another_in_a_circle() {
+    let modules = modules();
+    let names: BTreeSet<&str> = modules.iter().map(|module| module.name.as_str()).collect();
+    let of = |module: &Module| -> BTreeSet<String> {
+        let paths = imports(&module.code).into_iter().chain(relative_imports(&module.name, &module.code));
+        let needed = paths.map(|path| module_of(&path, &names));
+        needed.filter(|needed| !is_within(needed, &module.name) && !is_within(&module.name, needed)).collect()
+    };
+    let mut left: BTreeMap<&str, BTreeSet<String>> =
+        modules.iter().map(|module| (module.name.as_str(), of(module))).collect();
+    assert!(left.values().map(BTreeSet::len).sum::<usize>() > 1000, "the imports were not found");
+    // What needs nothing that is left, or isn't needed by anything that is left, is in no circle.
+    loop {
+        let all: BTreeSet<String> = left.keys().map(|name| (*name).to_owned()).collect();
+        let needed: BTreeSet<String> = left.values().flatten().cloned().collect();
+        left.retain(|name, needs| {
+            needs.retain(|need| all.contains(need));
+            !needs.is_empty() && needed.contains(*name)
+        });
+        if left.len() == all.len() {
+            break;
+        }
+    }
+    assert!(left.is_empty(), "{left:#?}");
 }
 
 #[test]
@@ -444,6 +472,24 @@ fn imports(code: &str) -> BTreeSet<String> {
         for (at, _) in code.match_indices(start) {
             expand("", &code[at + start.len()..], &mut found);
         }
+    }
+    found
+}
+
+/// Every path that begins with `super::`, as seen from the root.
+fn relative_imports(module: &str, code: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (at, _) in code.match_indices("super::") {
+        if code[..at].ends_with("super::") {
+            continue;
+        }
+        let (mut base, mut rest) = (module, &code[at..]);
+        while let Some(more) = rest.strip_prefix("super::") {
+            (base, rest) = (base.rsplit_once("::").map_or("", |(before, _)| before), more);
+        }
+        let mut inner = BTreeSet::new();
+        expand("", rest, &mut inner);
+        found.extend(inner.into_iter().map(|path| format!("{base}::{path}").trim_matches(':').to_owned()));
     }
     found
 }

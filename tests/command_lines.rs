@@ -234,7 +234,11 @@ fn try_page(page: &str) {
     let fetched = Maildir::read(&world.sandbox.path("Mail/home")).new.len();
     assert_eq!(fetched, 3, "{page}: the mail has come");
     for user in USERS {
-        assert_eq!(world.server.unique_ids(user).len(), 3, "{page}: nothing is deleted unless you say so");
+        assert_eq!(
+            world.server.unique_ids(user).len(),
+            3,
+            "{page}: nothing is deleted unless you ask for it"
+        );
     }
 }
 

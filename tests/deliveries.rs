@@ -127,7 +127,7 @@ fn several_accounts_are_aligned_summed_up_and_their_common_error_is_one() {
 }
 
 #[test]
-fn a_log_is_told_only_what_has_happened() {
+fn a_log_has_only_what_has_happened() {
     let (_server, sandbox) = family();
     sandbox.run(["anna"]).succeeds().complains("anna  2 new, ");
     sandbox.run(["anna"]).succeeds().is_silent();

@@ -298,7 +298,7 @@ fn two_popfetches_of_two_homes_share_a_mailbox() {
     assert_same(all, (0..100).map(|number| mail::stored(&mail::message(number, 600))).collect());
 }
 
-/// Commands that look leave the mailbox as it is, flags included; one that deletes, deletes what it was told.
+/// Commands that look leave the mailbox as it is, flags included; one that deletes, deletes what the user named.
 #[test]
 fn looking_changes_nothing_and_deleting_what_was_named() {
     let Some(dovecot) = Dovecot::start(&[("me", PASSWORD)]) else { return };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::mailbox::{DELETE, KEEP, Mailbox, Served, body, good, names, plain_login, serve, small, stored};
 use crate::support::relay::Line;
 use crate::support::scripted::{Scripted, Step, expect, send};
-use crate::support::server::{Message, Options, Retrieved, numbered};
+use crate::support::server::{Cut, Message, Options, Retrieved, numbered};
 
 fn count(served: &Served, session: usize, verb: &str) -> usize {
     let commands = served.server.commands(session);
@@ -335,6 +335,43 @@ fn reused_unique_id_deletes_no_unseen_mail() {
     }
 }
 
+/// QUIT took effect though its answer was lost, the maildrop is empty, and the server counts from 1 again.
+#[test]
+fn after_an_unanswered_quit_no_mail_under_known_unique_ids_is_deleted_unseen() {
+    for polled_empty in [true, false] {
+        let options = Options { cut: Some(Cut::AfterUpdate), cut_session: Some(1), ..good(small(3)) };
+        let served = serve(options, DELETE);
+        served.fetch();
+        assert_eq!(served.server.unique_ids("me"), [""; 0]);
+        if polled_empty {
+            served.fetch().succeeds();
+        }
+        served.server.replace("me", numbered([4, 5, 6].map(body)));
+        for _ in 0..2 {
+            served.fetch().succeeds();
+        }
+        served.holds(stored(1..=6));
+        assert_eq!(served.server.unique_ids("me"), [""; 0], "{polled_empty}");
+    }
+}
+
+/// Known mail under a policy of age: the ids are the same, the messages are not.
+#[test]
+fn mail_that_took_the_place_of_old_mail_is_not_deleted_by_its_age() {
+    let served = serve(good(small(3)), KEEP);
+    served.fetch().succeeds();
+    served.configure(served.server.port(), "leave-on-server = { newest = 1 }");
+    served.server.replace("me", numbered([3, 4, 5].map(body)));
+    for _ in 0..2 {
+        served.fetch().succeeds();
+    }
+    let mut held = served.messages();
+    held.sort();
+    held.dedup();
+    assert_eq!(held.len(), 5, "each of them is here");
+    assert_eq!(served.server.unique_ids("me").len(), 1);
+}
+
 #[test]
 fn quit_comes_before_a_session_limit() {
     for pipelining in ["auto", "off"] {
@@ -375,7 +412,7 @@ fn mail_without_unique_ids_is_deleted_though_sessions_are_limited() {
 
 /// A session is ended before its limit, and the server doesn't confirm its deletions: there is no use in another one.
 #[test]
-fn a_run_that_ends_with_mail_left_says_so() {
+fn a_run_that_ends_with_mail_left_reports_it() {
     let limited = Options { commands_per_session: Some(12), ..good(small(20)) };
     let served = serve(limited, &format!("{DELETE}\npipelining = \"off\""));
     for _ in 0..4 {

@@ -1,8 +1,11 @@
 //! What only the server, in this very session, can prove: unique-ids that are the message numbers, copies that differ
 //! each time, many messages that come back together, deletions that the server forgets.
 
+use std::time::Duration;
+
 use crate::mailbox::{Served, good, serve};
 use crate::support::mail;
+use crate::support::relay::Line;
 use crate::support::server::{Message, Options, Retrieved};
 use crate::support::show;
 
@@ -222,6 +225,24 @@ fn other_mail_under_the_name_of_deleted_mail_comes_at_the_second_run_at_the_late
     }
 }
 
+/// The same where QUIT deletes what was merely retrieved, the other mail too.
+#[test]
+fn where_quit_deletes_what_was_retrieved_other_mail_under_the_name_of_deleted_mail_is_not_lost() {
+    let mut options = Options { retrieved: Retrieved::Deleted, ..good([Message::new("a", copy(1))]) };
+    options.after_login.retain(|line| !line.starts_with("EXPIRE"));
+    options.after_login.push("EXPIRE 0".into());
+    let served = serve(options, DELETE);
+    served.fetch().succeeds();
+    for number in 2..=5 {
+        served.server.replace("me", [Message::new("a", copy(number))]);
+        served.fetch();
+        if served.messages().len() < number as usize {
+            served.fetch();
+        }
+        served.holds(copies(1..=number));
+    }
+}
+
 /// A message is first looked at by its header, and then refused: that is one message, and its own matter.  Where QUIT deletes
 /// what was retrieved, the next run tries it in a session of its own, in which what is known is compared first, and then the
 /// rest is delivered.
@@ -398,6 +419,56 @@ fn where_a_listing_is_suspect_other_mail_under_a_known_unique_id_is_delivered() 
     }
 }
 
+/// It costs one header for each message, in one flight, and only once.
+#[test]
+fn a_suspect_listing_is_compared_once_and_in_a_constant_number_of_waits() {
+    let mut waits = Vec::new();
+    for count in [40, 300] {
+        let named = |number: u64| Message::new(format!("uid-{number}"), body(number));
+        let line = Some(Line::round_trip(Duration::from_millis(20)));
+        let options = Options { line, ..good((1..=count).map(named)) };
+        let served = serve(options, &format!("{KEEP}\nlisting = \"full\""));
+        served.fetch().succeeds();
+        let before = served.server.relay().unwrap().waits();
+        lists(&served, (1..=count).rev().map(named));
+        waits.push(served.server.relay().unwrap().waits() - before);
+        let looked_at = usize::try_from(count).unwrap();
+        // The listing looks at two headers in any case.
+        assert!((looked_at..=looked_at + 3).contains(&asked(&served, "TOP")), "{}", asked(&served, "TOP"));
+        for _ in 0..2 {
+            served.fetch().succeeds();
+            assert_eq!(asked(&served, "TOP"), 2);
+        }
+        assert_eq!(served.server.count("RETR"), looked_at);
+        served.holds(stored(1..=count));
+    }
+    assert!(waits[1] <= waits[0] + 3 && waits[1] <= 14, "{waits:?} round trips");
+}
+
+// ---- headers that are looked at with a listing --------------------------------------------------------------------------
+
+/// Nothing but its header shows that other mail, as large, has taken the place of what was delivered.
+#[test]
+fn other_mail_of_the_same_size_is_found_by_its_header_and_delivered() {
+    let named = |number: u64, body: Vec<u8>| Message::new(format!("uid-{number}"), body);
+    let served = serve(good((1..=2).map(|n| named(n, body(n)))), &format!("{KEEP}\nlisting = \"full\""));
+    served.fetch().succeeds();
+    // Both are looked at: there are no others.
+    lists(&served, [named(1, body(1)), named(2, body(102))]);
+    served.holds(stored([1, 2, 102]));
+}
+
+/// It may be other mail: a deletion that falls due in the very session that finds so delivers it first.
+#[test]
+fn what_differs_each_time_is_not_deleted_unseen_by_the_session_that_finds_so() {
+    let served = varying();
+    served.configure(served.server.port(), "leave-on-server = { newest = 1 }");
+    lists(&served, []);
+    lists(&served, [Message::new("a", copy(3)), Message::new("b", body(9))]);
+    served.holds([copies(1..=3), stored([9])].concat());
+    assert_eq!(served.server.unique_ids("me"), ["b"]);
+}
+
 // ---- the other mode ---------------------------------------------------------------------------------------------------
 
 #[test]
@@ -423,7 +494,7 @@ fn what_looks_different_in_the_other_mode_comes_again_only_when_it_is_due() {
 
 #[test]
 fn what_looks_different_in_the_other_mode_puts_nothing_in_doubt() {
-    // As large, and with a header that tells which it is: a spot check may look at it.
+    // As large, and with a header that identifies it: a spot check may look at it.
     let mut options = good([Message::new("a", body(1)), Message::new("b", body(2))]);
     options.before_login.push("UTF8".to_owned());
     let served = serve(options.instead("UTF8", "+OK\r\n"), &format!("{KEEP}\nutf8 = \"off\""));
@@ -490,4 +561,27 @@ fn where_quit_drops_what_was_retrieved_by_googles_word_alone_nothing_is_lost() {
         assert_eq!(served.server.unique_ids("me"), ["uid-2"]);
     }
     served.holds(stored([1, 3]));
+}
+
+// ---- headers beyond every measure -------------------------------------------------------------------------------------
+
+/// A header that goes on for this many MiB, and no body.
+fn all_header(megabytes: usize) -> Vec<u8> {
+    let mut message = mail::message(1, 400);
+    let end = message.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    message.truncate(end + 2);
+    let line = format!("X-Pad: {}\r\n", "x".repeat(1015));
+    message.extend(line.repeat(megabytes * 1024).into_bytes());
+    message
+}
+
+/// It is looked at by TOP in each run, and before it is deleted: whatever that gives, it stands in nobody's way.
+#[test]
+fn a_header_without_an_end_keeps_no_mail_waiting() {
+    let served = serve(good([Message::new("huge", all_header(17))]), KEEP);
+    served.fetch().succeeds();
+    served.configure(served.server.port(), DELETE);
+    lists(&served, [Message::new("huge", all_header(17)), Message::new("b", body(2))]);
+    assert_eq!(served.messages().len(), 2);
+    assert_eq!(served.server.unique_ids("me"), [""; 0]);
 }

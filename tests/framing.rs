@@ -1,4 +1,4 @@
-//! Octets on the wire and octets in the Maildir: dots, line ends, packets, and answers that are none.
+//! Octets as sent and octets in the Maildir: dots, line ends, packets, and answers that are none.
 //!
 //! Cases of docs/protocol.md §9: F2 to F15, F18 to F21.
 
@@ -7,7 +7,7 @@ use crate::support::mail;
 use crate::support::scripted::{Scripted, Step, expect, packets, reply, send};
 use crate::support::server::{Message, numbered};
 
-/// What goes over the wire, with the server's own stuffing or the lack of it, and what a reader finds.
+/// What is sent, with the server's own stuffing or the lack of it, and what a reader finds.
 struct Case {
     name: &'static str,
     wire: Vec<u8>,

@@ -206,6 +206,25 @@ fn duplicate_unique_id_is_compared_before_deletion() {
     served.holds(stored(1..=2));
 }
 
+/// What it costs to tell them apart must not grow with the square of their number, or a server could keep popfetch busy for
+/// hours.
+#[test]
+fn thousands_of_messages_under_one_unique_id_are_told_apart() {
+    let report = |number: u64| format!("Subject: report\r\n\r\nnumber {number:05}\r\n");
+    let same = |numbers: std::ops::RangeInclusive<u64>| -> Vec<Message> {
+        numbers.map(|number| Message::new("x", report(number))).collect()
+    };
+    let served = serve(good(same(1..=3000)), KEEP);
+    served.fetch().succeeds();
+    served.server.replace("me", [same(1..=3001), vec![Message::new("y", body(1))]].concat());
+    served.fetch().succeeds();
+    assert_eq!(served.messages().len(), 3002);
+    served.configure(served.server.port(), DELETE);
+    served.fetch().succeeds();
+    assert_eq!(served.messages().len(), 3002);
+    assert!(served.server.unique_ids("me").is_empty());
+}
+
 // ---- renumbering ------------------------------------------------------------------------------------------------------
 
 /// The same messages under other unique-ids.
@@ -333,6 +352,30 @@ fn after_a_signal_what_has_moved_to_other_unique_ids_is_not_delivered_again() {
     }
 }
 
+/// Runs may end before all is compared: by a limit of the user's, or since the line is cut.
+#[test]
+fn renumbered_maildrop_does_not_come_again_though_it_takes_several_runs() {
+    for top in [true, false] {
+        let options = if top { good(small(6)) } else { good(small(6)).without("TOP") };
+        let served = serve(options, &format!("{KEEP}\nmax-messages = 6\ntimeout = \"2s\""));
+        served.fetch().succeeds();
+        served.configure(served.server.port(), &format!("{KEEP}\nmax-messages = 2"));
+        let mut all = renumbered(&small(6));
+        all.extend((7..=9).map(|number| Message::new(format!("new-{number}"), body(number))));
+        let mut cut = all.clone();
+        cut[2] = cut[2].clone().cut_after(20);
+        served.server.replace("me", cut);
+        let _ = served.fetch();
+        served.server.replace("me", all);
+        for _ in 0..3 {
+            // What the limit leaves for the next run may be the message at which the line ended.
+            assert!(matches!(served.fetch().code(), Some(0 | 75)));
+        }
+        served.fetch().succeeds();
+        served.holds(stored(1..=9));
+    }
+}
+
 #[test]
 fn renumbering_without_top_compares_whole_messages() {
     let served = serve(good(small(3)).without("TOP"), KEEP);
@@ -433,6 +476,19 @@ fn no_uidl_leaving() {
         served.holds(stored([1, 2, 2, 3, 4]));
     }
     assert_eq!(served.server.count("RETR"), 5);
+}
+
+/// One message that can't be known by its header is no reason to deliver nothing.
+#[test]
+fn no_uidl_and_one_message_whose_header_is_refused() {
+    for policy in [KEEP, DELETE] {
+        let served =
+            serve(good(small(3)).without("UIDL").instead("TOP 2", "-ERR cannot read it\r\n"), policy);
+        for _ in 0..3 {
+            served.fetch().succeeds().never_says("neither UIDL nor TOP");
+            served.holds(stored(1..=3));
+        }
+    }
 }
 
 #[test]

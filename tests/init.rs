@@ -81,7 +81,7 @@ fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().permissions().mode() & 0o777
 }
 
-/// What a domain's page of settings says.
+/// A domain's page with settings for mail programs.
 fn settings(host: &str, port: u16, socket: &str, user: &str) -> String {
     format!(
         "<clientConfig version=\"1.1\"><emailProvider id=\"x\"><incomingServer type=\"imap\"><hostname>imap.example.com\
@@ -128,18 +128,21 @@ fn srv_records_of_the_domain_itself() {
     assert_eq!(Maildir::read(&world.sandbox.path("Mail/example")).messages().len(), 2);
 }
 
+/// A domain whose SRV record names a server of another domain.
+fn hosted_elsewhere() -> (World, Dns, Server) {
+    let world = World::of(&[("pop.hosting.example", 2)]);
+    let records = Reply::Records(vec![srv(0, 995, "pop.hosting.example")]);
+    let dns = Dns::start(&[("_pop3s._tcp.example.com", SRV, records)]);
+    let server = world.pop3(2, 995, &["pop.hosting.example"]);
+    (world, dns, server)
+}
+
 #[test]
 fn a_foreign_target_of_dns_needs_the_users_word() {
     if !inside("init::a_foreign_target_of_dns_needs_the_users_word") {
         return;
     }
-    let world = World::of(&[("pop.hosting.example", 2)]);
-    let _dns = Dns::start(&[(
-        "_pop3s._tcp.example.com",
-        SRV,
-        Reply::Records(vec![srv(0, 995, "pop.hosting.example")]),
-    )]);
-    let server = world.pop3(2, 995, &["pop.hosting.example"]);
+    let (world, _dns, server) = hosted_elsewhere();
     let run = world.init(&[]);
     run.exits(69).looks_like("init-foreign");
     world.has_written_nothing(&run);
@@ -741,13 +744,7 @@ fn a_foreign_target_is_confirmed_or_not() {
     if !inside("init::a_foreign_target_is_confirmed_or_not") {
         return;
     }
-    let world = World::of(&[("pop.hosting.example", 2)]);
-    let _dns = Dns::start(&[(
-        "_pop3s._tcp.example.com",
-        SRV,
-        Reply::Records(vec![srv(0, 995, "pop.hosting.example")]),
-    )]);
-    let server = world.pop3(2, 995, &["pop.hosting.example"]);
+    let (world, _dns, server) = hosted_elsewhere();
     let Some(no) = terminal(&world, "popfetch init anna@example.com") else { return };
     answer(&no, "Is that your provider's server? [y/N]", "");
     no.wait_for("[69]");

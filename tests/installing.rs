@@ -8,8 +8,8 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::shells::{BASH, FISH, Shell, ZSH};
-use crate::support::installed;
 use crate::support::sandbox::{Run, Sandbox};
+use crate::support::{installed, skip};
 
 const POPFETCH: &str = env!("CARGO_BIN_EXE_popfetch");
 const PAGES: [&str; 3] = ["man1/popfetch.1", "man5/popfetch.toml.5", "man5/popfetch-json.5"];
@@ -30,7 +30,7 @@ fn unshared(flags: &[&str], program: &[&str]) -> Option<Vec<OsString>> {
     let unshare = installed("unshare")?;
     let works = Command::new(&unshare).args(flags).arg("true").status();
     if !works.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: there are no user namespaces here");
+        skip("there are no user namespaces here");
         return None;
     }
     let words = flags.iter().chain(program).map(OsString::from);
@@ -177,7 +177,7 @@ const BASH_COMPLETION: &str = "/usr/share/bash-completion/bash_completion";
 #[test]
 fn bash_finds_the_installed_completions() {
     if !Path::new(BASH_COMPLETION).exists() {
-        eprintln!("SKIPPED: bash-completion isn't installed");
+        skip("bash-completion isn't installed");
         return;
     }
     let load = format!("source {BASH_COMPLETION}\n_completion_loader popfetch");
@@ -219,7 +219,7 @@ fn root_installs_for_all_users() {
         }
     }
     if !(Path::new(BASH_COMPLETION).exists() && Path::new("/etc/fish").exists()) {
-        eprintln!("SKIPPED: bash-completion and fish aren't installed where Debian has them");
+        skip("bash-completion and fish aren't installed where Debian has them");
         return;
     }
     let Some(words) = unshared(&["-rm"], &["/bin/bash", "-c", SCRIPT]) else { return };

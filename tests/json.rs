@@ -68,7 +68,7 @@ fn a_plan_is_an_object_for_each_message() {
 }
 
 #[test]
-fn what_fails_is_an_object_and_told_to_people() {
+fn a_failure_is_an_object_and_a_message_on_standard_error() {
     let refused = Message::new("b", "x\r\n").refused("-ERR it is \x1b[31mgone");
     let served = serve(good([Message::new("a", "x\r\n"), refused]), "");
     let run = served.sandbox.run(["--json"]);

@@ -101,7 +101,7 @@ fn silent_tls_server_is_recognised() {
 fn address_without_greeting_is_followed_by_the_next() {
     let namespaces = std::process::Command::new("unshare").args(["-rm", "true"]).status();
     if !namespaces.is_ok_and(|status| status.success()) {
-        assert!(std::env::var_os("POPFETCH_REQUIRE_SERVERS").is_none(), "no namespaces here");
+        crate::support::skip("there are no namespaces here");
         return;
     }
     let login = [expect("USER me"), send("+OK\r\n"), expect("PASS tanstaaf"), send("+OK\r\n")];

@@ -2,6 +2,7 @@
 //! for tests in which the server behaves as POP3 servers do, [`run`] for those that play a dialogue line by line.
 
 use std::path::PathBuf;
+use std::thread;
 
 use serde_json::Value;
 
@@ -91,6 +92,54 @@ pub(crate) fn body(number: u64) -> Vec<u8> {
 /// The messages `uid-1`, `uid-2` … with [`body`].
 pub(crate) fn small(count: u64) -> Vec<Message> {
     numbered((1..=count).map(body))
+}
+
+/// The server, which has the messages that become `expected`, closes the connection at each of `cuts`: `set_up` makes each mailbox, and what must
+/// live as long.  No part of a message is visible then, and the next run has all, and leaves `left` on the server.
+pub(crate) fn whole_or_later<T>(
+    cuts: &[u64],
+    expected: &[Vec<u8>],
+    left: usize,
+    set_up: impl Fn(u64) -> (Served, T) + Sync,
+) {
+    thread::scope(|scope| {
+        for part in cuts.chunks(cuts.len().div_ceil(3)) {
+            let set_up = &set_up;
+            scope.spawn(move || {
+                for cut in part {
+                    let (served, _alive) = set_up(*cut);
+                    let run = served.fetch();
+                    let maildir = served.messages();
+                    for message in &maildir {
+                        assert!(expected.contains(message), "a part of a message at {cut}");
+                    }
+                    // Behind the answers to the RETRs nothing is missing any more.
+                    assert!(
+                        run.code() == Some(75) || maildir.len() == expected.len(),
+                        "at {cut}: {}",
+                        run.shown()
+                    );
+                    served.fetch().succeeds();
+                    served.holds(expected);
+                    assert_eq!(served.server.unique_ids("me").len(), left, "cut at {cut}");
+                }
+            });
+        }
+    });
+}
+
+/// A command that only looks: its run, in which nothing is retrieved or deleted.
+#[track_caller]
+pub(crate) fn only_looks(served: &Served, run: impl FnOnce() -> Run) -> Run {
+    let (ids, sessions) = (served.server.unique_ids("me"), served.server.sessions());
+    let run = run();
+    assert_eq!(served.server.unique_ids("me"), ids);
+    for session in sessions + 1..=served.server.sessions() {
+        let commands = served.server.commands(session);
+        let fetches = |command: &&String| command.starts_with("RETR") || command.starts_with("DELE");
+        assert_eq!(commands.iter().find(fetches), None);
+    }
+    run
 }
 
 /// What a destination holds of these messages of [`small`].

@@ -28,6 +28,7 @@ mod ends;
 mod evidence;
 mod faults;
 mod framing;
+mod fuzzing;
 mod generated;
 mod hooks;
 mod identity;

@@ -202,6 +202,31 @@ fn disk_that_is_full() {
     answers("disk-full", 73, &served.sandbox.popfetch([""; 0]).fail_from(1, "ENOSPC").run());
 }
 
+/// Some network file systems have no locks: that doesn't pass on its own.
+#[test]
+fn file_system_that_refuses_locks() {
+    let Some(strace) = installed("strace") else { return };
+    // Which call it is that locks depends on those before it.
+    let refused = |call: &str, calls: u32, destination: &str, what: &str| {
+        for number in 1..=calls {
+            let served = serve(good(small(1)), &format!("deliver = {{ {destination} }}"));
+            let (trace, inject) =
+                (format!("trace={call}"), format!("inject={call}:error=ENOLCK:when={number}"));
+            let strace =
+                [strace.to_str().unwrap(), "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject];
+            let run = served.sandbox.popfetch([""; 0]).under(strace).run();
+            if run.err().contains("No locks available") {
+                run.exits(73).complains(what).complains("hint: ");
+                assert!(served.server.unique_ids("me").len() == 1 && run.out().is_empty(), "{}", run.shown());
+                return;
+            }
+        }
+        panic!("{call} never refused a lock");
+    };
+    refused("flock", 3, "maildir = \"~/mail\"", "on a file system that has locks");
+    refused("fcntl", 60, "mbox = \"~/box\"", "its file system refuses locks");
+}
+
 #[test]
 fn two_runs_at_once() {
     let served = serve(good(small(1)), "");

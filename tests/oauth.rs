@@ -171,7 +171,7 @@ fn wait_for<T>(what: &str, mut is: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = is() {
             return found;
         }
-        assert!(began.elapsed() < Duration::from_secs(30), "waited in vain for {what}");
+        assert!(began.elapsed() < Duration::from_secs(30), "no {what} came");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

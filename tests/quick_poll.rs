@@ -432,7 +432,7 @@ mod left_half_way {
     }
 }
 
-/// The program put off two messages, and then the line broke: that is to be done again, though the maildrop is as it
+/// The program put off two messages, and then the connection broke: that is to be done again, though the maildrop is as it
 /// was.
 #[test]
 fn a_session_that_broke_is_not_taken_for_idle() {

@@ -34,6 +34,31 @@ fn many_accounts_with_programs_have_the_files_they_need() {
     run.succeeds();
 }
 
+/// A thread takes 2 MiB of address space: somewhere among these limits the program runs and some of its threads are
+/// refused.
+#[test]
+fn where_threads_are_refused_fewer_accounts_are_fetched_at_a_time() {
+    let names: Vec<String> = (0..8).map(|n| format!("u{n}")).collect();
+    let account = |name: &String| {
+        crate::support::server::Account::new(name, "secret", numbered([mail::message(1, 300)]))
+    };
+    let server = Server::start(crate::support::server::Options {
+        accounts: names.iter().map(account).collect(),
+        ..Default::default()
+    });
+    let keys = "tls = \"none\"\npassword-command = [\"echo\", \"secret\"]";
+    let account =
+        |name: &String| named_account(name, server.port(), keys).replace("\"me\"", &format!("\"{name}\""));
+    let sandbox = Sandbox::new();
+    sandbox.config(names.iter().map(account).collect::<String>());
+    for megabytes in (16..160).step_by(2) {
+        let limit = format!("ulimit -v {} && exec \"$0\" \"$@\"", megabytes * 1024);
+        let run = sandbox.popfetch([""; 0]).under(["sh", "-c", &limit]).run();
+        assert!(!run.err().contains("a bug in popfetch"), "{megabytes} MiB: {}", run.err());
+    }
+    sandbox.run([""; 0]).succeeds();
+}
+
 /// Each keeps just within what an answer must bring, and has no end.
 #[test]
 fn slow_servers_do_not_keep_the_places_of_others() {

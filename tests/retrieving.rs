@@ -7,7 +7,9 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::thread;
 use std::time::Duration;
 
-use crate::mailbox::{Mailbox, Served, good, names, plain_login, serve};
+use crate::mailbox::{
+    IN_CLEAR, KEEP, Mailbox, Served, good, names, plain_login, section, serve, whole_or_later,
+};
 use crate::support::mail;
 use crate::support::mailboxes::{mbox_messages, python_mbox};
 use crate::support::scripted::{Scripted, Step, expect, send};
@@ -89,7 +91,7 @@ fn wrong_sizes_do_no_harm() {
     assert_eq!(served.messages().len(), 5);
 }
 
-/// Ends the line at each of `cuts`, then lets a good run follow, in deleting and leaving mode: each message is there
+/// Closes the connection at each of `cuts`, then lets a good run follow, in deleting and leaving mode: each message is there
 /// once, and the server has what it should.
 fn cut_everywhere(ending: Ending, keys: &str, after_greeting: bool, step: usize) {
     let options = || Options {
@@ -107,25 +109,9 @@ fn cut_everywhere(ending: Ending, keys: &str, after_greeting: bool, step: usize)
     // What precedes the messages is the same for every octet: nothing has happened yet.
     let from = if after_greeting { all / 2 } else { 1 };
     let cuts: Vec<u64> = (from..=all).step_by(step).collect();
-    thread::scope(|scope| {
-        for part in cuts.chunks(cuts.len().div_ceil(3)) {
-            scope.spawn(move || {
-                for cut in part {
-                    let served = serve(Options { cut: Some(Cut::After(*cut)), ..options() }, keys);
-                    let run = served.fetch();
-                    let maildir = served.messages();
-                    for message in &maildir {
-                        assert!(stored(1..=3).contains(message), "a part of a message at {cut}");
-                    }
-                    // Behind the answers to the RETRs nothing is missing any more.
-                    assert!(run.code() == Some(75) || maildir.len() == 3, "at {cut}: {}", run.shown());
-                    served.fetch().succeeds();
-                    served.holds(stored(1..=3));
-                    let left = if deletes { 0 } else { 3 };
-                    assert_eq!(served.server.unique_ids("me").len(), left, "cut at {cut}");
-                }
-            });
-        }
+    let left = if deletes { 0 } else { 3 };
+    whole_or_later(&cuts, &stored(1..=3), left, |cut| {
+        (serve(Options { cut: Some(Cut::After(cut)), ..options() }, keys), ())
     });
 }
 
@@ -457,4 +443,29 @@ fn limits_of_a_run() {
     let served = serve(good(small(3)), "max-bytes = 1");
     served.fetch().succeeds();
     served.holds(stored([1]));
+}
+
+/// Gmail lists the last 30 days to a user `recent:…`, at each login and whatever was retrieved before: that is no window which
+/// moves on.
+#[test]
+fn in_gmails_recent_mode_known_mail_is_not_retrieved_again() {
+    let mut options = Options::with("recent:me", "secret", small(5));
+    for capabilities in [&mut options.before_login, &mut options.after_login] {
+        capabilities.retain(|line| !line.starts_with("EXPIRE"));
+        capabilities.extend(["EXPIRE 0".into(), "X-GOOGLE-RICO".into()]);
+    }
+    for keys in ["", "first-run = \"new-only\""] {
+        let served = serve(options.clone(), KEEP);
+        let keys = format!("{IN_CLEAR}deliver = {{ maildir = \"~/mail\" }}\n{KEEP}\n{keys}");
+        let config = section("me", served.server.port(), &keys);
+        served.sandbox.config(config.replace("user = \"me\"", "user = \"recent:me\""));
+        let known = if keys.contains("new-only") { 0 } else { 5 };
+        for run in 1..=3 {
+            served.fetch().succeeds();
+            assert_eq!((served.server.count("RETR"), served.server.sessions()), (known, run));
+        }
+        served.server.replace("recent:me", small(6));
+        served.fetch().succeeds();
+        served.holds(stored((1..=6).filter(|number| known > 0 || *number == 6)));
+    }
 }

@@ -256,7 +256,7 @@ fn unreported_failure_is_not_reported_as_over() {
 }
 
 #[test]
-fn alert_after_nothing_tells_at_once_and_once() {
+fn alert_after_nothing_reports_at_once_and_once() {
     for (name, script) in [
         ("refused", None),
         ("closed", Some(vec![])),
@@ -276,7 +276,7 @@ fn alert_after_nothing_tells_at_once_and_once() {
 }
 
 #[test]
-fn a_failed_message_is_told_once() {
+fn a_failed_message_is_reported_once() {
     let refused = Message::new("uid-2", mail::message(2, 400)).refused("-ERR not now");
     let server = Server::with("me", PASSWORD, [messages(1..=1), vec![refused], messages(3..=3)].concat());
     let sandbox = Sandbox::new();

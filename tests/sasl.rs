@@ -491,7 +491,7 @@ fn bad_token_explanation_does_not_hang() {
 }
 
 #[test]
-fn a_token_command_that_prints_no_token_is_told_apart() {
+fn a_token_command_that_prints_no_token_has_its_own_message() {
     for (command, code) in [("printf 'two words'", 78), ("true", 77), ("exit 3", 77), ("/nonexistent/x", 77)]
     {
         // Whether it's a token is known when the mechanism is.
@@ -643,7 +643,7 @@ fn endless_challenges_end() {
 }
 
 #[test]
-fn the_mechanism_is_told_with_v() {
+fn the_mechanism_is_shown_with_v() {
     let [ok, rest] = welcome();
     let script = offering("PLAIN", [expect_start("AUTH PLAIN "), ok, rest]);
     run_with(&["-v"], "", vec![script]).0.succeeds().complains("PLAIN");

@@ -269,7 +269,7 @@ fn process_table_shows_no_secret() {
 }
 
 #[test]
-fn programs_that_get_mail_are_told_no_password() {
+fn programs_that_get_mail_never_see_the_password() {
     let server = Server::with("me", PASSWORD, [Message::new("a", mail::message(1, 400))]);
     let sandbox = Sandbox::new();
     let command = sandbox.script(

@@ -72,7 +72,7 @@ fn what_a_server_does_not_confirm_is_not_recorded_as_deleted() {
 }
 
 #[test]
-fn what_was_never_delivered_is_deleted_only_when_told() {
+fn what_was_never_delivered_is_deleted_only_when_the_user_insists() {
     let server = server();
     let sandbox = sandbox(&server);
     let run = sandbox.popfetch(["shell"]).stdin("dele 1\nquit\n").run();

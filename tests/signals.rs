@@ -66,7 +66,7 @@ fn inherited_signal_settings_change_nothing() {
 fn process_1_ends_with_the_code_of_the_signal() {
     let unshared = std::process::Command::new("unshare").args(["-rpf", "true"]).status();
     if !unshared.is_ok_and(|status| status.success()) {
-        assert!(std::env::var_os("POPFETCH_REQUIRE_SERVERS").is_none(), "no namespaces here");
+        crate::support::skip("there are no namespaces here");
         return;
     }
     let sandbox = Sandbox::new();

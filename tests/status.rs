@@ -234,7 +234,7 @@ fn every_state_has_its_row() {
         );
         let row = row(&table, name);
         assert!(row.contains(in_row), "{name}: {row}");
-        assert!(!row.contains("Lunch"), "what a server says of a message may be the message's: {row}");
+        assert!(!row.contains("Lunch"), "the words of a server may be those of a message: {row}");
     }
     assert!(row(&table, "password").contains("; next try "), "{table}");
     assert_eq!(objects["fine"]["server_messages"], 2);

@@ -264,7 +264,7 @@ fn end_without_close_notify() {
     assert_same(Maildir::read(&sandbox.path("work")).messages(), vec![mail::stored(&mail::message(1, 400))]);
     assert!(Maildir::read(&sandbox.path("work")).tmp.is_empty());
 
-    // The answer to QUIT is the end; what the server does with the line then is its affair.
+    // The answer to QUIT is the end; what the server does with the connection then does not matter.
     let script = [vec![Step::StartTls, send("+OK\r\n")], login(), vec![Step::Close]].concat();
     let authority = Authority::new();
     let server = Scripted::start_tls(authority.issue(&Leaf::default()), vec![script]);

@@ -128,7 +128,7 @@ fn a_maildrop_that_needs_it_is_a_matter_of_the_server() {
     run.exits(77).complains("refused the login");
 }
 
-/// A list that was remembered isn't this session's word: such a server is asked for each time.
+/// A remembered list proves nothing about this session: such a server is asked for each time.
 #[test]
 fn a_remembered_list_is_not_enough_to_send_it() {
     let mut options: Options = good([Message::new("a", "Subject: x\r\n\r\nx\r\n")]);

@@ -1,5 +1,5 @@
 //! The bare client: the least that a durable POP3 client must do, and nothing else.  No ledger, no limits, no reports,
-//! no recovery: what it takes is what the line and the disk take, and popfetch is measured by it.
+//! no recovery: the time is that of the connection and the disk, and popfetch is measured by it.
 //!
 //! It pipelines by octets, unstuffs, writes, brings a hundred messages to the disk at once on a second thread while the
 //! next arrive, renames them, syncs the directory, and only then sends their `DELE`s.

@@ -2,7 +2,7 @@
 //!
 //! Three things a program may do, and the table shows it: add fields in front, fold long lines of the header (RFC 5322
 //! §2.2.3), and end a message in an mbox with an empty line more than the one that divides.  They are undone before the
-//! digest is taken; whatever else differs is a changed message.
+//! digest is taken; any other difference is a changed message.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

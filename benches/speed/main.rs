@@ -75,6 +75,11 @@ fn main() {
     }
     let unknown = rows.iter().find(|row| !ROWS.iter().any(|(name, ..)| name == row));
     assert!(unknown.is_none(), "no row {unknown:?}: see --list");
+    // With it each write is made in two halves.
+    if cfg!(feature = "crash-points") {
+        eprintln!("the feature crash-points is for tests: measure a build without it");
+        std::process::exit(64);
+    }
     let bench = Bench::new(runs, programs);
     for (name, row, what) in ROWS {
         if rows.is_empty() || rows.iter().any(|row| row == name) {

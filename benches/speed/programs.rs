@@ -47,7 +47,7 @@ pub struct Job {
     /// Messages stay on the server.
     pub keep: bool,
     pub into: Destination,
-    /// popfetch's `listing`, `pipelining`, and whatever else is to be tried.
+    /// popfetch's `listing`, `pipelining`, and other settings to be tried.
     pub settings: &'static str,
 }
 

@@ -90,7 +90,7 @@ struct Figures {
     octets: Option<(u64, u64)>,
     /// What it does to the mail.
     note: String,
-    /// Why it isn't run again; after the last run, whatever else there is to add.
+    /// Why it isn't run again; after the last run, what else is to be added.
     remark: String,
 }
 
@@ -255,7 +255,7 @@ fn print(lines: &[Figures]) {
     }
 }
 
-/// What a server was asked, and what that cost on the line.
+/// What a server was asked, and the octets that it cost.
 struct Asked {
     top: usize,
     retr: usize,
@@ -564,8 +564,13 @@ impl Bench {
                 invocation.words = [first.clone()].into_iter().chain(more).collect();
                 invocation.idle = 1;
                 settle(self.folder.path());
-                let runs = (0..self.runs * 4).map(|_| invocation.measure().unwrap()).collect();
-                lines.push(Figures { runs, ..Figures::new(program, what) });
+                let mut line = Figures::new(program, what);
+                match (0..self.runs * 4).map(|_| invocation.measure()).collect() {
+                    Ok(runs) => line.runs = runs,
+                    // An earlier one may not have this command.
+                    Err(output) => line.remark = format!("failed: {output}"),
+                }
+                lines.push(line);
             }
             assert_eq!(server.sessions(), sessions, "a server was asked");
             let _ = std::fs::remove_dir_all(&home);

@@ -4,7 +4,9 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use super::{Error, Owner, act, check_path, check_private, open_regular, shown};
+use super::error::{Error, shown};
+use super::owner::{Owner, act};
+use super::paths::{check_path, check_private, open_regular};
 use crate::secret::Secret;
 use crate::text::size;
 

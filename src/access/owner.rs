@@ -9,16 +9,15 @@ use std::process::{Child, Command};
 
 use nix::unistd::User;
 
-use super::{Error, switch, us};
+use super::error::Error;
+use super::switch::{self, Rights, us};
 use crate::text::printable;
 
 /// The user that `owner` names: whose mail it is, when root fetches it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Owner {
     name: String,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    pub(super) groups: Vec<u32>,
+    rights: Rights,
     home: PathBuf,
     environment: Vec<(OsString, OsString)>,
 }
@@ -26,14 +25,9 @@ pub struct Owner {
 impl std::fmt::Debug for Owner {
     /// Leaves the environment out.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { name, uid, gid, groups, home, environment: _ } = self;
+        let Self { name, rights, home, environment: _ } = self;
         let mut debug = f.debug_struct("Owner");
-        debug
-            .field("name", name)
-            .field("uid", uid)
-            .field("gid", gid)
-            .field("groups", groups)
-            .field("home", home);
+        debug.field("name", name).field("rights", rights).field("home", home);
         debug.finish_non_exhaustive()
     }
 }
@@ -63,9 +57,7 @@ impl Owner {
         environment.push(("LOGNAME".into(), user.name.clone().into()));
         Ok(Some(Self {
             name: user.name,
-            uid: user.uid.as_raw(),
-            gid: user.gid.as_raw(),
-            groups,
+            rights: Rights { uid: user.uid.as_raw(), gid: user.gid.as_raw(), groups },
             home: user.dir,
             environment,
         }))
@@ -74,7 +66,7 @@ impl Owner {
     /// The number by which the system knows the user.
     #[must_use]
     pub fn uid(&self) -> u32 {
-        self.uid
+        self.rights.uid
     }
 
     /// This thread acts as the user until the value is dropped (if it does already, until then).  Files that are open
@@ -83,10 +75,10 @@ impl Owner {
     /// # Errors
     /// Where the system doesn't allow it: without the right to change users.
     pub fn act(&self) -> Result<Acting, Error> {
-        if us() == self.uid {
+        if us() == self.rights.uid {
             return Ok(Acting(None));
         }
-        switch::act(self).map_err(|e| self.cannot_act(&e))?;
+        switch::act(&self.rights).map_err(|e| self.cannot_act(&e))?;
         Ok(Acting(Some(switch::Back)))
     }
 
@@ -101,7 +93,7 @@ impl Owner {
             .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
             .collect();
         command.env_clear().envs(self.environment.iter().cloned()).envs(set);
-        switch::spawn(self, command)
+        switch::spawn(&self.rights, command)
     }
 
     fn cannot_act(&self, error: &io::Error) -> Error {
@@ -124,7 +116,7 @@ pub struct Acting(
 pub struct AsRoot(Option<Owner>);
 
 impl AsRoot {
-    /// `owner` is the user as whom the thread acts now, if any.
+    /// `owner` is the user that the thread acts as now, if any.
     pub fn while_acting_as(owner: Option<&Owner>) -> Self {
         if owner.is_some() {
             switch::back();
@@ -137,7 +129,7 @@ impl Drop for AsRoot {
     fn drop(&mut self) {
         // It worked a moment ago.  If it doesn't now, what follows is refused where the user's files need the user.
         if let Some(owner) = &self.0
-            && switch::act(owner).is_err()
+            && switch::act(&owner.rights).is_err()
         {
             switch::nobody();
         }
@@ -214,9 +206,13 @@ mod tests {
             .stdout(std::process::Stdio::piped());
         let child = nobody.spawn(&mut command).unwrap();
         let said = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
-        let groups: Vec<String> = nobody.groups.iter().map(u32::to_string).collect();
-        let expected =
-            format!("{0}\n{0}\n{1}\n{2}\n/bin C more\n", nobody.uid, groups.join(" "), nobody.home.display());
+        let groups: Vec<String> = nobody.rights.groups.iter().map(u32::to_string).collect();
+        let expected = format!(
+            "{0}\n{0}\n{1}\n{2}\n/bin C more\n",
+            nobody.rights.uid,
+            groups.join(" "),
+            nobody.home.display()
+        );
         assert_eq!(said, expected);
         assert_eq!(rustix::process::geteuid().as_raw(), 0, "this thread is as it was");
     }

@@ -10,7 +10,9 @@ use std::path::{Component, Path, PathBuf};
 use nix::unistd::{Group, User};
 use rustix::fs::OFlags;
 
-use super::{Error, Owner, is_root, shell_word, shown, us};
+use super::error::{self, Error, shell_word, shown};
+use super::owner::Owner;
+use super::switch::{is_root, us};
 use crate::text::printable;
 
 /// Symbolic links that are followed on one path, at most: as many as Linux does.
@@ -99,7 +101,7 @@ pub fn check_path(path: &Path) -> Result<(), Error> {
             let what = if is_end {
                 format!("{shown} belongs to {}", name_of(uid))
             } else {
-                format!("{} can be replaced by {}, who owns {shown}", super::shown(path), name_of(uid))
+                format!("{} can be replaced by {}, who owns {shown}", error::shown(path), name_of(uid))
             };
             return Err(Error::new(what, format!("run as {}, or chown it", name_of(uid))));
         }

@@ -2,9 +2,28 @@
 
 pub(super) use system::{Back, act, back, groups_of, nobody, spawn};
 
+/// What a thread takes on to act as a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Rights {
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) groups: Vec<u32>,
+}
+
+/// Whether we run as root.
+#[must_use]
+pub fn is_root() -> bool {
+    us() == 0
+}
+
+/// The user that this thread acts as.
+pub(super) fn us() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
 #[cfg(target_os = "linux")]
 mod system {
-    use crate::access::Owner;
+    use crate::access::switch::Rights;
     use nix::unistd::User;
     use rustix::process::{Gid, Uid};
     use rustix::thread::{
@@ -28,17 +47,17 @@ mod system {
         Ok(groups.into_iter().map(nix::unistd::Gid::as_raw).collect())
     }
 
-    fn join(owner: &Owner) -> io::Result<()> {
+    fn join(rights: &Rights) -> io::Result<()> {
         groups();
-        let theirs: Vec<Gid> = owner.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
+        let theirs: Vec<Gid> = rights.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
         Ok(set_thread_groups(&theirs)?)
     }
 
-    pub(in crate::access) fn act(owner: &Owner) -> io::Result<()> {
-        let acted = join(owner).and_then(|()| {
-            set_thread_res_gid(None, Gid::from_raw(owner.gid), None)?;
+    pub(in crate::access) fn act(rights: &Rights) -> io::Result<()> {
+        let acted = join(rights).and_then(|()| {
+            set_thread_res_gid(None, Gid::from_raw(rights.gid), None)?;
             // The last one: it takes the rights away that the others need.
-            Ok(set_thread_res_uid(None, Uid::from_raw(owner.uid), None)?)
+            Ok(set_thread_res_uid(None, Uid::from_raw(rights.uid), None)?)
         });
         if acted.is_err() {
             back();
@@ -70,18 +89,18 @@ mod system {
 
     /// A thread of its own takes on the user's groups, gives up the right to change groups, and starts the program with
     /// the user's number: the standard library then leaves the groups as they are, where it would else empty them.
-    pub(in crate::access) fn spawn(owner: &Owner, command: &mut Command) -> io::Result<Child> {
+    pub(in crate::access) fn spawn(rights: &Rights, command: &mut Command) -> io::Result<Child> {
         use std::os::unix::process::CommandExt as _;
         let work = || -> io::Result<Child> {
-            join(owner)?;
-            let group = Gid::from_raw(owner.gid);
+            join(rights)?;
+            let group = Gid::from_raw(rights.gid);
             set_thread_res_gid(group, group, group)?;
             let mut sets = capabilities(None)?;
             for set in [&mut sets.effective, &mut sets.permitted, &mut sets.inheritable] {
                 set.remove(CapabilitySet::SETGID);
             }
             set_capabilities(None, sets)?;
-            command.uid(owner.uid).spawn()
+            command.uid(rights.uid).spawn()
         };
         std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().name("spawn".to_owned()).spawn_scoped(scope, work)?;
@@ -92,7 +111,7 @@ mod system {
 
 #[cfg(not(target_os = "linux"))]
 mod system {
-    use crate::access::Owner;
+    use crate::access::switch::Rights;
     use nix::unistd::User;
     use std::io;
     use std::process::{Child, Command};
@@ -101,7 +120,7 @@ mod system {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    pub(in crate::access) fn act(_: &Owner) -> io::Result<()> {
+    pub(in crate::access) fn act(_: &Rights) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
@@ -112,7 +131,7 @@ mod system {
     #[derive(Debug)]
     pub(in crate::access) struct Back;
 
-    pub(in crate::access) fn spawn(_: &Owner, _: &mut Command) -> io::Result<Child> {
+    pub(in crate::access) fn spawn(_: &Rights, _: &mut Command) -> io::Result<Child> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }

@@ -21,7 +21,7 @@ pub struct Way {
 pub static DIRECT: Way = Way { route: Route::Direct, source_addresses: Vec::new() };
 
 impl Way {
-    /// The way to servers of other services: a proxy and the source addresses hold there too, whatever else is the POP3
+    /// The way to servers of other services: a proxy and the source addresses hold there too, everything else is the POP3
     /// server's alone.
     #[must_use]
     pub fn beyond_pop3(&self) -> Self {

@@ -1,6 +1,6 @@
 //! The command line as a whole: the commands, and what popfetch does without one.
 //!
-//! The arguments of a command stand in its own file; those that several share, in `setup.rs`; settings of accounts come
+//! The arguments of a command are in its own file, those that several share in `setup.rs`; settings of accounts come
 //! from the rows of `config::settings`.
 
 use std::ffi::OsString;
@@ -22,8 +22,7 @@ use super::{flags, nearby};
     long_about = None,
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true,
-    after_help = EXAMPLES,
-    after_long_help = format!("{EXAMPLES}\n\n{MORE}"),
+    after_long_help = format!("{EXAMPLES}\n\n{ALL}\n\n{MORE}"),
     max_term_width = 100
 )]
 pub(super) struct Arguments {
@@ -38,9 +37,9 @@ const EXAMPLES: &str = "\
 Examples:
   popfetch init me@example.com  Set an account up
   popfetch                      Fetch the mail of all accounts
-  popfetch --dry-run home       Show what would be done for one account
+  popfetch --dry-run home       Show what would be done for one account";
 
---help has all options, \"popfetch help COMMAND\" those of a command.";
+const ALL: &str = "--help has all options, \"popfetch help COMMAND\" those of a command.";
 
 const MORE: &str = "\
 Flags override the configuration.  With --server they describe an account of their own, and no configuration is read.
@@ -70,25 +69,27 @@ pub(super) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
     }
 }
 
-/// The commands that `-h` explains; it names the others.
-const FIRST: [&str; 11] =
-    ["init", "fetch", "check", "list", "show", "delete", "history", "status", "retry", "config", "state"];
+/// The commands that `-h` explains; it names the others, but for other names of a command, and `help`, which its last
+/// line names.
+const FIRST: [&str; 10] =
+    ["init", "fetch", "check", "list", "show", "delete", "history", "status", "config", "state"];
 
 /// The command as `-h` describes it: what a newcomer needs, on one screen.
 fn in_short(mut command: clap::Command) -> clap::Command {
     let others: Vec<String> = command
         .get_subcommands()
+        .filter(|command| !command.is_hide_set() && !FIRST.contains(&command.get_name()))
         .map(|command| command.get_name().to_owned())
-        .filter(|name| !FIRST.contains(&name.as_str()))
         .collect();
     for name in &others {
         command = command.mut_subcommand(name, |command| command.hide(true));
     }
+    let named: Vec<&str> = others.iter().map(String::as_str).filter(|name| *name != "help").collect();
     command
         .mut_args(|arg| {
             if arg.is_positional() { arg.hide_short_help(true) } else { arg.help_heading(Resettable::Reset) }
         })
-        .after_help(format!("More commands: {}\n\n{EXAMPLES}", others.join(", ")))
+        .after_help(format!("More commands: {}\n{ALL}\n\n{EXAMPLES}", named.join(", ")))
 }
 
 /// The names of all commands.

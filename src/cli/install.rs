@@ -1,5 +1,5 @@
 //! Puts files that the binary carries where other programs look for them: `popfetch man --install`, `popfetch
-//! completions --install`.  A package does that on its own; who builds popfetch has nobody to do it.
+//! completions --install`.  A package does that on its own; a user who builds popfetch needs a command for it.
 //!
 //! Only a file that an earlier popfetch has put there is replaced.  Files of a user go below that user's folders, those
 //! of root below `/usr/local/share`, where packages leave everything alone.
@@ -38,7 +38,7 @@ impl From<io::Error> for NotInstalled {
     }
 }
 
-/// Larger than any version of such a file will be: what is there is not ours.
+/// Larger than any version of this file will be: a larger file is not ours.
 const LARGEST: u64 = 4 * 1024 * 1024;
 
 /// Where root's files go, below which every system looks.

@@ -46,7 +46,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let environment = Environment::capture();
     let code = match args::parse(args) {
         Ok(command) => {
-            let cli = Cli::new(environment, command.color());
+            let cli = Cli::new(environment, command.color(), args::command);
             report_panics(&cli.printer);
             run_command(&command, &cli).merge(cli.printer.outcome())
         }
@@ -139,7 +139,7 @@ fn in_our_form(kind: ErrorKind, text: &str) -> (String, Option<String>) {
     (what, if tips.is_empty() { usage } else { Some(tips.join("; ")) })
 }
 
-/// Reports a panic in one line: where it was, but not its message, which may quote anything that was at hand, a secret
+/// Reports a panic in one line: where it was, but not its message, which may quote any value, a secret
 /// included.
 fn report_panics(printer: &Arc<Printer>) {
     let printer = Arc::clone(printer);

@@ -7,7 +7,7 @@ use super::{flags, foreign};
 use crate::config::{ConfigError, nearest};
 use crate::text::printable;
 
-/// What to say of a word that is not among these commands, and the hint.
+/// The message about a word that is not among these commands, and its hint.
 pub(super) fn no_command(word: &str, known: &[&str]) -> (String, String) {
     let what = format!("there is no command \"{}\"", printable(word.as_bytes()));
     let hint = match nearest(word, known.iter().copied()) {
@@ -32,7 +32,7 @@ pub(super) fn answered(error: clap::Error) -> clap::Error {
         }
         _ => return error,
     };
-    // A second account, say, is one argument too many, and no flag.
+    // A second account is one argument too many, and not a flag.
     let Some(word) = context(wrong).filter(|word| noun == "command" || word.starts_with('-')) else {
         return error;
     };

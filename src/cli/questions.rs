@@ -39,7 +39,7 @@ impl Questions {
     /// Asks for one of several words, which may be cut short; the first one is what an empty answer means.
     ///
     /// # Errors
-    /// As of [`Questions::ask`]; too many answers that are none of the words.
+    /// As of [`Questions::ask`]; too many answers that are not one of the words.
     pub(super) fn choose(
         &self,
         question: &str,

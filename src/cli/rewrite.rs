@@ -16,7 +16,7 @@ pub(super) struct Copy {
 }
 
 impl Copy {
-    /// Of the file at `path`, with its content; `content` where there is none yet.
+    /// A copy of the file at `path`; of `content` where there is no such file yet.
     ///
     /// # Errors
     /// The system's.

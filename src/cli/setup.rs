@@ -19,6 +19,7 @@ use crate::config::{self, Configuration, Flags, Request};
 use crate::connection::Connectors;
 use crate::delivery;
 use crate::exit::ExitCode;
+use crate::problem::Problem;
 use crate::report::json::Json;
 use crate::report::plain::{Level, OutputForm, Plain, Printer};
 use crate::report::progress::Progress;
@@ -94,7 +95,7 @@ pub(crate) enum Color {
     Never,
 }
 
-// By hand, because the derived one makes help of the variants' documentation, three lines for what one word says.
+// By hand, because the derived one makes help of the variants' documentation, three lines where one word is enough.
 impl ValueEnum for Color {
     fn value_variants<'a>() -> &'a [Self] {
         &[Self::Auto, Self::Always, Self::Never]
@@ -116,12 +117,32 @@ pub(super) struct Cli {
     pub(super) environment: Environment,
     /// The owner of both output streams.
     pub(super) printer: Arc<Printer>,
+    /// The whole command line, described: what `help` shows.
+    pub(super) grammar: fn() -> clap::Command,
 }
 
 impl Cli {
-    pub(super) fn new(environment: Environment, color: Color) -> Self {
+    pub(super) fn new(environment: Environment, color: Color, grammar: fn() -> clap::Command) -> Self {
         let printer = Arc::new(printer(color, &environment));
-        Self { environment, printer }
+        Self { environment, printer, grammar }
+    }
+
+    /// The configuration's file: the one that `args` name, else the usual one.
+    ///
+    /// # Errors
+    /// There is no home directory.
+    pub(super) fn configuration_file(&self, args: &ConfigArgs) -> anyhow::Result<PathBuf> {
+        Ok(match &args.file {
+            Some(path) => self.environment.current_directory.join(path),
+            None => self.environment.configuration_file()?,
+        })
+    }
+
+    /// Reports an error with its hint, after what it is about (`account "work"`, or nothing); its exit code.
+    pub(super) fn complain(&self, about: &str, e: &dyn Problem) -> ExitCode {
+        let what = if about.is_empty() { e.to_string() } else { format!("{about}: {e}") };
+        self.printer.complain(&what, e.hint().as_deref());
+        e.exit_code()
     }
 
     /// The accounts that `accounts` name (all of them without any), with `flags` over their settings.
@@ -242,7 +263,7 @@ fn others_print(accounts: &[Account], stdout_is_terminal: bool) -> bool {
     stdout_is_terminal && accounts.iter().any(prints_mail)
 }
 
-/// A printer for whoever reads standard error.
+/// A printer for the reader of standard error: a terminal, the journal, or a file.
 pub(super) fn printer(color: Color, environment: &Environment) -> Printer {
     let is_terminal = io::stderr().is_terminal();
     let journal = environment.variables.get(OsStr::new("JOURNAL_STREAM"));

@@ -131,14 +131,6 @@ pub enum Error {
         /// Its words, fit to print.
         text: String,
     },
-    /// The answer to `TOP` goes on and on: a broken server, or a message without an end of its header.
-    #[error("{server}: the header of message {number} went on beyond every measure")]
-    HeaderTooLong {
-        /// The server, as `HOST:PORT`.
-        server: String,
-        /// Which message.
-        number: MessageNumber,
-    },
     /// A deletion without its proofs, which isn't sent: a bug of ours.
     #[error("a bug in popfetch: message {number} was to be deleted without having been recognised")]
     NotRecognised {
@@ -190,7 +182,6 @@ impl Error {
             | Self::TooSlow { .. }
             | Self::Farewell { .. }
             | Self::Stopped
-            | Self::HeaderTooLong { .. }
             | Self::Random(_) => return None,
         };
         Some(hint.into())
@@ -213,7 +204,7 @@ impl Error {
         matches!(self, Self::LoginRefused { token: Some(token), .. } if token.is_stale())
     }
 
-    /// Whether the server ended the line where an answer was due.
+    /// Whether the server closed the connection where an answer was due.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         match self {
@@ -245,6 +236,15 @@ impl Error {
         }
     }
 
+    /// Whether an answer to `TOP` went on beyond every measure: the server sends more than the header, or the message has a
+    /// header without an end.
+    #[must_use]
+    pub fn is_endless_header(&self) -> bool {
+        use crate::protocol::error::Error;
+        use crate::protocol::session::Sent;
+        matches!(self, Self::Protocol { source: Error::AnswerTooLarge { to: Sent::Top(_), .. }, .. })
+    }
+
     /// Whether the connection ended, or the server ended the session, where an answer was due.
     #[must_use]
     pub fn ends_session(&self) -> bool {
@@ -254,7 +254,7 @@ impl Error {
         }
     }
 
-    /// Whether the server ended the line, with or without a farewell.
+    /// Whether the server closed the connection, with or without a farewell.
     #[must_use]
     pub fn ended(&self) -> bool {
         self.is_closed() || matches!(self, Self::Farewell { .. })
@@ -301,7 +301,7 @@ impl Error {
 }
 
 impl Problem for Error {
-    /// Where the error itself suggests nothing: that the next run tries again, or to whom to report it.
+    /// Where the error itself suggests nothing: that the next run tries again, or where to report it.
     fn hint(&self) -> Option<Cow<'_, str>> {
         self.own_hint().or_else(|| match self.exit_code() {
             ExitCode::Later => Some(TRY_AGAIN.into()),
@@ -330,9 +330,7 @@ impl Problem for Error {
             },
             Self::HungUpOnCapa(e) | Self::HungUpOnUtf8(e) | Self::FlightCut(e) => e.exit_code(),
             Self::HungUpBeforeGreeting { source, .. } => source.exit_code(),
-            Self::StlsRefused { .. } | Self::SilentButTls { .. } | Self::HeaderTooLong { .. } => {
-                ExitCode::Protocol
-            }
+            Self::StlsRefused { .. } | Self::SilentButTls { .. } => ExitCode::Protocol,
             Self::NoMethod { source, .. } => source.exit_code(),
             Self::Sasl { source, .. } => source.exit_code(),
             Self::LoginRefused { meaning, .. } => meaning.exit_code(),

@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_millis(5);
 /// its end.
 #[doc(hidden)]
 pub fn fuzz_client(script: &[u8]) {
-    // That no socket is available says nothing of the client.
+    // Without a socket there is nothing to test.
     let _ = played(script, PATIENCE);
 }
 

@@ -11,11 +11,12 @@ use super::error::Error;
 use crate::connection::{Connection, Patience, SessionPace, Wake};
 use crate::protocol::command::Command;
 use crate::protocol::error::Awaiting;
+use crate::protocol::framing;
 use crate::protocol::redact::Redactor;
 use crate::protocol::session::{Reply, ResponseCode, Sent, ServerEvent, Session};
 
 /// Servers end a session after ten minutes of silence (RFC 1939 §3), some after five.
-const KEEP_ALIVE: Duration = Duration::from_secs(120);
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(120);
 
 /// How long the answers in flight are read after a signal.
 const LAST_ANSWERS: Duration = Duration::from_secs(10);
@@ -82,7 +83,7 @@ pub(super) struct Link {
     limit: Option<Instant>,
     stopped: bool,
     /// Since when nothing has been unanswered.
-    resting: Option<Instant>,
+    pub(super) resting: Option<Instant>,
     /// Commands sent since every command before was answered.
     flight: usize,
     pub(super) redactor: Redactor,
@@ -118,7 +119,7 @@ impl DialogueExcerpt {
         None
     }
 
-    /// The answer has come to its end: what stands for the rest of it.
+    /// The answer has ended: the lines that sum up the rest of it.
     fn end(&mut self) -> Vec<String> {
         let Self { lines, last, octets } = std::mem::take(self);
         let hidden = lines.saturating_sub(Self::SHOWN).saturating_sub(last.len());
@@ -335,9 +336,8 @@ impl Link {
                 let begins = matches!(to, Sent::Retr(_) | Sent::Top(_)) && self.session.is_in_text();
                 self.header = begins.then_some(b'\n');
             }
-            ServerEvent::Text { text, .. } if self.header.is_some() => {
-                let begins = self.header == Some(b'\n') && text.first() == Some(&b'\n');
-                let ends = begins || text.windows(2).any(|pair| pair == b"\n\n");
+            ServerEvent::Text { text, .. } => {
+                let ends = self.header.is_none_or(|before| framing::has_empty_line(before, text));
                 self.header = text.last().copied().filter(|_| !ends);
             }
             ServerEvent::Greeting(_) | ServerEvent::Challenge(_) => self.patience = None,

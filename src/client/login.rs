@@ -58,7 +58,7 @@ impl Client<Authorization> {
     /// Logs in by the first method that the policy allows and the server takes.
     ///
     /// # Errors
-    /// When there is none, or the server refuses: no second attempt is made once anything that depends on the secret has
+    /// When no method is left, or the server refuses: no second attempt is made once anything that depends on the secret has
     /// been sent.
     pub fn login(self, login: &Login<'_>) -> Result<Client<Transaction>, Error> {
         let Self { mut link, facts, state: Authorization { apop, utf8 } } = self;

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! open.rs: connect, greeting, STLS, CAPA ─► login.rs ─► transaction.rs: list, retrieve, delete, quit
-//!                                    prefetch.rs: what is asked together with the login
+//!                                    prefetch.rs, prefetched.rs: what is asked together with the login, and its answers
 //!                                    by_hand.rs: what the user types
 //! link.rs: octets between protocol and connection, deadlines, quotations
 //! ```
@@ -23,6 +23,7 @@ mod link;
 mod login;
 mod open;
 mod prefetch;
+mod prefetched;
 mod server_facts;
 #[cfg(test)]
 mod tests;
@@ -34,7 +35,8 @@ pub use fuzz::fuzz_client;
 pub use link::{Dialogue, Next};
 pub use login::{Login, PrefetchFlight};
 pub use open::{Authorization, Call};
-pub use prefetch::{Prefetch, QuickPoll};
+pub use prefetch::Prefetch;
+pub use prefetched::QuickPoll;
 pub use server_facts::{LoginFacts, ServerFacts};
 pub use transaction::{Farewell, ListingAnswer, Refused, Sending, Transaction};
 
@@ -55,7 +57,7 @@ impl<S> Client<S> {
         &self.facts
     }
 
-    /// What protects the line, in words: `TLS 1.3`; `None` for clear text.
+    /// What protects the connection, in words: `TLS 1.3`; `None` for clear text.
     #[must_use]
     pub fn protection(&self) -> Option<&'static str> {
         self.link.connection.protection()

@@ -1,18 +1,12 @@
-//! What is asked together with the login, or in one flight behind it, and how its answers are taken: a poll then costs
-//! the greeting and one round trip (RFC 2449 §6.6).
-//!
-//! The answers come in the order of the commands, so each is taken by the call that would otherwise have sent it.
+//! What is asked together with the login, or in one flight behind it: a poll then costs the greeting and one round trip
+//! (RFC 2449 §6.6).  The answers are taken in `prefetched.rs`.
 
 use super::error::Error;
 use super::link::Link;
-use super::server_facts::read_capabilities;
-use super::{Client, Transaction};
 use crate::protocol::command::Command;
-use crate::protocol::listing;
-use crate::protocol::session::Sent;
-use crate::types::{MessageNumber, Octets, UniqueIdBuf};
+use crate::types::MessageNumber;
 
-const FIRST: MessageNumber = MessageNumber::FIRST;
+pub(super) const FIRST: MessageNumber = MessageNumber::FIRST;
 
 /// Several questions in one flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,17 +26,6 @@ pub enum Prefetch {
         /// The last one's number, as far as we know.
         last: MessageNumber,
     },
-}
-
-/// The answer to [`Prefetch::QuickPoll`]; `None` for a unique-id that the server didn't give.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QuickPoll {
-    /// How many messages there are, and their octets.
-    pub drop_listing: Option<(u32, Octets)>,
-    /// The first one's unique-id.
-    pub first: Option<UniqueIdBuf>,
-    /// The last one's.
-    pub last: Option<UniqueIdBuf>,
 }
 
 impl Prefetch {
@@ -70,113 +53,5 @@ impl Prefetch {
             }
         }
         Ok(())
-    }
-}
-
-impl Client<Transaction> {
-    /// The answers to [`Prefetch::QuickPoll`]; `None` if that isn't what was asked.
-    ///
-    /// # Errors
-    /// A broken connection.
-    pub fn quick_poll(&mut self) -> Result<Option<QuickPoll>, Error> {
-        let Some(Prefetch::QuickPoll { last }) = self.state.prefetched else { return Ok(None) };
-        self.state.prefetched = None;
-        let drop_listing = self.read_drop_listing()?;
-        let first = self.read_unique_id(FIRST)?;
-        let last = match last {
-            FIRST => first.clone(),
-            last => self.read_unique_id(last)?,
-        };
-        Ok(Some(QuickPoll { drop_listing, first, last }))
-    }
-
-    /// Asks for capabilities, drop listing and listings in one flight, where the server pipelines: for after a quick poll
-    /// that didn't do.
-    ///
-    /// # Errors
-    /// A broken connection.
-    pub fn ask_listing(&mut self) -> Result<(), Error> {
-        let listing = Prefetch::Listing { drop_listing: true, headers: [None; 2], sizes: true };
-        listing.send(&mut self.link)?;
-        self.state.capabilities = read_capabilities(&mut self.link)?;
-        self.state.prefetched = Some(listing);
-        Ok(())
-    }
-
-    /// Whether the unique-id listing is on its way already.  What is left of the flight is then the scan listing.
-    pub(super) fn takes_prefetched_unique_ids(&mut self) -> bool {
-        let Some(Prefetch::Listing { sizes, .. }) = self.state.prefetched else { return false };
-        let left = Prefetch::Listing { drop_listing: false, headers: [None; 2], sizes };
-        self.state.prefetched = sizes.then_some(left);
-        true
-    }
-
-    /// The drop listing (RFC 1939 §5), if it was asked ahead; to be taken before the unique-id listing.  `None` too where
-    /// the server refuses, or sends what can't be understood.
-    ///
-    /// # Errors
-    /// A broken connection.
-    pub fn prefetched_drop_listing(&mut self) -> Result<Option<(u32, Octets)>, Error> {
-        match &mut self.state.prefetched {
-            Some(Prefetch::Listing { drop_listing, .. }) if *drop_listing => *drop_listing = false,
-            _ => return Ok(None),
-        }
-        self.read_drop_listing()
-    }
-
-    /// The headers that were asked ahead, to be taken before the unique-id listing; as [`Client::headers`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn prefetched_headers(
-        &mut self,
-        text: impl FnMut(MessageNumber, &[u8]),
-        done: impl FnMut(MessageNumber, bool),
-    ) -> Result<(), Error> {
-        let Some(Prefetch::Listing { headers, .. }) = &mut self.state.prefetched else { return Ok(()) };
-        let open = std::mem::take(headers).into_iter().flatten().count();
-        self.read_headers(&[], open, text, done)
-    }
-
-    /// Whether `LIST` is on its way, and must be taken.
-    #[must_use]
-    pub fn has_prefetched_sizes(&self) -> bool {
-        matches!(self.state.prefetched, Some(Prefetch::Listing { sizes: true, .. }))
-    }
-
-    /// Asks for the drop listing, and waits for it; `None` as of [`Client::prefetched_drop_listing`].
-    ///
-    /// # Errors
-    /// A broken connection.
-    pub fn ask_drop_listing(&mut self) -> Result<Option<(u32, Octets)>, Error> {
-        self.link.send(Command::Stat)?;
-        self.read_drop_listing()
-    }
-
-    fn read_drop_listing(&mut self) -> Result<Option<(u32, Octets)>, Error> {
-        self.reply(Sent::Stat, |text| {
-            let listed = listing::drop_listing(text).ok()?;
-            Some((listed.messages, listed.octets?))
-        })
-    }
-
-    pub(super) fn read_unique_id(&mut self, number: MessageNumber) -> Result<Option<UniqueIdBuf>, Error> {
-        let redactor = self.link.redactor.clone();
-        self.reply(Sent::UniqueIdOf(number), |text| {
-            let (named, unique_id) = listing::unique_id_line(text).ok()?;
-            // It is remembered, as those of a listing are: none with the secret in it.
-            let unique_id =
-                unique_id.filter(|id| named == number && !redactor.searcher().finds(id.as_bytes()));
-            unique_id.map(|unique_id| unique_id.to_buf())
-        })
-    }
-
-    pub(super) fn reply<T>(
-        &mut self,
-        to: Sent,
-        read: impl Fn(&[u8]) -> Option<T>,
-    ) -> Result<Option<T>, Error> {
-        let answer = self.link.answer(to)?;
-        Ok(answer.ok.then(|| read(&answer.text)).flatten())
     }
 }

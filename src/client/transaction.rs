@@ -13,7 +13,7 @@ use crate::proof::{Delivered, Dismissed, Recognised, SessionId};
 use crate::protocol::auth;
 use crate::protocol::capability::{Capabilities, Expire};
 use crate::protocol::command::Command;
-use crate::protocol::limits::{FLIGHT_OCTETS, LONGEST_HEADER};
+use crate::protocol::limits::FLIGHT_OCTETS;
 use crate::protocol::session::{ResponseCode, Sent, ServerEvent};
 use crate::protocol::{self, listing};
 use crate::types::{MessageNumber, Octets, UniqueId, UniqueIdBuf};
@@ -211,7 +211,6 @@ impl Client<Transaction> {
         mut done: impl FnMut(MessageNumber, bool),
     ) -> Result<(), Error> {
         let mut waiting = numbers.iter();
-        let mut octets = 0_usize;
         loop {
             while !waiting.as_slice().is_empty() && self.has_window() {
                 let Some(number) = waiting.next() else { break };
@@ -224,10 +223,6 @@ impl Client<Transaction> {
             self.link.event()?;
             match self.link.session.event() {
                 ServerEvent::Text { number, text: piece, .. } => {
-                    octets = octets.saturating_add(piece.len());
-                    if octets > LONGEST_HEADER {
-                        return Err(Error::HeaderTooLong { server: self.link.server.clone(), number });
-                    }
                     text(number, piece);
                 }
                 ServerEvent::Reply { to: Sent::Top(number), reply } if !reply.ok => {
@@ -235,7 +230,6 @@ impl Client<Transaction> {
                     open = open.saturating_sub(1);
                 }
                 ServerEvent::End { to: Sent::Top(number), .. } => {
-                    octets = 0;
                     done(number, true);
                     open = open.saturating_sub(1);
                 }

@@ -1,4 +1,4 @@
-//! An account that is added to a configuration.  What stands in the file stays as it is, octet by octet: the new section
+//! An account that is added to a configuration.  The rest of the file stays as it is, octet by octet: the new section
 //! follows it.
 
 use std::fmt;

@@ -489,7 +489,7 @@ fn positions(names: &[String], known: &[&str]) -> Result<Vec<usize>, ConfigError
     Ok(positions)
 }
 
-/// The hint where nothing is near: which accounts there are; and what to do for an address that is none yet.
+/// The hint where nothing is near: which accounts there are; and what to do with a mail address that has no account yet.
 fn no_such_name(name: &str, known: &[&str]) -> String {
     let names: Vec<String> = known.iter().take(20).map(|name| quoted(name)).collect();
     let more = if known.len() > 20 { ", …" } else { "" };

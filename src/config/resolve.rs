@@ -181,7 +181,7 @@ fn consistent(account: &Account, table: &AccountTable) -> Result<(), LocatedMist
     }
 }
 
-/// A user of this machine, whom only root can act as.
+/// A user of this machine.  Only root can act as another user.
 fn owner(setting: &Located<UserId>, environment: &Environment) -> Result<Owner, LocatedMistake> {
     let name = &setting.value.0;
     let mistake = if !access::is_root() {
@@ -255,18 +255,26 @@ fn destination(
             return Err(fault);
         }
     }
-    match (&table.maildir, &table.mbox, &table.pipe, &table.stdout) {
-        (Some(maildir), None, None, None) => Ok(Deliver::Maildir(context.path(maildir, &maildir.value.0)?)),
-        (None, Some(mbox), None, None) => Ok(Deliver::Mbox(context.file(mbox)?)),
-        (None, None, Some(pipe), None) => pipe_with(&pipe.value, table, &whole.place),
-        (None, None, None, Some(_)) => Ok(Deliver::Stdout),
-        (None, None, None, None) => {
-            Err(whole.fault(Mistake::new("a destination is one of maildir, mbox, pipe and stdout")))
-        }
-        _ => Err(whole.fault(
+    let mut set = Vec::new();
+    if let Some(maildir) = &table.maildir {
+        set.push(Deliver::Maildir(context.path(maildir, &maildir.value.0)?));
+    }
+    if let Some(mbox) = &table.mbox {
+        set.push(Deliver::Mbox(context.file(mbox)?));
+    }
+    if let Some(pipe) = &table.pipe {
+        set.push(pipe_with(&pipe.value, table, &whole.place)?);
+    }
+    if table.stdout.is_some() {
+        set.push(Deliver::Stdout);
+    }
+    match set.pop() {
+        Some(one) if set.is_empty() => Ok(one),
+        Some(_) => Err(whole.fault(
             Mistake::new("a destination is only one of maildir, mbox, pipe and stdout")
                 .hint("for several write a list: deliver = [{ maildir = … }, { pipe = … }]"),
         )),
+        None => Err(whole.fault(Mistake::new("a destination is one of maildir, mbox, pipe and stdout"))),
     }
 }
 

@@ -197,7 +197,7 @@ fn value_of_default(text: &str) -> String {
 
 /// A value that is written over several lines, on one.
 fn on_one_line(text: &str) -> String {
-    // A comment begins at a # that stands in no string.
+    // A comment begins at a # outside of strings.
     let comment = |line: &str| {
         let mut quotes = 0_usize;
         line.find(|c: char| {
@@ -211,7 +211,7 @@ fn on_one_line(text: &str) -> String {
     printable(lines.collect::<Vec<_>>().join(" ").as_bytes()).replace("\\\\", "\\")
 }
 
-/// A value whose parts stand in lines or a section of their own, as it was read.
+/// A value whose parts have lines or a section of their own, as it was read.
 fn read_value(key: &str, account: &Account) -> String {
     let quoted = |text: &str| format!("\"{}\"", printable(text.as_bytes()));
     match (key, account.retention) {

@@ -434,7 +434,7 @@ settings! {
 }
 
 settings! {
-    /// The settings that stand in `[defaults]` and nowhere else: they are about all accounts together.
+    /// The settings of `[defaults]` alone: they are about all accounts together.
     SharedTable {
         /// The number of accounts that are polled in parallel.
         connections: Number<usize, MOST_CONNECTIONS> = key("connections").default("16");
@@ -576,7 +576,7 @@ settings! {
         /// Where the user takes the access of an application back.
         access_page: OneLine = key("access-page");
 
-        /// How a client id is got: popfetch auth login prints it where there is none.
+        /// How a client id is got: popfetch auth login prints it where no id is set.
         guide: Prose = key("guide");
     }
 }

@@ -29,7 +29,7 @@ impl PopUrl {
     /// start.  `pop://` is STLS, unless `--tls` sets another mode.
     ///
     /// # Errors
-    /// A usage error that quotes nothing before the `@`: a password may stand there.
+    /// A usage error that quotes nothing before the `@`: it may be a password.
     pub(super) fn parse(text: &str) -> Result<Self, ConfigError> {
         Self::read(text).map_err(|mistake| {
             let what = format!("{}: {}", without_user(text), mistake.what);
@@ -65,7 +65,7 @@ impl PopUrl {
                 Some((user, password)) => (user, Some(password)),
                 None => (user, None),
             };
-            // In `user;AUTH=X:password` the mechanism stands before the colon; in `user:password;AUTH=X` behind it.
+            // In `user;AUTH=X:password` the mechanism is before the colon; in `user:password;AUTH=X` behind it.
             let (user, password, mechanism) = match (split_mechanism(user), password.map(split_mechanism)) {
                 ((user, mechanism), None) => (user, None, mechanism),
                 ((user, None), Some((password, mechanism))) => (user, Some(password), mechanism),

@@ -1,6 +1,6 @@
 //! One value as written, in TOML or behind a flag, and what it can be read as.
 //!
-//! A value of the wrong shape is never quoted when it stands in the file: it may be a password.
+//! A value of the wrong shape is never quoted when it comes from the file: it may be a password.
 //!
 //! Values are read from the parsed document by hand.  Serde over `toml::Spanned` was tried (toml 0.9): it points at the
 //! right place, and quotes no value as long as each leaf overrides every `visit_` method.  But a visitor for each leaf is

@@ -66,7 +66,7 @@ impl CertificateSummary {
 pub enum CertificateProblem {
     /// Nobody but itself vouches for it, or for the authority above it.
     SelfSigned,
-    /// Its issuer is none that is trusted, or the server sent an incomplete chain.
+    /// Its issuer is not trusted, or the server sent an incomplete chain.
     UnknownIssuer,
     /// Its time is over, or that of an authority above it.
     Expired,
@@ -84,7 +84,7 @@ pub enum CertificateProblem {
         /// Its common name, made printable.
         common_name: Option<String>,
     },
-    /// It is none of those that were pinned.
+    /// It is not one of those that were pinned.
     Fingerprint {
         /// SHA-256 of its DER.
         seen: [u8; 32],

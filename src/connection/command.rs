@@ -20,7 +20,7 @@ use super::error::{Error, plain};
 use super::patience::after;
 use super::poll::poll;
 use super::problem::RouteProblem;
-use super::{Target, server};
+use super::target::{Target, server};
 use crate::access;
 use crate::account::ConnectCommand;
 use crate::signals::Stop;
@@ -35,7 +35,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// The same after a signal.
 const SHORT_GRACE: Duration = Duration::from_millis(300);
 
-/// How long its end is awaited where the line has ended, to report how it ended.
+/// How long to wait for the program to end once its output has ended, so that its exit status can be reported.
 const MOMENT: Duration = Duration::from_millis(500);
 
 /// How long the rest of what it printed is awaited: a process that it has left behind may hold the pipe.
@@ -51,7 +51,7 @@ const NOT_FOUND: [i32; 2] = [126, 127];
 const OURS: [&str; 6] =
     ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"];
 
-/// A running program.  It is ended when this is dropped; the line must be closed before.
+/// A running program.  It is ended when this is dropped; the connection must be closed before.
 #[derive(Debug)]
 pub(super) struct RunningProgram {
     child: std::process::Child,
@@ -111,7 +111,7 @@ impl RunningProgram {
         Ok((ours, Self { child, id, handle, said, drained, _leash: leash, server, stop }))
     }
 
-    /// Why the line has ended, where the program has failed or complained.
+    /// Why the connection has ended, where the program has failed or complained.
     pub(super) fn failure(&self) -> Option<Error> {
         if !self.ends_within(MOMENT, false) {
             return None;
@@ -136,7 +136,7 @@ impl RunningProgram {
         Some(problem.into())
     }
 
-    /// Exit status, or signal, of the program, which stays unreaped: so its number is nobody else's.
+    /// Exit status, or signal, of the program, which stays unreaped, so that no other process gets its number.
     fn outcome(&self) -> Option<(Option<i32>, Option<i32>)> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
         let status = rustix::process::waitid(WaitId::Pid(self.id?), options).ok()??;

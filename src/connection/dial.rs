@@ -259,7 +259,7 @@ fn start(address: SocketAddr, source: &[IpAddr]) -> io::Result<TcpStream> {
     };
     // Commands are small and each is written at once: Nagle's algorithm would only hold them back.
     sockopt::set_tcp_nodelay(&socket, true)?;
-    // A middlebox that forgets the line while a slow destination works would otherwise go unnoticed.
+    // A middlebox that forgets the connection while a slow destination works would otherwise go unnoticed.
     sockopt::set_socket_keepalive(&socket, true)?;
     match rustix::net::connect(&socket, &address) {
         Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(TcpStream::from(socket)),

@@ -109,7 +109,7 @@ pub enum Error {
         /// The TLS library's words.
         reason: String,
     },
-    /// A file with certificates to trust, or with the client's own, is of no use.
+    /// A file with certificates to trust, or with the client's own, cannot be used.
     #[error(transparent)]
     Trust(#[from] TrustProblem),
     /// The way to the server failed before the server was reached; [`RouteProblem`] has the causes.
@@ -149,7 +149,7 @@ pub struct FailedAddress {
     pub reason: String,
 }
 
-/// A file of `ca-file`, `tls-client-certificate` or `tls-client-key` that is of no use.
+/// A file of `ca-file`, `tls-client-certificate` or `tls-client-key` that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{setting} {}: {reason}", text::printable(path.as_os_str().as_encoded_bytes()))]
 pub struct TrustProblem {

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use native_tls::TlsConnector;
 use rustix::event::{PollFd, PollFlags};
 
-use super::Target;
 use super::poll::poll;
 use super::route::go_again;
 use super::socket::Socket;
+use super::target::Target;
 use super::tls::handshake;
 use super::wire::Wire;
 use crate::account::Tls;

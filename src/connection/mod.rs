@@ -29,6 +29,7 @@ mod problem;
 mod proxy;
 mod route;
 mod socket;
+mod target;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -39,7 +40,7 @@ use std::fmt;
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags};
 
@@ -50,43 +51,23 @@ pub use error::{ConnectStep, Error, FailedAddress, TrustProblem};
 pub use patience::{Patience, SessionPace};
 pub use problem::RouteProblem;
 pub use proxy::fuzz_proxy;
+pub use target::Target;
 pub use trust::Connectors;
 
-use crate::access::Owner;
-use crate::account::{Endpoint, Tls, Trust, Way};
+use crate::account::Tls;
 use crate::signals::Stop;
 use crate::types::Channel;
 use command::RunningProgram;
 use error::plain;
 use route::{Dialled, go, stays_here};
 use socket::Socket;
+use target::server;
 use tls::Secured;
-
-/// Where to connect, and how.
-#[derive(Debug, Clone, Copy)]
-pub struct Target<'a> {
-    /// An A-label without final dot, or an address literal without brackets.
-    pub host: &'a str,
-    /// TCP port.
-    pub port: u16,
-    /// The way there.
-    pub way: &'a Way,
-    /// With whose rights a connect-command runs, where root fetches mail for a user.
-    pub owner: Option<&'a Owner>,
-    /// Whether TLS begins with the first octet, when [`Connection::starttls`] is called, or never.
-    pub tls: Tls,
-    /// Which servers TLS trusts, and what it shows them.
-    pub trust: &'a Trust,
-    /// For the TLS handshake; half of it for the look-up and for each address.
-    pub timeout: Duration,
-    /// Addresses that are not tried: they took a connection, and ended it.
-    pub without: &'a [SocketAddr],
-}
 
 /// An open line to a server.
 pub struct Connection {
     line: Stream,
-    /// The program that it goes through; below the line, which has to be closed first.
+    /// The program that it goes through.  It is declared after the connection, which has to be closed first.
     command: Option<RunningProgram>,
     server: String,
     peer: Option<SocketAddr>,
@@ -122,7 +103,7 @@ impl Connection {
     ///
     /// # Errors
     /// When there is no address, none answers, the way can't be gone, the handshake fails or takes too long, the certificate
-    /// is refused, a file of `trust` is of no use, or a signal came.
+    /// is refused, a file of `trust` cannot be used, or a signal came.
     pub fn open(target: &Target<'_>, connectors: &Connectors, stop: &Stop) -> Result<Self, Error> {
         let mut without = target.without.to_vec();
         let mut first_error = None;
@@ -208,7 +189,7 @@ impl Connection {
         }
     }
 
-    /// Writes what the line takes now: `None` when that is nothing.  What was not written must then come again first, in
+    /// Writes what the connection takes now: `None` when that is nothing.  What was not written must then come again first, in
     /// the next call (TLS may already have encrypted it); more may follow it.
     ///
     /// # Errors
@@ -302,7 +283,7 @@ impl Connection {
         }
     }
 
-    /// What protects the line, in words: `TLS 1.3`; `None` for clear text.
+    /// What protects the connection, in words: `TLS 1.3`; `None` for clear text.
     #[must_use]
     pub fn protection(&self) -> Option<&'static str> {
         match &self.line {
@@ -317,13 +298,13 @@ impl Connection {
         &self.server
     }
 
-    /// The address that answered, where it is the server's own, or stands for it.
+    /// The address that answered, where it is the server's own, or takes its place.
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {
         self.peer
     }
 
-    /// Closes the line, over TLS with close_notify if the socket takes it.  Waits for nothing but a connect-command, which is
+    /// Closes the connection, over TLS with close_notify if the socket takes it.  Waits for nothing but a connect-command, which is
     /// ended within seconds.
     pub fn close(self) {
         if let Stream::Tls(secured) = self.line {
@@ -364,11 +345,6 @@ fn failure(command: Option<&RunningProgram>) -> Option<Error> {
 /// which nothing of ours is sent.
 pub fn shows_certificate(peer: Option<SocketAddr>, target: &Target<'_>, stop: &Stop) -> bool {
     look::leaf(peer, target, stop).is_some()
-}
-
-/// `host:port`, an IPv6 literal in brackets.
-fn server(target: &Target<'_>) -> String {
-    Endpoint { host: target.host.to_owned(), port: target.port }.to_string()
 }
 
 /// A call on a non-blocking socket, again while it is interrupted; `None` when it would block.

@@ -150,7 +150,7 @@ pub enum RouteProblem {
 }
 
 impl RouteProblem {
-    /// Whether the line was there, and has ended.
+    /// Whether there was a connection, and it has ended.
     #[must_use]
     pub fn is_end(&self) -> bool {
         matches!(self, Self::CommandEnded { .. })

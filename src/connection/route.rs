@@ -9,8 +9,9 @@ use super::command::RunningProgram;
 use super::dial::{Goal, dial};
 use super::error::{Error, plain};
 use super::problem::RouteProblem;
+use super::proxy;
 use super::socket::Socket;
-use super::{Target, proxy, server};
+use super::target::{Target, server};
 use crate::account::{Endpoint, Route, Way};
 use crate::signals::Stop;
 

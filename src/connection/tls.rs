@@ -18,9 +18,9 @@ use super::error::{ConnectStep, Error, plain, reason};
 use super::patience::after;
 use super::poll::poll;
 use super::socket::Socket;
+use super::target::{Target, server};
 use super::trust::Connectors;
 use super::wire::{Direction, PeerRecord, Wire};
-use super::{Target, server};
 use crate::access;
 use crate::account::{Proxy, ProxyAddress, ProxyKind, Route, Tls};
 use crate::signals::Stop;
@@ -187,7 +187,7 @@ fn flags(direction: Direction) -> PollFlags {
     }
 }
 
-/// The handshake, to its end or until `until`.  Where the wire keeps things back, the server is judged on the way.
+/// The handshake, to its end or until `until`.  Where a client certificate is kept back (`wire.rs`), the server is judged on the way.
 pub(super) fn handshake(
     connector: &TlsConnector,
     wire: Wire,
@@ -252,7 +252,7 @@ fn refused(target: &Target<'_>, problem: CertificateProblem, leaf: Option<&[u8]>
     Error::Certificate { server, problem, look, seen: leaf.map(CertificateSummary::of).map(Box::new) }
 }
 
-/// A command that shows the certificate, by the same way; there is none that goes by SOCKS, or by a program of the user's.
+/// A command that shows the certificate, by the same way; there is no such command for SOCKS, or for a program of the user's.
 fn look(target: &Target<'_>) -> Option<String> {
     let server = server(target);
     let named = if target.host.parse::<IpAddr>().is_ok() {

@@ -1,7 +1,7 @@
 //! The socket below TLS: non-blocking, read in large pieces, and with a memory of how the peer began and ended, which
 //! outlives the TLS library's own (it keeps nothing of a handshake that failed).
 //!
-//! Where we have a certificate to show, the wire also keeps it back until the server has been recognised: the TLS library
+//! Where we have a certificate to show, this file also keeps it back until the server has been recognised: the TLS library
 //! shows it in the middle of the handshake, without asking.  See [`Gate`].
 
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -35,7 +35,7 @@ pub(super) struct Wire {
 /// Keeps back what we send after the first messages of a handshake, until [`Wire::release`].
 ///
 /// The client's Certificate message comes after the server's (RFC 8446 §4.4.2, RFC 5246 §7.4.6).  Until the gate is open
-/// only what comes before it passes: ClientHello, and records that tell nothing about us.  With TLS 1.3 our side of the
+/// only what comes before it passes: ClientHello, and records that reveal nothing about us.  With TLS 1.3 our side of the
 /// handshake is complete without anything more, so the server's certificate can be judged first.  With TLS 1.2 the
 /// server waits for us, but its certificate has come in clear, and is read here.
 #[derive(Debug, Default)]
@@ -84,7 +84,7 @@ fn split_record(octets: &[u8]) -> Option<(&[u8], &[u8])> {
     octets.split_at_checked(usize::from(u16::from_be_bytes([*high, *low])).saturating_add(5))
 }
 
-/// Takes a vector off whose length stands in its first three octets.
+/// Takes a vector off whose length is in its first three octets.
 fn split_vector(octets: &[u8]) -> Option<(&[u8], &[u8])> {
     let ([high, middle, low], rest) = octets.split_first_chunk()?;
     rest.split_at_checked(usize::try_from(u32::from_be_bytes([0, *high, *middle, *low])).ok()?)

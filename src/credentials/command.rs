@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::error::Error;
 use super::error::quoted;
-use super::{LONGEST, first_line};
+use super::first_line::{LONGEST, first_line};
 use crate::access::Owner;
 use crate::process::{self, NoEnd, Program};
 use crate::secret::Secret;

@@ -126,7 +126,7 @@ fn new_file(folder: &Path, name: &str, kind: &str, octets: &[u8]) -> Result<Stri
         return match written {
             Ok(()) => Ok(name),
             Err(e) => {
-                // Half a password is none.
+                // Half a password is useless.
                 let _ = std::fs::remove_file(&path);
                 Err(failed(e))
             }

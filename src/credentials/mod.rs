@@ -8,6 +8,7 @@
 mod command;
 mod digest;
 mod error;
+mod first_line;
 mod keep;
 mod netrc;
 mod prompt;
@@ -31,9 +32,7 @@ use crate::secret::Secret;
 use crate::signals::Stop;
 use crate::text::printable;
 use error::quoted;
-
-/// Octets of a password or token at most; OAuth tokens have a few thousand.
-const LONGEST: u64 = 64 * 1024;
+use first_line::{LONGEST, first_line};
 
 /// Octets of a netrc file at most.
 const LARGEST_NETRC: u64 = 1024 * 1024;
@@ -179,13 +178,6 @@ pub fn netrc_user(text: &[u8], host: &str) -> Option<String> {
 /// Whether a `machine` is the host, which is in its usual form.
 fn is_host(host: &str) -> impl Fn(&str) -> bool {
     move |machine| config::host(machine).is_ok_and(|machine| machine == host)
-}
-
-/// The first line, without its end, and without a byte order mark before it, which some editors put there unseen.
-fn first_line(octets: &[u8]) -> Secret {
-    let octets = octets.strip_prefix(netrc::BYTE_ORDER_MARK).unwrap_or(octets);
-    let line = octets.split(|octet| *octet == b'\n').next().unwrap_or_default();
-    Secret::new(line.strip_suffix(b"\r").unwrap_or(line))
 }
 
 fn from_file(path: &Path, owner: Option<&Owner>) -> Result<Secret, Error> {

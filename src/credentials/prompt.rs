@@ -54,10 +54,11 @@ pub fn typed(prompt: String, stop: &Stop) -> Result<Secret, Error> {
     let echo = Echo::remember();
     // Reading a terminal can't be interrupted: it's done in a thread, which is left behind at a signal.
     let (sender, typed) = channel();
-    std::thread::spawn(move || {
+    let reading = std::thread::Builder::new().spawn(move || {
         // After a signal nothing receives it any more.
         let _ = sender.send(rpassword::prompt_password(prompt).map(Secret::new));
     });
+    reading.map_err(|e| Error::missing(format!("the terminal cannot be read: {e}"), HINT))?;
     let typed = loop {
         match typed.recv_timeout(BETWEEN_LOOKS) {
             Ok(typed) => break typed,

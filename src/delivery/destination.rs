@@ -137,7 +137,8 @@ pub struct Opened {
     pub inlet: Box<dyn Inlet>,
     /// For the committer thread.
     pub outlet: Box<dyn Outlet>,
-    /// Device and inode by which recovery knows it again, where it has such: for the ledger's table of destinations.
+    /// What recovery knows it again by, where it has such (when it was made, or its device, and its inode): for the ledger's
+    /// table of destinations.
     pub inode: Option<(u64, u64)>,
 }
 

@@ -40,7 +40,7 @@ impl MailAddress {
         &self.whole
     }
 
-    /// What stands before the `@`.
+    /// What is before the `@`.
     #[must_use]
     pub fn local(&self) -> &str {
         &self.local

@@ -68,7 +68,7 @@ fn value<'a>(node: Node<'a, 'a>, name: &'static str) -> Option<&'a str> {
     values(node, name).next()
 }
 
-/// A value with what stands for parts of the address.
+/// A value with its placeholders replaced by parts of the address.
 fn filled(text: &str, address: &MailAddress) -> String {
     text.replace("%EMAILADDRESS%", address.whole())
         .replace("%EMAILLOCALPART%", address.local())

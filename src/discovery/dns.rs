@@ -29,7 +29,7 @@ pub(super) struct ServerRecord {
     pub(super) weight: u16,
     /// TCP port; 0 with [`RecordKind::Mx`].
     pub(super) port: u16,
-    /// Empty for the root, which stands for "not offered" (RFC 2782).
+    /// Empty for the root, which means "not offered" (RFC 2782).
     pub(super) target: String,
 }
 

@@ -81,16 +81,16 @@ pub enum CandidateSource {
     Guess,
 }
 
-/// What was found out.
+/// What is known of an address's servers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Discovered {
     /// In the order to try them.
     pub candidates: Vec<ServerCandidate>,
     /// The provider that takes the domain's mail, and has no POP3.
     pub without_pop: Option<&'static MailProvider>,
-    /// Whether the domain's records say that it offers no POP3 (RFC 6186 §3.4).
+    /// Whether the domain announces in DNS that it offers no POP3 (RFC 6186 §3.4).
     pub denied: bool,
-    /// What was asked in vain, and why; for people.
+    /// What was asked without success, and why; for the user.
     pub failures: Vec<String>,
 }
 

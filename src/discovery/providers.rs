@@ -1,6 +1,6 @@
 //! What large providers want of a mail program today: a table of facts, compiled in from `providers.toml`.
 //!
-//! It comes before all questions to the network: it knows what no server reports, such as that an app password is needed.
+//! It comes before all questions to the network: it knows what no server reports, for example that an app password is needed.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::config;
 /// A provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MailProvider {
-    /// What an account there is called, where the user doesn't say.
+    /// What an account there is called, where the user chooses no name.
     pub name: String,
     /// Its name for people.
     pub title: String,
@@ -23,7 +23,7 @@ pub struct MailProvider {
     pub(super) mx: Vec<String>,
     /// Where its POP3 server is; `None` where it has none.
     pub server: Option<(String, u16, Tls)>,
-    /// Whether the user's name is only what stands before the `@`.
+    /// Whether the user's name is only what is before the `@`.
     pub local_user: bool,
     /// What it takes at the login.
     pub wants: Wants,

@@ -30,7 +30,7 @@ const ROUNDS: u32 = 2;
 /// Datagrams that answer another question, and are read nevertheless for each that is sent.
 const MOST_FOREIGN: u32 = 32;
 
-/// The records of `name`, in the order to try them; none where there are none, or no server answers in time.
+/// The records of `name`, in the order to try them; empty where there are none, or where no server answers in time.
 pub(super) fn look_up(name: &str, kind: RecordKind, stop: &Stop) -> Vec<ServerRecord> {
     let until = after(LIMIT);
     for _ in 0..ROUNDS {

@@ -126,7 +126,7 @@ impl AnswerReader {
         }
     }
 
-    /// Takes octets in; whether the answer is whole.  What comes behind it is of no interest: there is one request to a
+    /// Takes octets in; whether the answer is whole.  What follows it is ignored: there is one request to a
     /// connection.
     ///
     /// # Errors
@@ -265,7 +265,7 @@ impl AnswerReader {
                 return Err(AnswerFault::TooLarge);
             }
             self.raw.clear();
-            // The fields that may follow the last chunk are nobody's business.
+            // The fields that may follow the last chunk are ignored.
             self.stage = if size == 0 { AnswerStage::Done } else { AnswerStage::Chunk(size) };
         }
         Ok(after)

@@ -11,10 +11,10 @@ use crate::problem::Problem;
 /// Why there is no answer.  `server` is always `host:port`.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no connection, or it broke.
+    /// There is no connection, or it broke: typically the network is down, or a certificate is refused.
     #[error(transparent)]
     Connection(#[from] connection::Error),
-    /// Neither TLS nor a connection within this machine: typically a proxy stands before a loopback address.
+    /// Neither TLS nor a connection within this machine: typically there is a proxy in front of a loopback address.
     #[error("the way to {server} is not protected, and nothing was sent")]
     Clear {
         /// The server.
@@ -34,13 +34,13 @@ pub enum Error {
         /// The server.
         server: String,
     },
-    /// The connection ended before an answer began.
+    /// The connection ended before an answer began: typically a proxy or an overloaded server closed it.
     #[error("{server} closed the connection without an answer")]
     Closed {
         /// The server.
         server: String,
     },
-    /// What came is no answer: typically another service listens there, or it is too large.
+    /// What came is not an answer, or is too large: typically another service listens there.
     #[error("{server}: {fault}")]
     Fault {
         /// The server.

@@ -38,7 +38,7 @@ pub(super) fn encode_into(text: &mut String, octets: &[u8]) {
     }
 }
 
-/// The parameters of a query or a form; `+` is a blank.  A broken `%` stands for itself; what isn't UTF-8 is replaced.
+/// The parameters of a query or a form; `+` is a blank.  A broken `%` is taken as it is; what isn't UTF-8 is replaced.
 #[must_use]
 pub fn decode(text: &str) -> Vec<(String, String)> {
     let pairs = text.split('&').filter(|pair| !pair.is_empty()).take(MOST);

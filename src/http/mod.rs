@@ -76,7 +76,7 @@ impl<'a> HttpWay<'a> {
 /// Asks for a resource; `accept` is the media type that is expected.
 ///
 /// # Errors
-/// [`Error`]; an answer of any status but a redirect is none.
+/// [`Error`].  An answer is not an error, whatever its status, unless it is a redirect.
 pub fn get(way: &HttpWay<'_>, url: &Url, accept: &str) -> Result<HttpAnswer, Error> {
     ask(way, url, &head("GET", url, accept, None), b"")
 }

@@ -58,9 +58,9 @@ pub fn remarks(account: &Foreign) -> Vec<Remark> {
     remarks
 }
 
-/// An account as popfetch has it.  A password stands in a file of its own, which is named.
+/// An account as popfetch has it.  A password is in a file of its own, which is named.
 ///
-/// How the connection is protected is written in any case: what `[defaults]` says was not meant for it.
+/// How the connection is protected is written in any case: what `[defaults]` sets was not meant for it.
 #[must_use]
 pub fn addition(name: &str, account: &Foreign, password_file: &str) -> Addition {
     let mut addition = Addition::new(name);

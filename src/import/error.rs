@@ -36,7 +36,7 @@ pub enum Error {
         /// What is wrong; nothing of the file but words that are known.
         what: String,
     },
-    /// A file cannot be opened, or is too large.
+    /// A file cannot be opened, or is too large: typically it belongs to another user.
     #[error(transparent)]
     File(#[from] access::Error),
 }

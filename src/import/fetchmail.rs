@@ -580,7 +580,7 @@ impl<'a> Merged<'a> {
             Some("apop") => account.auth = Some(Auth::Apop),
             Some(_) => account.is_not_pop3(),
         }
-        // More than one name, or one that stands for all, is a mailbox of many.
+        // More than one name, or one that means all of them, is a mailbox for several users.
         if self.user.local.len() > 1 || self.user.local.iter().any(|name| name == "*") {
             account.leave_out("one mailbox for several users (multidrop) is not supported");
         }

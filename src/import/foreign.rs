@@ -257,7 +257,7 @@ impl Foreign {
         }
     }
 
-    /// Whether the server is this machine, so that what is sent to it is heard by nobody else.
+    /// Whether the server is this machine, so that nobody else can hear what is sent to it.
     pub(super) fn is_local(&self) -> bool {
         match self.route {
             Some(ForeignRoute::Socket(_)) => return true,

@@ -45,7 +45,7 @@ pub(super) fn read(source: ForeignSource<'_>, around: ForeignSurroundings<'_>) -
     let (kind, line) = retriever.get("type").ok_or_else(|| missing("[retriever] has no type"))?;
     let mut account = Foreign::new(ForeignProgram::Getmail, source.place(line));
     let name = source.path.file_name().unwrap_or_default().to_string_lossy();
-    // The usual name says nothing; others were chosen.
+    // The usual name gives no account name; others were chosen.
     let name = name.trim_start_matches('.');
     account.name = name.strip_prefix("getmailrc").unwrap_or(name).trim_matches(['-', '.', '_']).to_owned();
     account.name = account.name.strip_suffix(".rc").unwrap_or(&account.name).to_owned();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Foreign;
 use crate::config;
 
-/// Labels that say what a host does and not whose it is.
+/// Labels that name what a host does, and not its owner.
 const SERVICES: [&str; 8] = ["pop", "pop3", "pops", "pop3s", "mail", "imap", "in", "securepop"];
 
 /// A name for the account that is not among those `taken`, to which it is added.

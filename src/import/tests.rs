@@ -226,7 +226,7 @@ fn what_fetchmail_logs_in_with_is_what_popfetch_logs_in_with() {
 }
 
 #[test]
-fn where_fetchmail_delivers_popfetch_delivers_or_says_that_it_cannot() {
+fn where_fetchmail_delivers_popfetch_delivers_or_reports_that_it_cannot() {
     let deliver = |options: &str| {
         one(ForeignProgram::Fetchmail, &format!("poll h.e proto pop3 user u pass p {options}"))
     };
@@ -275,7 +275,7 @@ fn getmail_destinations_are_taken_over_one_by_one() {
 }
 
 #[test]
-fn getmail_deletes_as_its_options_say() {
+fn getmail_deletes_as_its_options_set() {
     let stays = |options: &str| {
         getmail("SimplePOP3Retriever", "", "type=Maildir\npath=/m/", &format!("[options]\n{options}")).stays
     };

@@ -134,7 +134,7 @@ impl<'a> LineField<'a> for Time {
     }
 }
 
-/// Device and inode.
+/// What a directory is known by: when it was made, or its device; and its inode.
 impl<'a> LineField<'a> for (u64, u64) {
     const NONE: &'static [u8] = b"- -";
 
@@ -219,7 +219,16 @@ word_fields!(EntryState:
     Seen b"seen",
     Recorded b"recorded",
 );
-word_fields!(DestinationKind: Maildir b"maildir", Mbox b"mbox", Pipe b"pipe", Stdout b"stdout");
+
+impl<'a> LineField<'a> for DestinationKind {
+    fn read(fields: &mut LineFields<'a>) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| fields.take(kind.word().as_bytes()))
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        put_word(out, self.word().as_bytes());
+    }
+}
 
 /// Whether anything was ever delivered to a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -22,7 +22,6 @@ use super::lines::{
     MatchedElsewhere, MessageBegun, MessageFailed, MessageIdentified, MessageImported, MessageTooLarge,
     NumberedDestination, PLAIN_VERSION, Rewritten, Title, VERSION,
 };
-use super::source::Window;
 use crate::account::Mailbox;
 
 /// What is written at once.
@@ -103,17 +102,16 @@ pub(super) fn rewrite(
         for time in index.listings.iter().take(listings.saturating_sub(1)) {
             out.put(listing(time))?;
         }
-        let mut window = Window::wide();
         let stays = |id: &&EntryId| !(forget && index.is_forgettable(**id, today));
         for id in before.iter().filter(stays) {
-            out.entry(index, old, &mut window, *id)?;
+            out.entry(index, old, *id)?;
         }
         // What follows the last listing has come since.
         if let Some(last) = index.listings.back() {
             out.put(listing(last))?;
         }
         for id in recent.iter().filter(stays) {
-            out.entry(index, old, &mut window, *id)?;
+            out.entry(index, old, *id)?;
         }
         for (number, message) in index.messages.iter() {
             // One whose key stands for another message by now is remembered as long as that.
@@ -225,7 +223,7 @@ impl CompactionWriter<'_> {
         self.put(Group { number: 1, time, clock, count })
     }
 
-    fn entry(&mut self, index: &Index, old: &Journal, window: &mut Window, id: EntryId) -> Result<(), Error> {
+    fn entry(&mut self, index: &Index, old: &Journal, id: EntryId) -> Result<(), Error> {
         let (state, listed_size) = (index.kept_state(id), index.entry(id).listed_size.map(|octets| octets.0));
         let notes = index.notes(id);
         let deliveries = index.deliveries(id);
@@ -235,7 +233,7 @@ impl CompactionWriter<'_> {
         };
         // Keys and digests go from line to line as they stand: decoding them would be most of the work.
         let out = &mut self.buffer;
-        old.look_up(window, offset, |fact| {
+        old.look_up(offset, |fact| {
             let (key, digests) = key_and_digests(fact)?;
             // An entry that holds nothing may have its key from a line of a message that it no longer holds.
             let digests = digests.filter(|_| delivered.is_some());
@@ -243,7 +241,7 @@ impl CompactionWriter<'_> {
             Some(())
         })?;
         for &(offset, delivered) in deliveries.iter().skip(1) {
-            old.look_up(window, offset, |fact| {
+            old.look_up(offset, |fact| {
                 let (key, digests) = key_and_digests(fact)?;
                 Fact::from(FurtherDelivery { key, delivered, digests: digests? }).write(out);
                 Some(())

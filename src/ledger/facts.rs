@@ -1,7 +1,7 @@
 //! What is recorded of messages in the maildrop: that they failed, are too large, are known, how large they are, that they
 //! are deleted, and which of them a listing held.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use crate::message::Digest;
 use crate::proof::{EntryId, Key};
@@ -11,13 +11,13 @@ use super::codec::{DigestsField, KeyField, Last, Notes};
 use super::entry::{Entry, EntryState, KnownDelivery};
 use super::error::Error;
 use super::index::day_of;
+use super::last_read::LastRead;
 use super::lines::{
     Absent, DeletionAsked, DeletionsConfirmed, DoubtEnded, Doubted, ListingTaken, MatchedElsewhere,
     MatchedHere, MessageFailed, MessageGone, MessageTooLarge, NothingKnownListed, OtherHeader, Present,
     RenumberingBegun, RenumberingSettled, SizeListed, Varying,
 };
 use super::open::Ledger;
-use super::source::Window;
 
 /// Which of our messages a listed one was recognised as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,14 +89,14 @@ impl Ledger {
     ) -> Result<EntryId, Error> {
         let Match { entry, message, header } = same_as;
         let (time, listed_size) = (self.now(), listed_size.map(|octets| octets.0));
-        let place = |records: &[KnownDelivery]| {
-            records.iter().rposition(|record| Some(record.digests.message) == message)
-        };
         let id = if self.find_key(key) == Some(entry) {
-            let has_several = message.is_some() && self.entry(entry).deliveries > 1;
-            let records = if has_several { self.deliveries_of(entry)? } else { Vec::new() };
-            // Behind the others, unless it's there already.
-            let delivery = place(&records).filter(|delivery| delivery + 1 < records.len());
+            let mut delivery = None;
+            if let Some(message) = message.filter(|_| self.entry(entry).deliveries > 1) {
+                let read = self.read_once(entry)?;
+                // Behind the others, unless it's there already.
+                delivery = read.place(message).filter(|place| place + 1 < read.deliveries.len());
+                delivery.into_iter().for_each(|place| read.put_last(place));
+            }
             let delivery = delivery.and_then(|delivery| u16::try_from(delivery).ok());
             self.append(MatchedHere {
                 time,
@@ -106,10 +106,10 @@ impl Ledger {
             })?;
             entry
         } else {
-            let records = self.deliveries_of(entry)?;
-            let KnownDelivery { digests, delivered } = place(&records)
-                .and_then(|delivery| records.get(delivery))
-                .or(records.last())
+            let read = self.read_once(entry)?;
+            let KnownDelivery { digests, delivered } = message
+                .and_then(|message| read.deliveries.get(read.place(message)?))
+                .or(read.deliveries.back())
                 .cloned()
                 .ok_or(Error::Contradiction("a message is recognised as one that was never delivered"))?;
             let digests = DigestsField::Value(digests);
@@ -209,14 +209,24 @@ impl Ledger {
         self.index.renumbering
     }
 
+    /// The deliveries of an entry, read from the file if they aren't those that were read last.
+    fn read_once(&mut self, entry: EntryId) -> Result<&mut LastRead, Error> {
+        let places = self.index.deliveries(entry);
+        let known = self.last_read.take().filter(|read| read.entry == entry && read.places == places);
+        let read = match known {
+            Some(read) => read,
+            None => LastRead { entry, places: places.into(), deliveries: self.deliveries_of(entry)?.into() },
+        };
+        Ok(self.last_read.insert(read))
+    }
+
     fn keys_of(
         &self,
         ids: &[EntryId],
         wanted: impl Fn(&Entry) -> bool,
     ) -> Result<Vec<(Key, EntryId)>, Error> {
-        let mut window = Window::wide();
         let wanted = ids.iter().filter(|id| wanted(&self.entry(**id)));
-        wanted.map(|id| Ok((self.key_in(&mut window, *id)?, *id))).collect()
+        wanted.map(|id| Ok((self.key(*id)?, *id))).collect()
     }
 
     fn entry_of(&self, key: &Key) -> Result<EntryId, Error> {
@@ -229,27 +239,11 @@ impl Ledger {
     /// # Errors
     /// When the ledger cannot be written, or read.
     pub fn learn_size(&mut self, id: EntryId, octets: Octets) -> Result<(), Error> {
-        self.learn_size_in(&mut Window::narrow(), id, octets)
-    }
-
-    /// As [`Ledger::learn_size`], for a whole scan listing.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn learn_sizes(&mut self, sizes: &mut dyn Iterator<Item = (EntryId, Octets)>) -> Result<(), Error> {
-        let mut window = Window::wide();
-        for (id, octets) in sizes {
-            self.learn_size_in(&mut window, id, octets)?;
-        }
-        Ok(())
-    }
-
-    fn learn_size_in(&mut self, window: &mut Window, id: EntryId, octets: Octets) -> Result<(), Error> {
         let entry = self.entry(id);
         if entry.listed_size.is_none()
             || (entry.state == EntryState::Open && entry.listed_size != Some(octets))
         {
-            let key = self.key_in(window, id)?;
+            let key = self.key(id)?;
             self.append(SizeListed { key: KeyField::from(&key), octets: octets.0 })?;
         }
         Ok(())
@@ -268,7 +262,8 @@ impl Ledger {
     ) -> Result<PendingDeletions, Error> {
         let time = self.now();
         let mut asked = 0_u32;
-        let mut taken: HashSet<(EntryId, usize)> = HashSet::new();
+        // The places of an entry's deliveries that haven't been taken yet, the first one last.
+        let mut places: HashMap<EntryId, HashMap<Digest, Vec<usize>>> = HashMap::new();
         for (id, digest) in deletions {
             let entry = self.entry(*id);
             if !matches!(entry.state, EntryState::Delivered | EntryState::Recorded) {
@@ -276,11 +271,14 @@ impl Ledger {
             }
             let mut delivery = None;
             if let (Some(digest), true) = (digest, entry.deliveries > 1) {
-                let records = self.deliveries_of(*id)?;
-                let mut places = (0..).zip(&records);
-                delivery = places.find_map(|(place, record): (usize, _)| {
-                    (record.digests.message == *digest && taken.insert((*id, place))).then_some(place)
-                });
+                if !places.contains_key(id) {
+                    let mut of_entry: HashMap<Digest, Vec<usize>> = HashMap::new();
+                    for (place, record) in self.deliveries_of(*id)?.iter().enumerate().rev() {
+                        of_entry.entry(record.digests.message).or_default().push(place);
+                    }
+                    places.insert(*id, of_entry);
+                }
+                delivery = places.get_mut(id).and_then(|places| places.get_mut(digest)?.pop());
             }
             let delivery = delivery.and_then(|delivery| u16::try_from(delivery).ok());
             let key = self.key(*id)?;
@@ -332,8 +330,6 @@ impl Ledger {
                 (*here, any) = (true, true);
             }
         }
-        // The entries are brought into this order when the ledger is closed.
-        self.order = (!ascending).then_some(order);
         let (time, clock) = (self.now(), self.clock);
         if !any {
             if self.index.lingers() || self.index.has_undoubted() {
@@ -341,9 +337,10 @@ impl Ledger {
             }
             return self.flush();
         }
+        // The entries are brought into this order when the ledger is closed; until then see [`Ledger::order_taken`].
+        self.order = (!ascending).then_some(order);
         self.append(ListingTaken { time, clock })?;
         let day = day_of(time);
-        let mut window = Window::wide();
         for (id, here) in (0..).map(EntryId).zip(listed) {
             if self.index.is_forgotten(id) {
                 continue;
@@ -351,10 +348,10 @@ impl Ledger {
             let entry = self.entry(id);
             let absent = entry.absent;
             if here && absent && entry.state != EntryState::Deleted {
-                let key = self.key_in(&mut window, id)?;
+                let key = self.key(id)?;
                 self.append(Present { key: KeyField::from(&key) })?;
             } else if !here && !absent {
-                let key = self.key_in(&mut window, id)?;
+                let key = self.key(id)?;
                 if matches!(key, Key::Header(_)) {
                     // No listing names it.
                     continue;

@@ -2,6 +2,7 @@
 //! come to ([`super::index`]); what a group is, and why damage behind the last one may be dropped, stands in
 //! [`super::replay`].
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -40,6 +41,8 @@ pub(super) enum NotNoted {
 pub(super) struct Journal {
     file: File,
     path: PathBuf,
+    /// What of the file was read last, for the next line that is looked up.
+    window: RefCell<Window>,
     /// Octets of whole lines in the file.
     end: u64,
     /// Lines not yet in the file.
@@ -64,6 +67,7 @@ impl Journal {
         let journal = Self {
             file,
             path: path.to_owned(),
+            window: RefCell::default(),
             end: tail.end,
             buffer: Vec::new(),
             group: tail.group,
@@ -212,6 +216,17 @@ impl Journal {
     /// # Errors
     /// [`Error::Damaged`] when there is no such line, or `read` can't use it; [`Error::Disk`].
     pub(super) fn look_up<T>(
+        &self,
+        offset: u64,
+        read: impl FnOnce(&Fact<'_>) -> Option<T>,
+    ) -> Result<T, Error> {
+        let mut window = self.window.take();
+        let found = self.look_up_in(&mut window, offset, read);
+        self.window.replace(window);
+        found
+    }
+
+    fn look_up_in<T>(
         &self,
         window: &mut Window,
         offset: u64,

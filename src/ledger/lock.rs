@@ -8,6 +8,7 @@
 //! fetch nothing change no more than the time of the last access.
 
 use std::fs::{File, FileTimes, TryLockError};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -63,6 +64,16 @@ impl Lock {
     /// # Errors
     /// [`Error::Locked`] when another process has it, still; [`Error::Disk`].
     pub fn acquire(directory: &Path, wait: Wait, stop: &Stop) -> Result<Self, Error> {
+        Self::acquire_where(directory, wait, stop, has_its_name)
+    }
+
+    /// The same, where `is_named` tells whether a file is still the one at its path.
+    fn acquire_where(
+        directory: &Path,
+        wait: Wait,
+        stop: &Stop,
+        is_named: fn(&File, &Path) -> bool,
+    ) -> Result<Self, Error> {
         // Their names are brought to the disk with that of the ledger.
         durable::make_directories(directory)?;
         let path = directory.join(FILE);
@@ -70,16 +81,19 @@ impl Lock {
         loop {
             let (file, is_new) = durable::open_or_create(&path, 0o600)?;
             match file.try_lock() {
-                // A clean-up may have taken the file's name away meanwhile.
-                Ok(()) if has_its_name(&file, &path) => {
+                Ok(()) if is_named(&file, &path) => {
                     let times = FileTimes::new().set_accessed(clock::now_of_files());
                     // Where they cannot be set, others don't see them.
                     let _ = file.set_times(if is_new { times.set_modified(UNIX_EPOCH) } else { times });
                     return Ok(Self { file: Arc::new(file) });
                 }
-                Ok(()) => continue,
-                Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(e)) => return Err(durable::Error::new(Step::Open, &path, e).into()),
+                // A clean-up has taken the file's name away meanwhile; or the file system can't tell, and never will.
+                Ok(()) | Err(TryLockError::WouldBlock) => {}
+                // By whatever name the system calls it: its file system has no locks.
+                Err(TryLockError::Error(e)) => {
+                    let e = io::Error::new(ErrorKind::Unsupported, e);
+                    return Err(durable::Error::new(Step::Open, &path, e).into());
+                }
             }
             if stop.raised() || (wait.is_over(waited) && glances >= GLANCES) {
                 return Err(Error::Locked);
@@ -202,6 +216,16 @@ mod tests {
         drop(clone);
         assert!(directory.join("lock").exists() && !Lock::is_held(&directory));
         Lock::acquire(&directory, Wait::NO, &stop).unwrap();
+    }
+
+    #[test]
+    fn a_lock_whose_file_never_has_its_name_is_not_waited_for_without_end() {
+        let home = tempfile::tempdir().unwrap();
+        let stop = Stop::new().unwrap();
+        let acquire = |wait| Lock::acquire_where(home.path(), wait, &stop, |_, _| false);
+        assert!(matches!(acquire(Wait::NO), Err(Error::Locked)));
+        stop.raise();
+        assert!(matches!(acquire(Wait::Forever), Err(Error::Locked)));
     }
 
     #[test]

@@ -348,7 +348,7 @@ pub struct Quick {
     pub listed: Time,
     /// Whether the server has only ever added at the end.
     pub grows_at_end: bool,
-    /// Whether nothing was left to do, under the configuration with this fingerprint.
+    /// Whether nothing was left to do, under the configuration with this digest.
     pub idle_under: Option<String>,
     /// When something will be to do though nothing changes (an age, a retry), if ever.
     pub due: Option<Time>,

@@ -42,6 +42,7 @@ pub mod history;
 mod import;
 mod index;
 mod journal;
+mod last_read;
 mod lines;
 pub mod lock;
 pub mod memory;

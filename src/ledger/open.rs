@@ -18,6 +18,7 @@ use super::error::Error;
 use super::files::FILE;
 use super::index::Index;
 use super::journal::Journal;
+use super::last_read::LastRead;
 use super::lines::{ClockCorrected, End, Fact, Leaves, PLAIN_VERSION, VERSION};
 use super::lock::Lock;
 use super::memory;
@@ -57,6 +58,8 @@ pub struct Ledger {
     pub(super) version: u64,
     /// The entries of the last complete listing, where those don't stand in its order.
     pub(super) order: Option<Vec<EntryId>>,
+    /// What was read of one entry.
+    pub(super) last_read: Option<LastRead>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -119,6 +122,7 @@ impl Ledger {
             torn: false,
             version: PLAIN_VERSION,
             order: None,
+            last_read: None,
             warnings: Vec::new(),
         };
         ledger.reload(open)?;
@@ -129,6 +133,7 @@ impl Ledger {
     pub(super) fn reload(&mut self, open: OpenFile) -> Result<(), Error> {
         // Never both in memory.
         self.journal = None;
+        self.last_read = None;
         self.index = empty_index(&self.directory)?;
         let path = self.path();
         let file = match open(&path) {

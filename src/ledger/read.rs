@@ -11,7 +11,6 @@ use super::error::Error;
 use super::index::OpenMessage;
 use super::journal::Journal;
 use super::open::Ledger;
-use super::source::Window;
 
 impl Ledger {
     /// This ledger's random id (16 hex digits): part of the names of its files in Maildirs.  Empty where there is none yet
@@ -76,6 +75,12 @@ impl Ledger {
         self.index.is_recent(id)
     }
 
+    /// The order of the last complete listing, where this run has taken it and the entries don't stand in it yet.
+    #[must_use]
+    pub fn order_taken(&self) -> Option<&[EntryId]> {
+        self.order.as_deref()
+    }
+
     /// Whether messages are known that have no unique-id.
     #[must_use]
     pub fn knows_nameless(&self) -> bool {
@@ -93,7 +98,8 @@ impl Ledger {
     /// # Errors
     /// When the file cannot be read.
     pub fn key(&self, id: EntryId) -> Result<Key, Error> {
-        self.key_in(&mut Window::narrow(), id)
+        let (journal, offset) = self.line_of(id)?;
+        journal.look_up(offset, |line| key_and_digests(line)?.0.to_key())
     }
 
     /// Whether any entry is known by a unique-id.
@@ -101,18 +107,12 @@ impl Ledger {
     /// # Errors
     /// When the file cannot be read.
     pub fn knows_unique_ids(&self) -> Result<bool, Error> {
-        let mut window = Window::wide();
         for id in self.index.ids() {
-            if matches!(self.key_in(&mut window, id)?, Key::UniqueId(_)) {
+            if matches!(self.key(id)?, Key::UniqueId(_)) {
                 return Ok(true);
             }
         }
         Ok(false)
-    }
-
-    pub(super) fn key_in(&self, window: &mut Window, id: EntryId) -> Result<Key, Error> {
-        let (journal, offset) = self.line_of(id)?;
-        journal.look_up(window, offset, |line| key_and_digests(line)?.0.to_key())
     }
 
     /// Where the line of an entry is.
@@ -128,13 +128,9 @@ impl Ledger {
     /// # Errors
     /// When the file cannot be read.
     pub fn deliveries_of(&self, id: EntryId) -> Result<Vec<KnownDelivery>, Error> {
-        self.deliveries_in(&mut Window::narrow(), id)
-    }
-
-    fn deliveries_in(&self, window: &mut Window, id: EntryId) -> Result<Vec<KnownDelivery>, Error> {
         let (journal, _) = self.line_of(id)?;
         let record = |(offset, delivered)| {
-            let digests = journal.look_up(window, offset, |line| match key_and_digests(line)?.1 {
+            let digests = journal.look_up(offset, |line| match key_and_digests(line)?.1 {
                 Some(digests) => digests.value().map(Some),
                 None => Some(None),
             })?;
@@ -215,10 +211,9 @@ impl Ledger {
         &self,
         wanted: impl Fn(EntryId, &Entry) -> bool,
     ) -> Result<Vec<(EntryId, usize, KnownDelivery)>, Error> {
-        let mut window = Window::wide();
         let mut deliveries = Vec::new();
         for id in self.index.ids().filter(|id| wanted(*id, &self.entry(*id))) {
-            let records = self.deliveries_in(&mut window, id)?;
+            let records = self.deliveries_of(id)?;
             deliveries
                 .extend(records.into_iter().enumerate().map(|(delivery, record)| (id, delivery, record)));
         }

@@ -87,33 +87,30 @@ impl<'s, S: LineSource + ?Sized> FileLines<'s, S> {
     }
 }
 
-/// Single lines by their offset, read in stretches: after one the next one is usually asked for.
-#[derive(Debug)]
+/// Single lines by their offset, read in stretches that grow as long as one line follows the other: callers usually ask
+/// for one line alone, or for many in the order of the file.
+#[derive(Debug, Default)]
 pub(super) struct Window {
     octets: Vec<u8>,
     begin: u64,
     stretch: usize,
 }
 
+/// What is read for one line alone; most are shorter.
+const ONE_LINE: usize = 512;
+
 impl Window {
-    /// For one line.
-    pub(super) fn narrow() -> Self {
-        Self { octets: Vec::new(), begin: 0, stretch: 512 }
-    }
-
-    /// For many, mostly in the order of the file.
-    pub(super) fn wide() -> Self {
-        Self { octets: Vec::new(), begin: 0, stretch: CHUNK }
-    }
-
     /// The line at `offset`, without its LF; `None` when no line ends after it.
     pub(super) fn line<S: LineSource + ?Sized>(
         &mut self,
         source: &S,
         offset: u64,
     ) -> io::Result<Option<&[u8]>> {
-        let mut stretch = self.stretch;
         let mut range = self.find(offset);
+        if range.is_none() {
+            self.stretch = if self.reaches(offset) { (self.stretch * 2).min(CHUNK) } else { ONE_LINE };
+        }
+        let mut stretch = self.stretch;
         while range.is_none() && stretch <= LONGEST_LINE {
             self.octets.resize(stretch, 0);
             let filled = source.read_up_to(&mut self.octets, offset)?;
@@ -128,6 +125,12 @@ impl Window {
         Ok(range.and_then(|range| self.octets.get(range)))
     }
 
+    /// Whether this is in the window, or not far behind it.
+    fn reaches(&self, offset: u64) -> bool {
+        let at = offset.checked_sub(self.begin).and_then(|at| usize::try_from(at).ok());
+        at.is_some_and(|at| at <= self.octets.len() + self.stretch) && self.stretch > 0
+    }
+
     fn find(&self, offset: u64) -> Option<std::ops::Range<usize>> {
         let at = usize::try_from(offset.checked_sub(self.begin)?).ok()?;
         let end = memchr::memchr(b'\n', self.octets.get(at..)?)?;
@@ -137,7 +140,19 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
-    use super::{CHUNK, FileLines, NextLine, Window};
+    use super::{CHUNK, FileLines, LineSource, NextLine, Window};
+    use std::cell::RefCell;
+    use std::io;
+
+    /// How much was read at once, each time.
+    struct Counted<'t>(&'t [u8], RefCell<Vec<usize>>);
+
+    impl LineSource for Counted<'_> {
+        fn read_up_to(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+            self.1.borrow_mut().push(into.len());
+            self.0.read_up_to(into, offset)
+        }
+    }
 
     /// Lines of many lengths, one of them longer than what is read at once.
     fn text() -> Vec<u8> {
@@ -152,7 +167,7 @@ mod tests {
     fn lines_are_found_across_reads() {
         let text = text();
         let mut lines = FileLines::new(text.as_slice());
-        let mut window = Window::narrow();
+        let mut window = Window::default();
         for expected in text.split_inclusive(|octet| *octet == b'\n') {
             let offset = lines.offset;
             match (lines.next().unwrap(), expected.strip_suffix(b"\n")) {
@@ -167,5 +182,27 @@ mod tests {
                 _ => panic!("at {offset}"),
             }
         }
+    }
+
+    /// A thousand keys that are looked up one after another cost a few system calls, and a single one costs little.
+    #[test]
+    fn lines_that_follow_one_another_are_read_together() {
+        let lines: Vec<String> = (0..1000).map(|number| format!("{number:0249}\n")).collect();
+        let text = lines.concat();
+        let place = |line: usize| u64::try_from(line * 250).unwrap();
+        let reads = |asked: &mut dyn Iterator<Item = usize>| {
+            let source = Counted(text.as_bytes(), RefCell::default());
+            let mut window = Window::default();
+            for line in asked {
+                let found = window.line(&source, place(line)).unwrap();
+                assert_eq!(found, Some(lines[line].trim_end().as_bytes()), "{line}");
+            }
+            source.1.into_inner()
+        };
+        let (all, some) = (reads(&mut (0..1000)), reads(&mut (0..1000).step_by(3)));
+        assert!(all.len() < 15 && some.len() < 15, "{all:?}, {some:?}");
+        assert_eq!(all.iter().max(), Some(&CHUNK));
+        // What stands here and there isn't read for the sake of what is between.
+        assert_eq!(reads(&mut [900, 3, 500, 200].into_iter()), [512; 4]);
     }
 }

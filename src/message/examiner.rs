@@ -172,7 +172,7 @@ impl HeaderReader {
         text.split_at(text.len() - rest.len())
     }
 
-    fn finish(mut self) -> (Hasher, HeaderFields) {
+    fn finish(mut self) -> (Box<Hasher>, HeaderFields) {
         let Ok(()) = self.lines.finish(&mut self.found);
         (self.found.filtered.finish(), self.found.fields)
     }
@@ -221,7 +221,7 @@ impl BodyDigest {
     }
 
     /// As received, and as stored.
-    fn finish(self) -> (Hasher, Hasher) {
+    fn finish(self) -> (Box<Hasher>, Box<Hasher>) {
         let mut received = self.bulk.finish();
         let mut stored = received.clone();
         add_line_ends(self.line_ends, |octets| {
@@ -247,7 +247,8 @@ fn add_line_ends(mut line_ends: u64, mut add: impl FnMut(&[u8])) {
 /// call begins at a multiple of as many; pieces off the line are gathered until they make a stride.
 #[derive(Debug, Default)]
 struct Bulk {
-    hasher: Hasher,
+    /// Of two kilobytes, which would be copied wherever a message is handed on.
+    hasher: Box<Hasher>,
     held: Vec<u8>,
 }
 
@@ -274,7 +275,7 @@ impl Bulk {
         self.held.extend_from_slice(rest);
     }
 
-    fn finish(mut self) -> Hasher {
+    fn finish(mut self) -> Box<Hasher> {
         self.hasher.update(&self.held);
         self.hasher
     }

@@ -204,8 +204,14 @@ impl HeaderFields {
 
 /// The words of a value, parted by one space: equal however it was folded.
 fn words(value: &[u8]) -> Vec<u8> {
-    let words: Vec<&[u8]> = value.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect();
-    words.join(&b' ')
+    let mut words = Vec::with_capacity(value.len());
+    for word in value.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
+        if !words.is_empty() {
+            words.push(b' ');
+        }
+        words.extend_from_slice(word);
+    }
+    words
 }
 
 fn digest_of(values: &[Vec<u8>]) -> Option<Digest> {

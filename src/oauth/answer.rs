@@ -30,7 +30,7 @@ pub(super) struct Tokens {
     pub(super) refresh_expires_in: Option<u64>,
 }
 
-/// Why there are none (RFC 6749 §5.2).
+/// Why there are no tokens (RFC 6749 §5.2).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct TokenRefused {
     /// The code of the RFC.
@@ -104,7 +104,7 @@ pub(super) fn tokens(body: &[u8]) -> Result<Tokens, Malformed> {
     })
 }
 
-/// Whether a token can stand in a form, a line of SASL, and unescaped in JSON (RFC 6750 §2.1 allows less than servers use).
+/// Whether a token can be sent in a form, a line of SASL, and unescaped in JSON (RFC 6750 §2.1 allows less than servers use).
 fn is_token(token: &Secret) -> bool {
     let octets = token.expose();
     let fits = |octet: &u8| octet.is_ascii_graphic() && !matches!(octet, b'"' | b'\\');

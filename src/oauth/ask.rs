@@ -6,10 +6,10 @@ use std::cell::RefCell;
 
 use serde_json::Value;
 
-use super::Watch;
 use super::answer::{self, Malformed, TokenRefused};
 use super::error::Error;
 use super::refusal::{OAuthRefusal, RefusedRequest, explain};
+use super::watch::Watch;
 use crate::http::{self, HttpAnswer, HttpWay, Url};
 use crate::protocol::redact::Redactor;
 use crate::secret::Secret;

@@ -1,4 +1,4 @@
-//! Where an authorization server is asked what: from the settings, or from what the server says of itself (RFC 8414); and the
+//! Where an authorization server is asked what: from the settings, or from what the server publishes about itself (RFC 8414); and the
 //! registration of a client there (RFC 7591).
 
 use serde_json::json;
@@ -22,7 +22,7 @@ pub(super) struct Endpoints {
     pub(super) device: Option<Url>,
     pub(super) revoke: Option<Url>,
     pub(super) register: Option<Url>,
-    /// Who must have sent what comes through the browser, and whether it always says so.
+    /// The issuer that an answer through the browser must name, and whether every answer must name it (RFC 9207).
     pub(super) issuer: Option<(String, bool)>,
     pub(super) scope: String,
 }
@@ -80,7 +80,7 @@ fn url_host(text: &str) -> String {
     Url::parse(text).map_or_else(|_| "the issuer".to_owned(), |url| url.host().to_owned())
 }
 
-/// What a server says of itself: below the host, before the path (RFC 8414 §3.1), or behind it, as OpenID Connect has it.
+/// What a server publishes about itself: below the host, before the path (RFC 8414 §3.1), or behind it, as OpenID Connect has it.
 fn metadata(issuer: &str, asker: &Asker<'_>) -> Result<answer::Metadata, Error> {
     const EXPECTED: &str = "a description of itself";
     let base = url("issuer", issuer)?;

@@ -73,7 +73,7 @@ pub enum Error {
         /// The file, or the command.
         store: String,
     },
-    /// `load-command` or `save-command` failed: typically it wants a passphrase, and there is nobody to ask.
+    /// `load-command` or `save-command` failed: typically it wants a passphrase, and no user can be asked.
     #[error("{which} {what}")]
     Command {
         /// The key.

@@ -186,7 +186,7 @@ fn serve(guests: &mut Vec<Guest>, judge: &dyn Fn(&str) -> Came) -> Option<Came> 
             Asks::Get(target) if answer.is_none() => judge(target),
             Asks::Get(_) | Asks::Other => Came::Stray,
         };
-        // It's small: a socket takes it at once, and whoever doesn't read it has lost a page.
+        // It's small: a socket takes it at once, and a browser that doesn't read it has lost a page.
         let _ = guest.stream.write_all(page(&came).as_bytes());
         let _ = guest.stream.shutdown(std::net::Shutdown::Write);
         if !matches!(came, Came::Stray) {

@@ -22,7 +22,7 @@ use crate::secret::Secret;
 use crate::text::printable;
 use crate::types::Time;
 
-/// What a device flow adds to its interval when it is told to slow down (RFC 8628 §3.5).
+/// What a device flow adds to its interval when the server asks it to slow down (RFC 8628 §3.5).
 const SLOWER: u64 = 5;
 
 /// The longest time between two questions of a device flow.
@@ -206,7 +206,7 @@ impl TokenHolder<'_> {
         }
     }
 
-    /// Shows the address, opens it, and says what to do where that isn't enough.
+    /// Shows the address, opens it, and explains what to do where that isn't enough.
     fn invite(&self, address: &Url, open: bool, port: u16, terminal: &dyn LoginTerminal) {
         let opened = open && terminal.open(&address.to_string());
         let provider = printable(self.settings.provider.called().as_bytes());

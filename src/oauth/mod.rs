@@ -1,5 +1,5 @@
-//! OAuth 2 (RFC 6749): logins in the browser or by a code, tokens that are kept and renewed, so that nothing but a user who
-//! is asked to log in again ever stands between a mailbox and its mail.  Independent of what the tokens are used for.
+//! OAuth 2 (RFC 6749): logins in the browser or by a code, tokens that are kept and renewed, so that only the
+//! end of a login, where the user has to log in again, keeps mail from being fetched.  Independent of what the tokens are used for.
 //!
 //! ```text
 //! answer, request, refusal, record   without I/O: what is asked, what is answered, what it means, what is kept
@@ -26,6 +26,7 @@ mod store;
 mod terminal;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::path::Path;
 use std::time::Duration;
@@ -35,6 +36,7 @@ pub use login::{Flow, UserPlace};
 pub use refusal::{OAuthRefusal, RefusalKind};
 pub use store::{end_of_login, last_login};
 pub use terminal::LoginTerminal;
+pub use watch::Watch;
 
 use crate::account::OAuth;
 use crate::clock;
@@ -47,18 +49,6 @@ use endpoints::OAuthClient;
 use record::LoginRecord;
 use refusal::RefusedRequest;
 use store::{LockedStore, Notes, Store};
-
-/// Sees what is done to get a token.
-pub trait Watch {
-    /// What is decided, and why (`-v`).
-    fn detail(&self, text: String);
-    /// Whether the dialogue is shown (`-vv`).
-    fn wants_dialogue(&self) -> bool;
-    /// A line of the dialogue, with secrets hidden.
-    fn dialogue(&self, line: String);
-    /// A token was renewed at `host`, and lasts this many seconds.
-    fn refreshed(&self, host: &str, expires_in: u64);
-}
 
 /// Where the client's secret comes from.
 pub type SecretSource<'a> = dyn Fn() -> Result<Option<Secret>, Box<dyn Problem>> + 'a;
@@ -108,7 +98,7 @@ pub struct TokenHolder<'a> {
 
 impl std::fmt::Debug for TokenHolder<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Holder").field("account", &self.account).finish_non_exhaustive()
+        f.debug_struct("TokenHolder").field("account", &self.account).finish_non_exhaustive()
     }
 }
 
@@ -149,7 +139,7 @@ impl TokenHolder<'_> {
     /// A token: from the store where it has five minutes left, else renewed, saved and synced.
     ///
     /// # Errors
-    /// When nobody has logged in, or the login has ended; when the server can't be asked; when the disk is full.
+    /// When there was no login, or it has ended; when the server can't be asked; when the disk is full.
     pub fn token(&self) -> Result<Token, Error> {
         let store = self.store();
         let before = store.load()?.ok_or_else(|| self.not_logged_in(&store))?;
@@ -209,7 +199,7 @@ impl TokenHolder<'_> {
     /// them; nothing where there was no login.
     ///
     /// # Errors
-    /// A store that can't be removed.  A server that can't be asked is none.
+    /// A store that can't be removed.  A server that can't be asked is not an error.
     pub fn log_out(&self) -> Result<Option<bool>, Error> {
         let store = self.store();
         let lock = store.lock()?;

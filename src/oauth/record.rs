@@ -13,7 +13,7 @@ const VERSION: u32 = 1;
 /// Octets of a record at most.
 pub(super) const LARGEST: usize = 96 * 1024;
 
-/// A token that the server gives no end lasts so long (RFC 6749 §5.1 leaves it open).
+/// How long a token lasts that the server gives no end (RFC 6749 §5.1 leaves it open).
 const USUAL_LIFE: u64 = 3600;
 
 /// A token with less time left is renewed.

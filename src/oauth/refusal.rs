@@ -1,7 +1,7 @@
-//! What a refusal of an authorization server means, in a sentence that says what to do.  A pure function of the error's code and
+//! What a refusal of an authorization server means, in one sentence, with what to do.  A pure function of the error's code and
 //! of what was asked.
 //!
-//! What is done follows the code of the RFC alone.  Microsoft's numbers (`AADSTS…`) choose the sentence: they change, and say so.
+//! What is done follows the code of the RFC alone.  Microsoft's numbers (`AADSTS…`) choose the sentence: Microsoft warns that they change.
 
 use super::answer::TokenRefused;
 use crate::access::shell_word;

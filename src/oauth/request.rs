@@ -10,7 +10,7 @@ use crate::http::Url;
 use crate::http::form;
 use crate::secret::Secret;
 
-/// What proves at the end of a flow that it is the one who began it.
+/// What proves, at the end of a flow, that the same program began it (PKCE, RFC 7636).
 #[derive(Debug)]
 pub(super) struct Proof {
     /// Comes back with the answer: 256 random bits.
@@ -82,7 +82,7 @@ pub(super) fn came(address: &str, proof: &Proof, issuer: Option<(&str, bool)>) -
     let query = address.split_once('?').map_or(address, |(_, query)| query);
     let query = query.split('#').next().unwrap_or_default();
     let parameters = form::decode(query);
-    // A parameter that is there twice is nobody's (RFC 6749 §3.1).
+    // A parameter that is there twice is ignored (RFC 6749 §3.1).
     let one = |name: &str| {
         let mut found = parameters.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
         found.next().filter(|_| found.next().is_none())

@@ -6,7 +6,7 @@
 //!
 //! A server may take a refresh token back as soon as it has given the next one, so nothing may fail between its answer and
 //! the disk that could have failed before: room for the largest record is written and synced before the server is asked.
-//! A crash after the new record was written whole, and before it had its name, loses nothing: the next one who has the lock
+//! A crash after the new record was written whole, and before it had its name, loses nothing: the next one that has the lock
 //! finds it.  Until the record is written the window stays open, and nothing can close it.
 
 use std::fs::{File, TryLockError};
@@ -87,7 +87,7 @@ impl<'a> Store<'a> {
         self.directory.join(format!("{}.{end}", self.name))
     }
 
-    /// What is stored; nothing where nobody has logged in.
+    /// What is stored; nothing where there was no login.
     ///
     /// # Errors
     /// A store that others can read, that can't be read, or that holds something else.
@@ -135,7 +135,7 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// What is stored, seen by one who has the lock: a record that was written whole and never got its name is given it
+    /// What is stored, read with the lock held: a record that was written whole and never got its name is given it
     /// now.
     ///
     /// # Errors
@@ -207,7 +207,7 @@ impl<'a> Store<'a> {
     /// Gives up room that isn't needed.
     pub(super) fn give_back(&self, room: Room) {
         if let Room::File { path, .. } = room {
-            // Blanks: whoever needs room next removes them.
+            // It holds blanks: the next renewal removes them.
             let _ = std::fs::remove_file(path);
         }
     }
@@ -276,7 +276,7 @@ impl Notes {
     }
 }
 
-/// When the user last logged in, for those who remember a refusal: a later login ends it.  No lock, no command.
+/// When the user last logged in, for callers that remember a refusal: a later login ends it.  No lock, no command.
 #[must_use]
 pub fn last_login(user: &str, settings: &OAuth, state: &Path) -> Option<Time> {
     let path = state.join("oauth").join(format!("{}.lock", name(user, settings)));
@@ -294,7 +294,7 @@ pub fn end_of_login(user: &str, settings: &OAuth, state: &Path) -> Option<Time> 
     LoginRecord::read(content.expose())?.refresh_ends
 }
 
-/// A digest of whose tokens they are, from whom, for which client, and for what: never a raw name in a path.
+/// A digest of user, provider, client and scope: no name from outside goes into a path.
 fn name(user: &str, settings: &OAuth) -> String {
     let provider = &settings.provider;
     let server = provider.token.as_deref().or(provider.issuer.as_deref()).unwrap_or_default();

@@ -11,7 +11,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::ledger::{Begun, Entry, EntryState, Error, KnownDelivery, Ledger, Match};
 use crate::message::{Digest, Facts};
@@ -27,7 +27,7 @@ pub(crate) struct Comparison {
     ours: HashMap<EntryId, Ours>,
     /// Of the entries that may be listed under other keys, by header; `None` where that was not asked for: then a
     /// comparison that fails concludes nothing.
-    others: Option<HashMap<Digest, Vec<Other>>>,
+    others: Option<Others>,
     /// The headers of messages that we have and that were listed last, in order: what is new and has one of them is perhaps
     /// one of them, and the unique-ids have moved.
     watched: Vec<(Digest, EntryId)>,
@@ -35,6 +35,8 @@ pub(crate) struct Comparison {
     used: Used,
     /// Whether messages have failed, perhaps some without a unique-id: these can't be distinguished from others with their header.
     pub(crate) some_failed: bool,
+    /// Whether the session may delete what it delivers: then other mail that looks like a copy goes to all destinations.
+    pub(crate) deletes: bool,
     /// Messages that only some of their destinations have.
     begun: Vec<Begun>,
     /// Those of them that were found, by their places.
@@ -73,6 +75,12 @@ impl Used {
     fn at(&mut self, entry: EntryId, digest: Digest) -> &mut Uses {
         self.0.entry((entry, digest)).or_default()
     }
+
+    /// Whether a delivery can still be matched with what is listed under another key.
+    fn is_free(&self, other: &Other) -> bool {
+        let uses = self.of(other.entry, other.record.digests.message);
+        other.place >= uses.other && uses.all() < other.equal
+    }
 }
 
 impl Uses {
@@ -80,6 +88,9 @@ impl Uses {
         self.own.saturating_add(self.other)
     }
 }
+
+/// The deliveries that may be listed under another key, by header.  Those in front that were matched are taken out.
+type Others = HashMap<Digest, VecDeque<Other>>;
 
 /// A delivery that may be listed under another key.
 #[derive(Debug)]
@@ -101,7 +112,7 @@ struct Other {
 /// What is known of an entry whose key is listed.
 #[derive(Debug)]
 struct Ours {
-    deliveries: Vec<KnownDelivery>,
+    deliveries: Deliveries,
     /// Headers by which the server showed it besides.
     headers: Vec<Digest>,
     entry: Entry,
@@ -109,6 +120,56 @@ struct Ours {
     other_mode: bool,
     /// Whether its key is listed more than once, or is its header: then a header can't show which of them it is.
     several: bool,
+}
+
+/// What was delivered under one key.  A server may list thousands of messages under one unique-id, so that none of them may
+/// cost a look at all.
+#[derive(Debug, Default)]
+struct Deliveries {
+    all: Vec<KnownDelivery>,
+    /// How many have the same digest of the message.
+    equal: HashMap<Digest, usize>,
+    /// The headers of all.
+    headers: HashSet<Digest>,
+    /// The places of those with this digest of the message, or this identity, but for those at the end that were matched.
+    places: HashMap<Digest, Vec<usize>>,
+}
+
+impl Deliveries {
+    fn of(all: Vec<KnownDelivery>) -> Self {
+        let mut deliveries = Self::default();
+        for (place, KnownDelivery { digests, .. }) in all.iter().enumerate() {
+            *deliveries.equal.entry(digests.message).or_default() += 1;
+            deliveries.headers.insert(digests.header);
+            for digest in [Some(digests.message), digests.identity].into_iter().flatten() {
+                deliveries.places.entry(digest).or_default().push(place);
+            }
+        }
+        deliveries.all = all;
+        deliveries
+    }
+
+    /// The last one with this digest, or this identity, that is free.
+    fn last(&mut self, digest: Digest, is_free: impl Fn(&KnownDelivery, usize) -> bool) -> Option<usize> {
+        let places = self.places.get_mut(&digest)?;
+        loop {
+            let place = *places.last()?;
+            let record = self.all.get(place)?;
+            if is_free(record, self.equal.get(&record.digests.message).copied().unwrap_or_default()) {
+                return Some(place);
+            }
+            places.pop();
+        }
+    }
+}
+
+/// By what a message is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// Its header, or Message-ID, Date and From.
+    Header,
+    /// All its octets, or Message-ID, Date and From.
+    Whole,
 }
 
 /// Where a message that isn't what its key stands for is looked for.
@@ -160,7 +221,7 @@ impl Comparison {
                     // A header is not enough to delete what has no unique-id.
                     let nameless = matches!(ledger.key(id)?, Key::Header(_));
                     let ours = Ours {
-                        deliveries: ledger.deliveries_of(id)?,
+                        deliveries: Deliveries::of(ledger.deliveries_of(id)?),
                         headers: ledger.headers(id).to_vec(),
                         other_mode: entry.utf8 != utf8,
                         several: nameless || *why == Why::Duplicate || maildrop.times_listed(id) > 1,
@@ -229,9 +290,11 @@ impl Comparison {
         let is_whole = |begun: &Begun| {
             facts.traced || (begun.nameless && begun.digests.message == facts.digests.message)
         };
-        // Without an identity on either side, copies that differ may be one message: not delivered to all each time.
+        // Without an identity on either side, copies that differ may be one message: not delivered to all each time.  But it
+        // may be other mail, and what is deleted stays where it was delivered alone.
         let may_vary = |begun: &Begun| {
-            self.begun_again.contains(&begun.entry)
+            !self.deletes
+                && self.begun_again.contains(&begun.entry)
                 && begun.digests.identity.is_none()
                 && facts.digests.identity.is_none()
         };
@@ -294,10 +357,9 @@ impl Comparison {
             (Who::Known(id), _) if self.is_one_of_several(id) => Verdict::NeedsBody,
             // It may be the one that another destination lacks.
             (Who::New(_) | Who::Nameless, _) if self.is_begun(facts.digests.header) => Verdict::NeedsBody,
-            (Who::Known(id), _) => self
-                .own(id, facts, |record, header| header || is_same(record, facts))
-                .or_else(|| self.traced(facts))
-                .unwrap_or(Verdict::NeedsBody),
+            (Who::Known(id), _) => {
+                self.own(id, facts, By::Header).or_else(|| self.traced(facts)).unwrap_or(Verdict::NeedsBody)
+            }
             (_, Why::Nameless) if deletes => Verdict::NeedsBody,
             (_, Why::Nameless) => self.nameless(listed, facts),
             // Equal headers without trace fields may be two messages (a script's daily report).
@@ -312,12 +374,12 @@ impl Comparison {
         let equal = |record: &KnownDelivery| record.digests.message == message;
         match (listed.who, why) {
             (Who::Known(id), _) if self.is_one_of_several(id) => self
-                .own(id, facts, |record, _| equal(record) || is_same(record, facts))
+                .own(id, facts, By::Whole)
                 // The server may have renumbered, and given a unique-id twice.
                 .or_else(|| self.traced(facts).filter(|_| why == Why::Duplicate))
                 .unwrap_or(Verdict::Another),
             (Who::Known(id), _) => self
-                .own(id, facts, |record, _| equal(record) || is_same(record, facts))
+                .own(id, facts, By::Whole)
                 .or_else(|| self.traced(facts))
                 .unwrap_or_else(|| self.fail(id, facts)),
             (_, Why::Nameless) => {
@@ -360,43 +422,47 @@ impl Comparison {
 
     /// Whether anything was delivered under its key.
     pub(crate) fn has_delivery(&self, listed: &Listed<'_>) -> bool {
-        matches!(listed.who, Who::Known(id) if self.ours.get(&id).is_some_and(|ours| !ours.deliveries.is_empty()))
+        matches!(listed.who, Who::Known(id) if self.ours.get(&id).is_some_and(|ours| !ours.deliveries.all.is_empty()))
     }
 
     fn is_one_of_several(&self, id: EntryId) -> bool {
         self.ours.get(&id).is_some_and(|ours| ours.several)
     }
 
-    /// One of the entry's own deliveries.  `same` also takes whether the header proves it.
-    fn own(
-        &mut self,
-        id: EntryId,
-        facts: &Facts,
-        same: impl Fn(&KnownDelivery, bool) -> bool,
-    ) -> Option<Verdict> {
-        let ours = self.ours.get(&id)?;
+    /// One of the entry's own deliveries: the last one that is the same and free, since that is what the key stood for when
+    /// it was seen last.
+    fn own(&mut self, id: EntryId, facts: &Facts, by: By) -> Option<Verdict> {
+        let Self { ours, used, failed, .. } = self;
+        let Ours { deliveries, headers, several, other_mode, .. } = ours.get_mut(&id)?;
         let header = facts.digests.header;
-        let seen = ours.headers.contains(&header);
-        let equal = |digest| ours.deliveries.iter().filter(|record| record.digests.message == digest).count();
-        // The last one is what the key stood for when it was seen last.
-        let (delivery, message) =
-            (0..ours.deliveries.len()).zip(&ours.deliveries).rev().find_map(|(delivery, record)| {
-                let proves = facts.traced && (seen || record.digests.header == header);
-                let message = record.digests.message;
-                let is_free = self.used.of(id, message).all() < equal(message);
-                (is_free && same(record, proves)).then_some((delivery, message))
-            })?;
-        let known = seen || ours.deliveries.iter().any(|record| record.digests.header == header);
-        if delivery + 1 < ours.deliveries.len() && !ours.several && !ours.other_mode {
+        let seen = headers.contains(&header);
+        let is_free =
+            |record: &KnownDelivery, equal: usize| used.of(id, record.digests.message).all() < equal;
+        let place = match by {
+            // One such message for each entry: of several the whole is asked for.
+            By::Header => {
+                let proves =
+                    |record: &KnownDelivery| facts.traced && (seen || record.digests.header == header);
+                let is_it = |record: &KnownDelivery| {
+                    let equal = deliveries.equal.get(&record.digests.message).copied().unwrap_or_default();
+                    (proves(record) || is_same(record, facts)) && is_free(record, equal)
+                };
+                deliveries.all.iter().rposition(is_it)?
+            }
+            By::Whole => {
+                let equal = deliveries.last(facts.digests.message, is_free);
+                let same = facts.digests.identity.and_then(|identity| deliveries.last(identity, is_free));
+                equal.max(same)?
+            }
+        };
+        let message = deliveries.all.get(place)?.digests.message;
+        if place + 1 < deliveries.all.len() && !*several && !*other_mode {
             // Known, but not what the key stood for last: so others may stand for other mail as well.
-            self.failed.push(id);
+            failed.push(id);
         }
-        self.used.at(id, message).own += 1;
-        Some(Verdict::Same(Match {
-            entry: id,
-            message: Some(message),
-            header: (!known && facts.traced).then_some(header),
-        }))
+        let is_new = facts.traced && !seen && !deliveries.headers.contains(&header);
+        used.at(id, message).own += 1;
+        Some(Verdict::Same(Match { entry: id, message: Some(message), header: is_new.then_some(header) }))
     }
 
     /// A message that is listed under another key than the one it was delivered under: its header proves it.
@@ -415,24 +481,28 @@ impl Comparison {
         let own = self
             .traced(facts)
             .or_else(|| self.other(header, |other| other.nameless && !some_failed && has_its_size(other)));
-        own.unwrap_or_else(|| match self.free(header).next() {
-            Some(_) => Verdict::NeedsBody,
-            None => Verdict::Another,
-        })
+        own.unwrap_or_else(|| if self.is_any_free(header) { Verdict::NeedsBody } else { Verdict::Another })
     }
 
-    /// What has this header, may be listed under another key, and hasn't been matched.
-    fn free(&self, header: Digest) -> impl Iterator<Item = &Other> {
-        let others = self.others.as_ref().and_then(|others| others.get(&header));
-        others.into_iter().flatten().filter(|other| {
-            let uses = self.used.of(other.entry, other.record.digests.message);
-            other.place >= uses.other && uses.all() < other.equal
-        })
+    /// Whether anything has this header, may be listed under another key, and hasn't been matched.  What stands before the
+    /// first such is taken out.
+    fn is_any_free(&mut self, header: Digest) -> bool {
+        let Some(others) = self.others.as_mut().and_then(|others| others.get_mut(&header)) else {
+            return false;
+        };
+        while others.front().is_some_and(|other| !self.used.is_free(other)) {
+            others.pop_front();
+        }
+        !others.is_empty()
     }
 
     fn other(&mut self, header: Digest, same: impl Fn(&Other) -> bool) -> Option<Verdict> {
-        let &Other { entry, ref record, .. } = self.free(header).find(|other| same(other))?;
-        let message = record.digests.message;
+        if !self.is_any_free(header) {
+            return None;
+        }
+        let others = self.others.as_ref()?.get(&header)?;
+        let found = others.iter().find(|other| same(other) && self.used.is_free(other))?;
+        let (entry, message) = (found.entry, found.record.digests.message);
         self.used.at(entry, message).other += 1;
         Some(Verdict::Same(Match { entry, message: Some(message), header: None }))
     }
@@ -442,6 +512,7 @@ impl Comparison {
         let Some(Ours { entry, deliveries, other_mode, .. }) = self.ours.get(&id) else {
             return Verdict::Another;
         };
+        let deliveries = &deliveries.all;
         if deliveries.is_empty() {
             if entry.state == EntryState::Open {
                 // Nothing was delivered under this key yet.
@@ -467,11 +538,7 @@ impl Comparison {
 /// renumbering is being sorted out, what was listed before it, too.  Not what is listed under its own key, unless that is
 /// in question: of several deliveries under one key, the last ones are.  A nameless message whose deletion was confirmed is gone: an equal one is new mail.  What was only printed
 /// is not as good as delivered: under another name it's printed again.
-fn others(
-    ledger: &Ledger,
-    maildrop: &Maildrop,
-    ours: &HashMap<EntryId, Ours>,
-) -> Result<HashMap<Digest, Vec<Other>>, Error> {
+fn others(ledger: &Ledger, maildrop: &Maildrop, ours: &HashMap<EntryId, Ours>) -> Result<Others, Error> {
     // How many of its deliveries may be listed under another key.
     let elsewhere = |id: EntryId, entry: &Entry| {
         let under_own = if entry.doubtful || ours.contains_key(&id) { 0 } else { maildrop.times_listed(id) };
@@ -484,23 +551,28 @@ fn others(
             && (entry.candidate || !entry.absent)
             && elsewhere(id, entry) > 0
     };
-    let mut others: HashMap<Digest, Vec<Other>> = HashMap::new();
+    let mut others = Others::new();
     let deliveries = ledger.deliveries(may)?;
     for records in deliveries.chunk_by(|(one, ..), (other, ..)| one == other) {
-        let digest = |(_, _, record): &(EntryId, usize, KnownDelivery)| record.digests.message;
-        for (place, delivery) in records.iter().enumerate() {
-            let (entry, nth, record) = delivery;
+        let mut all: HashMap<Digest, usize> = HashMap::new();
+        for (_, _, record) in records {
+            *all.entry(record.digests.message).or_default() += 1;
+        }
+        let mut before: HashMap<Digest, usize> = HashMap::new();
+        for (entry, nth, record) in records {
+            let message = record.digests.message;
+            let place = before.entry(message).or_default();
+            let (at, equal) = (*place, all.get(&message).copied().unwrap_or_default());
+            *place += 1;
             if *nth >= elsewhere(*entry, &ledger.entry(*entry)) {
                 continue;
             }
-            let equal =
-                |records: &[_]| records.iter().filter(|other| digest(other) == digest(delivery)).count();
             let header = record.digests.header;
-            others.entry(header).or_default().push(Other {
+            others.entry(header).or_default().push_back(Other {
                 entry: *entry,
                 record: record.clone(),
-                place: equal(records.get(..place).unwrap_or_default()),
-                equal: equal(records),
+                place: at,
+                equal,
                 only: records.len() == 1,
                 size: ledger.entry(*entry).listed_size.filter(|_| records.len() == 1),
                 nameless: ledger.find_key(&Key::Header(header)) == Some(*entry),

@@ -419,4 +419,34 @@ mod tests {
         assert_eq!(maildrop.times_listed(EntryId(3)), 1);
         assert_eq!(names(&maildrop), [(1, "#3".to_owned())]);
     }
+
+    /// LIST has messages that UIDL lacks: they are there, in their places, and keep what is known of the others.
+    #[test]
+    fn what_only_the_scan_listing_has_is_there_without_a_unique_id() {
+        let mut maildrop = Maildrop::default();
+        add(&mut maildrop, 2, "b");
+        add(&mut maildrop, 4, "d");
+        maildrop.complete().unwrap();
+        maildrop.set_size(number(2), Some(Octets(20)));
+        let more = [(number(3), Some(Octets(30))), (number(1), None), (number(2), Some(Octets(99)))];
+        maildrop.add_nameless(&more);
+        let expected = [(1, "-"), (2, "b"), (3, "-"), (4, "d")].map(|(n, name)| (n, name.to_owned()));
+        assert_eq!(names(&maildrop), expected);
+        let sizes: Vec<Option<u64>> = maildrop.iter().map(|l| l.octets.map(|octets| octets.0)).collect();
+        assert_eq!(sizes, [None, Some(20), Some(30), None]);
+    }
+
+    /// Where unique-ids prove nothing, no message has one.
+    #[test]
+    fn unique_ids_that_prove_nothing_are_forgotten() {
+        let mut maildrop = Maildrop::default();
+        add(&mut maildrop, 1, "1");
+        add(&mut maildrop, 2, "2");
+        maildrop.complete().unwrap();
+        assert!(maildrop.has_unique_ids());
+        maildrop.forget_unique_ids();
+        maildrop.complete().unwrap();
+        assert!(!maildrop.has_unique_ids());
+        assert_eq!(names(&maildrop), [(1, "-".to_owned()), (2, "-".to_owned())]);
+    }
 }

@@ -30,10 +30,15 @@ pub struct Done<'a> {
 }
 
 /// The number of the last message, if a quick poll may stand for a listing now: nothing was left to do under this
-/// `configuration`, and a full listing isn't due, as it is after `every`.
+/// `configuration`, which is asked for only where that matters, and a full listing isn't due, as it is after `every`.
 #[must_use]
-pub fn may_stand(quick: &Quick, configuration: &str, now: Time, every: Duration) -> Option<MessageNumber> {
-    let idle = quick.idle_under.as_deref() == Some(configuration);
+pub fn may_stand(
+    quick: &Quick,
+    configuration: impl FnOnce() -> String,
+    now: Time,
+    every: Duration,
+) -> Option<MessageNumber> {
+    let idle = quick.idle_under.as_ref().is_some_and(|under| *under == configuration());
     let due = quick.due.is_some_and(|due| due <= now);
     let every = i64::try_from(every.as_secs()).unwrap_or(i64::MAX);
     // A clock that was set back must not put the next listing off.
@@ -184,7 +189,7 @@ fn ends<'a>(listed: &mut dyn Iterator<Item = Listed<'a>>, ledger: &Ledger) -> Re
 mod tests {
     use std::time::Duration;
 
-    use super::{DAY, Done, is_unchanged, may_stand, settled};
+    use super::{DAY, Done, is_unchanged, may_stand, settled, unsettled, was_misled};
     use crate::account::{Limits, Retention};
     use crate::ledger::memory::Quick;
     use crate::plan::trial::{NOW, SIZE, World};
@@ -235,6 +240,19 @@ mod tests {
         assert_eq!((quick.messages, quick.octets, quick.due), (2, Octets(2 * SIZE), None));
         assert_eq!(quick.first.unwrap().borrow().as_bytes(), b"a");
         assert_eq!(quick.last.unwrap().borrow().as_bytes(), b"b");
+    }
+
+    /// To make out a configuration's digest a key is made in the state directory: not where there is nothing to compare.
+    #[test]
+    fn where_something_was_left_to_do_the_configuration_does_not_matter() {
+        let hour = Duration::from_secs(3600);
+        assert_eq!(may_stand(&unsettled(true), || unreachable!("it was asked for"), NOW, hour), None);
+        let quick = Quick { idle_under: Some("this".into()), ..Scene::new().settled().unwrap() };
+        for (configuration, later, stands) in [("this", 0, true), ("that", 0, false), ("this", 3600, false)] {
+            let now = Time(quick.listed.0 + later);
+            let last = may_stand(&quick, || configuration.into(), now, hour);
+            assert_eq!(last.map(|last| last.get()), stands.then_some(2), "{configuration} {later}");
+        }
     }
 
     /// Each of these shows in no quick poll, so that the next one lists.
@@ -360,10 +378,12 @@ mod tests {
             let mut quick = left();
             change(&mut quick);
             let every = Duration::from_secs(3600);
-            let last = may_stand(&quick, "configuration", at(seconds), every);
+            let last = may_stand(&quick, || "configuration".to_owned(), at(seconds), every);
             assert_eq!(last.map(|last| last.get()), expected.then_some(2), "case {place}");
         }
-        assert!(may_stand(&left(), "configuration", at(i64::MAX - NOW.0), Duration::MAX).is_some());
+        assert!(
+            may_stand(&left(), || "configuration".to_owned(), at(i64::MAX - NOW.0), Duration::MAX).is_some()
+        );
     }
 
     /// All four must be as they were: octets, number, and the messages at both ends.
@@ -391,6 +411,40 @@ mod tests {
             change(&mut quick);
             let [first, last] = [quick.first.clone(), quick.last.clone()];
             assert!(!is_unchanged(&quick, same, first.as_ref(), last.as_ref()));
+        }
+    }
+
+    /// Where something new stands elsewhere than at the end, or others stand first or last, quick polls would miss mail.
+    #[test]
+    fn what_is_put_elsewhere_than_at_the_end_ends_quick_polls() {
+        let mut world = World::new();
+        for name in ["a", "b", "c"] {
+            world.deliver(name);
+        }
+        world.listed(&["a", "b"]);
+        let misled = |quick: &Quick, names: &[&str]| {
+            let listed: Vec<(&str, Option<u64>)> = names.iter().map(|name| (*name, None)).collect();
+            was_misled(quick, &world.maildrop(&listed), &world.ledger).unwrap()
+        };
+        let cases: [(&[&str], bool); 11] = [
+            (&["a", "b"], false),
+            (&["a", "b", "new"], false),
+            (&["a", "b", "new", "newer"], false),
+            (&["new", "a", "b"], true),
+            (&["a", "new", "b"], true),
+            (&["a", "b", "-"], true),
+            (&["b", "a"], true),
+            (&["a", "c"], true),
+            (&["c", "b"], true),
+            (&["b"], false),
+            (&["x", "y"], true),
+        ];
+        for (names, expected) in cases {
+            assert_eq!(misled(&left(), names), expected, "{names:?}");
+        }
+        // Where the last session left something to do, what is new may be what was left then.
+        for quick in [Quick { grows_at_end: false, ..left() }, Quick { idle_under: None, ..left() }] {
+            assert!(!misled(&quick, &["new", "a", "b"]));
         }
     }
 }

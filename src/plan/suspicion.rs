@@ -2,6 +2,7 @@
 //! count from 1 give known ones to other mail, and mostly it shows in the listing as a whole.  Then every known message
 //! in it is compared, once.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use crate::ledger::Ledger;
@@ -87,16 +88,21 @@ struct Places {
 impl Places {
     fn of(maildrop: &Maildrop, ledger: &Ledger) -> Self {
         let mut places = Self { unknown: false, before: false, behind: false, reordered: false };
-        // The entries of the last listing stand in its order; what came since proves nothing about its place.
+        // The entries of the last listing stand in its order, but for one that this very run has taken; what came since
+        // proves nothing about its place.
         let of_last = |id: EntryId| !ledger.is_recent(id) && maildrop.times_listed(id) == 1;
-        let mut last: Option<EntryId> = None;
+        let taken: Option<HashMap<EntryId, u32>> =
+            ledger.order_taken().map(|order| order.iter().copied().zip(0..).collect());
+        let rank = |id: EntryId| taken.as_ref().map_or(Some(id.0), |taken| taken.get(&id).copied());
+        let mut last: Option<u32> = None;
         let mut waiting = false;
         for listed in maildrop.iter() {
             match listed.who {
                 Who::Known(id) if of_last(id) && !ledger.entry(id).absent => {
-                    places.reordered |= last > Some(id);
+                    let rank = rank(id).or(last);
+                    places.reordered |= last > rank;
                     places.before |= waiting;
-                    last = last.max(Some(id));
+                    last = last.max(rank);
                 }
                 Who::New(_) => {
                     (places.unknown, waiting) = (true, true);
@@ -178,6 +184,17 @@ mod tests {
         }
         // What is unknown may have been there before.
         assert_eq!(judge(&world, &["new", "a", "b"], Adds::AtEnd, false), (None, Adds::AtEnd));
+    }
+
+    /// What came late is noted behind the others, whatever its place in the listing: within a run too.
+    #[test]
+    fn the_order_of_a_listing_counts_not_that_of_the_deliveries() {
+        let mut world = world(&["a", "b"]);
+        world.deliver("late");
+        world.listed(&["late", "a", "b"]);
+        assert_eq!(judge(&world, &["late", "a", "b", "new"], Adds::AtEnd, true).0, None);
+        assert_eq!(judge(&world, &["a", "late", "b"], Adds::AtEnd, true).0, Some(Suspicion::Reordered));
+        assert_eq!(judge(&world, &["a", "b", "late"], Adds::AtEnd, true).0, Some(Suspicion::Reordered));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Listings, ledgers and policies, and what is to be done about them.
 
+mod rules;
+
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 

@@ -352,7 +352,7 @@ fn of_client() -> Problems {
     let hung_up =
         ClientError::HungUpBeforeGreeting { peer: ([127, 0, 0, 1], 110).into(), source: Box::new(late()) };
     every!(ClientError: Connection, Protocol, TimedOut, TooSlow, GreetingRefused, HungUpBeforeGreeting, SilentButTls,
-        HungUpOnCapa, HungUpOnUtf8, FlightCut, StlsRefused, NoMethod, Sasl, LoginRefused, Farewell, HeaderTooLong,
+        HungUpOnCapa, HungUpOnUtf8, FlightCut, StlsRefused, NoMethod, Sasl, LoginRefused, Farewell,
         NotRecognised, Stopped, Random;
         ClientError::Connection(certificate(CertificateProblem::Expired)) => 77,
         ClientError::Protocol { server: server(), source: ProtocolError::LooksLikeTls } => 76,
@@ -378,7 +378,6 @@ fn of_client() -> Problems {
         refused_login(RefusalReason::SysTemp) => 75,
         refused_login(RefusalReason::Busy) => 75,
         ClientError::Farewell { server: server(), text: text("bye") } => 75,
-        ClientError::HeaderTooLong { server: server(), number: number() } => 76,
         ClientError::NotRecognised { number: number() } => 70,
         ClientError::Stopped => 75,
         ClientError::Random(ErrorKind::Other.into()) => 74,

@@ -177,7 +177,7 @@ impl Problem for Error {
     }
 }
 
-/// What the server owes: for errors of the line, and for time-outs.
+/// The answer that is due: for errors of the connection, and for time-outs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Awaiting {
     /// The greeting.

@@ -4,7 +4,7 @@
 //! RFC 1939 §3.
 //!
 //! "The beginning of a line" is after CRLF, or after the status line.  Bare LF and bare CR are data: some servers pass
-//! them through, and a sender could otherwise end his message early and forge what follows it.  Only a session whose
+//! them through, and a sender could otherwise end a message early and forge what follows it.  Only a session whose
 //! greeting ended in a bare LF is in LF mode: there lines end at LF, and one CR before it is dropped.
 
 use std::ops::ControlFlow;
@@ -79,6 +79,12 @@ pub fn unstuffed(line: &[u8]) -> Option<&[u8]> {
         [b'.', rest @ ..] => Some(rest),
         line => Some(line),
     }
+}
+
+/// Whether an empty line ends in this piece of a text, which follows the octet `before`: a line end where the text begins.
+#[must_use]
+pub fn has_empty_line(before: u8, text: &[u8]) -> bool {
+    (before == b'\n' && text.first() == Some(&b'\n')) || memchr::memmem::find(text, b"\n\n").is_some()
 }
 
 /// The text of a message, as its octets come in.
@@ -209,7 +215,7 @@ fn collect(line_end: LineEnd, chunks: &[&[u8]]) -> Collected {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{BodyDecoder, Collected, Front, LineEnd, collect, front, unstuffed};
+    use super::{BodyDecoder, Collected, Front, LineEnd, collect, front, has_empty_line, unstuffed};
 
     /// What a server does to a text: CRLF for LF, and a dot before a dot at the beginning of a line.
     fn stuffed(text: &[u8]) -> Vec<u8> {
@@ -273,6 +279,20 @@ mod tests {
             let found = every_way(LineEnd::CrLf, &[wire, b"+OK"].concat());
             assert_eq!(found.text.escape_ascii().to_string(), text.escape_ascii().to_string(), "{name}");
             assert_eq!(found.rest.as_deref(), Some(&b"+OK"[..]), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_empty_line_is_found_wherever_a_text_is_cut() {
+        for (text, expected) in
+            [("\nb\n", true), ("A: b\n\nc\n", true), ("A: b\n\n", true), ("A: b\nc\n", false), ("b", false)]
+        {
+            for cut in 0..=text.len() {
+                let (first, second) = text.as_bytes().split_at(cut);
+                let between = first.last().copied().unwrap_or(b'\n');
+                let found = has_empty_line(b'\n', first) || has_empty_line(between, second);
+                assert_eq!(found, expected, "{text:?} cut at {cut}");
+            }
         }
     }
 

@@ -27,18 +27,15 @@ pub const LISTING_LIMIT: usize = 1_000_000;
 /// unique-id is kept in memory, and servers may make them longer.
 pub const LISTING_OCTETS: u64 = 96 << 20;
 
-/// The most octets of an answer to TOP: a backstop, for servers that ignore how many lines are asked for, and send the whole
-/// message.
+/// The most octets of an answer to TOP.  The headers of real mail have some KiB, but some servers ignore how many lines are
+/// asked for, and send the whole message; and a message may have a header without an end.
 pub const TOP_OCTETS: u64 = 64 << 20;
-
-/// The longest header.  Those of real mail have some KiB, with many recipients some hundred.
-pub const LONGEST_HEADER: usize = 16 << 20;
 
 /// Octets of unanswered commands in flight at most: some 2,000 RETRs.  Far below what any socket buffers, so that neither
 /// side can be stuck writing while the other one doesn't read (RFC 2449 §6.6).
 pub const FLIGHT_OCTETS: usize = 24 << 10;
 
-/// What of a server's line an error quotes: enough to recognise who is speaking.
+/// What of a server's line an error quotes: enough to recognise the program that answers.
 pub const QUOTED_CHARACTERS: usize = 80;
 
 /// Octets kept of what a server sent, for an error: any line within the limits whole.  Many more than are shown, because a

@@ -97,7 +97,7 @@ fn trim_start(text: &[u8]) -> &[u8] {
     text.get(start..).unwrap_or_default()
 }
 
-/// For fuzzing: no line makes it fail, and a unique-id it finds stands in the line.
+/// For fuzzing: no line makes it fail, and a unique-id that it finds is a part of the line.
 #[doc(hidden)]
 pub fn fuzz_listing(line: &[u8]) {
     let _ = drop_listing(line);

@@ -22,7 +22,7 @@ use crate::secret::Secret;
 /// What stands where a secret stood.
 const MASK: &[u8] = b"***";
 
-/// Something shorter than this may stand in any sentence by chance, and masking each place would spell it out (with the
+/// Something shorter than this may be in any sentence by chance, and masking each place would spell it out (with the
 /// password `a`, `inv***lid p***ssword`): a text that holds it is hidden whole.
 const SHORTEST_MASKED_ALONE: usize = 4;
 
@@ -59,12 +59,12 @@ pub struct Searcher<'a>(Vec<Finder<'a>>);
 enum NeedleForm {
     /// All that was sent, or a whole line of it.
     Whole,
-    /// Base64 characters from the midst of a line: those beside them hold some bits of the secret too.
+    /// Base64 characters from the middle of a line: those beside them hold some bits of the secret too.
     Fragment,
 }
 
 impl Redactor {
-    /// Hides `secret` as it is and in base64, whatever stands before and after it there.
+    /// Hides `secret` as it is and in base64, whatever comes before and after it there.
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
         let mut redactor = Self::default();

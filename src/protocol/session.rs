@@ -384,7 +384,7 @@ impl Session {
     }
 
     /// The command that the next status line answers.  A line that comes before its command was written answers
-    /// nothing: it's a farewell that crossed the command on the way, or it was put there beforehand.
+    /// nothing: it's a farewell that crossed the command on the way, or it was there before the command was sent.
     fn due(&self) -> Option<ExpectedAnswer> {
         let first = self.expected.front().copied()?;
         let behind = self.unanswered_octets.saturating_sub(first.octets);

@@ -152,7 +152,7 @@ would retrieve 1 message (512 octets), compare 1, delete 1 (2.0 KiB), leave 1
     }
 
     #[test]
-    fn several_accounts_are_told_apart() {
+    fn the_plan_names_each_account() {
         let mut plan = Plan::new("work   ".to_owned());
         plan.push(number(1), Some("a"), None, Action::Retrieve, NEW);
         let expected = "work   1  a  -  retrieve  new\n\

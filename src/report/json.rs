@@ -273,7 +273,7 @@ enum Object<'a> {
         postponed: u64,
         elapsed: f64,
         exit: u8,
-        error: Option<Failure<'a>>,
+        error: Option<ErrorObject<'a>>,
         conditions: Vec<LastingObject<'a>>,
     },
 }
@@ -295,8 +295,9 @@ struct LastingObject<'a> {
     news: bool,
 }
 
-#[derive(Serialize)]
-struct Failure<'a> {
+/// What ended a run or a command: the `error` of an object.
+#[derive(Debug, Serialize)]
+pub struct ErrorObject<'a> {
     message: &'a str,
     hint: Option<&'a str>,
     news: bool,
@@ -369,7 +370,7 @@ impl<'a> Object<'a> {
             postponed: postponed.messages,
             elapsed: elapsed.as_secs_f64(),
             exit: summary.exit().number(),
-            error: failure.as_ref().map(Failure::of),
+            error: failure.as_ref().map(ErrorObject::of),
             conditions: conditions.iter().map(LastingObject::of).collect(),
         }
     }
@@ -381,8 +382,10 @@ impl<'a> StoredAtObject<'a> {
     }
 }
 
-impl<'a> Failure<'a> {
-    fn of(failure: &'a ReportedError) -> Self {
+impl<'a> ErrorObject<'a> {
+    /// The object for `failure`.
+    #[must_use]
+    pub fn of(failure: &'a ReportedError) -> Self {
         Self { message: &failure.message, hint: failure.hint.as_deref(), news: failure.news }
     }
 }

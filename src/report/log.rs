@@ -2,7 +2,7 @@
 //! besides what another reporter shows.
 //!
 //! The file is appended to, a line by one write, so that several popfetches can share it, and opened again when its name
-//! stands for another file, as after a rotation.  Where it can't be written, that is a warning, once, and no more.
+//! leads to another file, as after a rotation.  Where it can't be written, that is a warning, once, and no more.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};

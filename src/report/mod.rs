@@ -273,7 +273,7 @@ pub struct Condition {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
-    /// Why, where there are reasons of its own: ours, without what a server or a program says.
+    /// Why, where there are reasons of its own: ours, without the words of a server or a program.
     pub reason: Option<String>,
     /// When it is tried again, where that isn't at the next run.
     pub next: Option<Time>,
@@ -365,9 +365,9 @@ pub trait Reporter: Send + Sync {
     fn report(&self, account: &str, event: &Event);
     /// All accounts are done, or given up: what was held back is shown now.
     fn ended(&self) {}
-    /// A signal has come: messages that are on their way are finished first.  Shown at once to a user who looks on.
+    /// A signal has come: messages that are on their way are finished first.  Shown at once on a terminal.
     fn stopping(&self, _messages: u64) {}
-    /// Whether a user looks on, who is told at once that a signal was heard.
+    /// Whether a user watches: then it is shown at once that a signal has arrived.
     fn is_watched(&self) -> bool {
         false
     }
@@ -375,7 +375,7 @@ pub trait Reporter: Send + Sync {
     fn wants_detail(&self) -> bool;
     /// Whether [`Event::Dialogue`] is shown (`-vv`).
     fn wants_dialogue(&self) -> bool;
-    /// Whether [`Event::Delivered`] is of use; otherwise nobody decodes headers for it.
+    /// Whether [`Event::Delivered`] is shown; otherwise no header is decoded for it.
     fn wants_deliveries(&self) -> bool {
         self.wants_detail()
     }

@@ -20,12 +20,10 @@ use super::reasons;
 use super::table::{padded, width};
 use super::{ConditionKind, Delivery, Elsewhere, Event, Reporter, RunSummary, StoredAt};
 use crate::text::{self, count, in_home, printable, shortened, size};
-use held::HeldBack;
+use held::{HeldBack, MOST_WARNINGS};
 pub use printer::{OutputForm, Printer, Priority};
 use row::{AccountRow, RowReason, Total, is_eventful, row};
 
-/// At most this many warnings about one account are printed, unless details are wanted.
-const MOST_WARNINGS: u64 = 100;
 /// At most this many characters of a warning or an error are printed.
 const LONGEST: usize = 4000;
 /// At most this many characters of an author or a subject are printed.
@@ -142,7 +140,7 @@ impl Plain {
     }
 
     /// What went wrong in an account, and what to do: printed at once, or when all are done if there are others, which may
-    /// have the same to say.
+    /// have the same message.
     fn complain(&self, account: &str, what: &str, hint: Option<&str>) {
         let (what, hint) = (shortened(what, LONGEST), hint.map(str::to_owned));
         let mut all = self.all();

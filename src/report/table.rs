@@ -1,4 +1,4 @@
-//! Rows of text as a table: columns as wide as what stands in them, cut to the terminal's width.
+//! Rows of text as a table: columns as wide as their content, cut to the terminal's width.
 //!
 //! To know the widths, rows are held back: all of them by [`table`]; at most one block by [`Blocks`], for as many rows as a
 //! server likes.

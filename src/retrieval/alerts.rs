@@ -5,6 +5,9 @@
 //! What ended a run and the conditions that it met are judged in the same way; only how soon differs.  Exit codes are
 //! not softened by any of this; only what `--quiet` prints is.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -66,7 +69,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
         let Some(pause) = &memory.pause else { return Ok(()) };
         // A clock that was set back must not make the pause last for ever.
         let holds = self.now >= pause.refused && self.now < pause.until;
-        if holds && !self.run.options.insist && pause.configuration == self.run.fingerprint() {
+        if holds && !self.run.options.insist && pause.configuration == self.run.configuration() {
             return Err(Error::Paused { until: clock::due(pause.until, self.now) });
         }
         Ok(())
@@ -223,8 +226,8 @@ impl<'a, 'b> Alerts<'a, 'b> {
     }
 
     fn pause(&self, memory: &mut Memory) {
-        let fingerprint = self.run.fingerprint();
-        let before = memory.pause.as_ref().filter(|pause| pause.configuration == fingerprint);
+        let configuration = self.run.configuration();
+        let before = memory.pause.as_ref().filter(|pause| pause.configuration == configuration);
         let refusals = before.map_or(0, |pause| pause.refusals).saturating_add(1);
         if refusals == 1 {
             // What was reported was refused under another configuration, or before a success.
@@ -236,7 +239,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
             refusals,
             refused: self.now,
             until: Time(self.now.0.saturating_add(length)),
-            configuration: fingerprint.to_owned(),
+            configuration: configuration.to_owned(),
         });
     }
 

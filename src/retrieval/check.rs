@@ -93,7 +93,7 @@ fn place(
             destination.check()?;
             Ok(["tmp", "new"].iter().try_for_each(|folder| may_write(&path.join(folder)))?)
         }
-        Deliver::Mbox(_) | Deliver::Pipe(_) | Deliver::Stdout => Ok(destination.check()?),
+        _ => Ok(destination.check()?),
     }
 }
 

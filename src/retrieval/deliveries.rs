@@ -128,8 +128,5 @@ fn place(spot: &Spot) -> report::StoredAt {
 
 /// A destination's path or command, fit to print.
 pub(super) fn path(name: &DestinationName) -> String {
-    match name.kind {
-        DestinationKind::Stdout => "-".to_owned(),
-        DestinationKind::Maildir | DestinationKind::Mbox | DestinationKind::Pipe => name.shown(),
-    }
+    if name.kind == DestinationKind::Stdout { "-".to_owned() } else { name.shown() }
 }

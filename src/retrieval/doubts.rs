@@ -367,11 +367,11 @@ pub(super) fn settle(
         })
         .collect();
     ledger.complete_listing(&mut held.into_iter())?;
-    let sizes = maildrop.iter().filter_map(|listed| match (listed.who, listed.octets) {
-        (Who::Known(id), Some(octets)) => Some((id, octets)),
-        _ => None,
-    });
-    ledger.learn_sizes(&mut sizes.into_iter())?;
+    for listed in maildrop.iter() {
+        if let (Who::Known(id), Some(octets)) = (listed.who, listed.octets) {
+            ledger.learn_size(id, octets)?;
+        }
+    }
     let left = maildrop.len().saturating_sub(tally.accepted.len());
     habits.listed = u32::try_from(left).unwrap_or(u32::MAX);
     habits.complete = !unknown;
@@ -392,9 +392,9 @@ fn shuffle<T>(items: &mut [T], seed: u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Raised, moved, put_in_doubt};
+    use super::{Raised, are_numbers, mismatch, moved, put_in_doubt};
     use crate::account::Retention;
-    use crate::ledger::memory::Habits;
+    use crate::ledger::memory::{Habits, UniqueIds};
     use crate::message::Facts;
     use crate::plan::Suspicion;
     use crate::plan::trial::{World, facts, key, number};
@@ -657,5 +657,54 @@ mod tests {
         let raised = put_in_doubt(&mut world.ledger, &mut habits, &maildrop, &policy, &[]).unwrap();
         assert_eq!(raised.suspicion, Some(Suspicion::AddedElsewhere));
         assert_eq!(habits.adds, crate::ledger::memory::Adds::AtFront);
+    }
+
+    /// Two of them must show it; one that is no number shows the opposite, for good.
+    #[test]
+    fn unique_ids_that_are_the_numbers_prove_nothing_until_one_is_not() {
+        use UniqueIds::{Names, Numbers, Unknown};
+        // What was known; how many messages, and whether each one's is its number; what is known then, and whether these
+        // prove nothing.
+        for (before, messages, all_numbers, after, nothing) in [
+            (Unknown, 0, true, Unknown, false),
+            (Unknown, 1, true, Unknown, false),
+            (Unknown, 2, true, Numbers, true),
+            (Unknown, 1, false, Names, false),
+            (Unknown, 2, false, Names, false),
+            (Numbers, 0, true, Numbers, false),
+            (Numbers, 0, false, Numbers, false),
+            (Numbers, 1, true, Numbers, true),
+            (Numbers, 2, false, Names, false),
+            (Names, 2, true, Names, false),
+        ] {
+            let mut habits = Habits { unique_ids: before, ..Habits::default() };
+            assert_eq!(are_numbers(&mut habits, messages, all_numbers), nothing, "{before:?} {messages}");
+            assert_eq!(habits.unique_ids, after, "{before:?} {messages} {all_numbers}");
+        }
+    }
+
+    /// Everything rests on unique-ids that have just proved wrong: all is in doubt but what was recognised in this session,
+    /// unless it was before.
+    #[test]
+    fn a_failed_comparison_puts_everything_in_doubt_once() {
+        use crate::retrieval::Options;
+        use crate::retrieval::run::Run;
+        use crate::retrieval::trial::Home;
+        for (suspected, unique_ids, then) in [
+            (false, UniqueIds::Names, UniqueIds::Unknown),
+            (true, UniqueIds::Names, UniqueIds::Unknown),
+            (false, UniqueIds::Numbers, UniqueIds::Numbers),
+        ] {
+            let home = Home::holding(&[]);
+            let (account, options, context) = (home.account(""), Options::default(), home.context());
+            let run = Run::new(&account, &options, &context, crate::plan::trial::NOW);
+            let mut world = world(&["a", "b"]);
+            let id = world.ledger.find_key(&key("a")).unwrap();
+            let mut habits = Habits { unique_ids, matched_gaps: 2, ..Habits::default() };
+            mismatch(&run, &mut world.ledger, &mut habits, suspected, &[id]).unwrap();
+            assert_eq!((habits.unique_ids, habits.matched_gaps), (then, 0));
+            assert!(world.ledger.is_renumbering());
+            assert_eq!(doubted(&world, &["a", "b"]), [false, !suspected]);
+        }
     }
 }

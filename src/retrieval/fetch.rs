@@ -57,6 +57,9 @@ impl Fetch<'_> {
             {
                 Err(Error::Client(e.doubted()))
             }
+            Err(Error::Client(e)) if e.is_endless_header() && self.state.heading.is_some() => {
+                self.header_too_long()
+            }
             result => result,
         };
         if let Err(e) = &result {
@@ -125,10 +128,8 @@ impl Fetch<'_> {
                 if arriving.octets > arriving.most {
                     return self.too_long();
                 }
-            } else if let Some(heading) = &mut self.state.heading
-                && !heading.take(text)
-            {
-                return self.header_too_long();
+            } else if let Some(heading) = &mut self.state.heading {
+                heading.take(text);
             }
             return Ok(());
         }

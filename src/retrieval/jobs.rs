@@ -5,6 +5,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -49,8 +50,9 @@ pub fn retrieve_all(
 /// Does this work; where a user looks on, a signal is answered at once, though what is on its way comes first.
 fn answering_signals<T>(options: &Options, context: &Context<'_>, work: impl FnOnce() -> T) -> T {
     let (true, Ok((done, working))) = (context.reporter.is_watched(), io::pipe()) else { return work() };
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
+    thread::scope(|scope| {
+        // Without this thread it is only not announced.
+        let _ = thread::Builder::new().spawn_scoped(scope, move || {
             while !context.stop.raised() {
                 let mut waited = [
                     PollFd::from_borrowed_fd(context.stop.descriptor(), PollFlags::IN),
@@ -96,10 +98,14 @@ pub fn each<'a, T: Send>(
     if workers <= 1 {
         return turns();
     }
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(turns)).collect();
+    thread::scope(|scope| {
+        // Where the system refuses more threads, fewer accounts are worked on at a time: in this one, one by one.
+        let begin = |_| thread::Builder::new().spawn_scoped(scope, turns).ok();
+        let others: Vec<_> = (1..workers).map_while(begin).collect();
+        let mut done = turns();
         // A panic that `work` doesn't catch is a bug in it.
-        threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
+        done.extend(others.into_iter().flat_map(|other| other.join().unwrap_or_default()));
+        done
     })
 }
 

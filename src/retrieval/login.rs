@@ -50,8 +50,8 @@ pub(super) fn log_in(
     secret: &Secret,
     prefetch: Option<Prefetch>,
 ) -> Result<Client<Transaction>, Error> {
-    // The clock, not the ledger's time, which may be ahead of it: offers are kept and forgotten by it alone.
     run.report(&Event::Connecting { server: format!("{}{}", run.server(), run.account.way) });
+    // By the clock, not by the ledger's time, which may be ahead of it.
     memory.expire(run.now);
     let mut attempts = LoginRetries {
         without_utf8: false,

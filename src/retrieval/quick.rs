@@ -21,7 +21,7 @@ pub(super) fn question(run: &Run<'_>, memory: &Memory) -> Option<Prefetch> {
         return None;
     }
     let every = run.account.full_listing_every;
-    let last = quick::may_stand(memory.quick.as_ref()?, &configuration(run), run.now, every)?;
+    let last = quick::may_stand(memory.quick.as_ref()?, || configuration(run), run.now, every)?;
     let rests = Ledger::rests(&run.directory) && run.destinations().are_there();
     rests.then_some(Prefetch::QuickPoll { last })
 }
@@ -42,12 +42,12 @@ pub(super) fn unchanged(memory: &Memory, poll: &QuickPoll) -> Option<u64> {
 
 /// Under which configuration nothing was left to do: the command line of this run counts, too.
 fn configuration(run: &Run<'_>) -> String {
-    let fingerprint = run.fingerprint();
+    let digest = run.configuration();
     match run.options.retention {
-        None => fingerprint.to_owned(),
-        Some(Retention::Keep) => format!("{fingerprint} keep"),
-        Some(Retention::Delete) => format!("{fingerprint} delete"),
-        Some(Retention::Limits(_)) => format!("{fingerprint} limits"),
+        None => digest.to_owned(),
+        Some(Retention::Keep) => format!("{digest} keep"),
+        Some(Retention::Delete) => format!("{digest} delete"),
+        Some(Retention::Limits(_)) => format!("{digest} limits"),
     }
 }
 

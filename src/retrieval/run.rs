@@ -36,7 +36,7 @@ pub(super) struct Run<'a> {
     pub(super) now: Time,
     /// Whether any destination hands messages over one by one: it then starts with the first.
     pub(super) hands_over: bool,
-    fingerprint: OnceLock<String>,
+    configuration: OnceLock<String>,
     /// Whether a login of this run was accepted: the lock of that session may last a little longer than it.
     pub(super) logged_in: AtomicBool,
     /// Whether the secret is a token that was kept: the server may have given it up.
@@ -54,7 +54,7 @@ impl<'a> Run<'a> {
     ) -> Self {
         let directory = ledger::directory(&context.state, &account.mailbox());
         let hands_over = ConfiguredDestinations::of(account, context, &directory).hand_over();
-        let (fingerprint, logged_in) = (OnceLock::new(), AtomicBool::new(false));
+        let (configuration, logged_in) = (OnceLock::new(), AtomicBool::new(false));
         let (has_kept_token, renewed) = (AtomicBool::new(false), OnceLock::new());
         Self {
             account,
@@ -63,7 +63,7 @@ impl<'a> Run<'a> {
             directory,
             now,
             hands_over,
-            fingerprint,
+            configuration,
             logged_in,
             has_kept_token,
             renewed,
@@ -105,8 +105,8 @@ impl<'a> Run<'a> {
 
     /// What distinguishes the configuration from another one ([`configuration_digest`]).  To be asked with the mailbox's lock
     /// held: the key that it is made with is kept in the state directory.
-    pub(super) fn fingerprint(&self) -> &str {
-        self.fingerprint.get_or_init(|| {
+    pub(super) fn configuration(&self) -> &str {
+        self.configuration.get_or_init(|| {
             configuration_digest(self.account, self.context.environment, &key(&self.context.state))
         })
     }

@@ -458,6 +458,7 @@ impl MailSession<'_, '_> {
         let Stores { ledger, destinations } = held;
         let Round { decisions, mut comparison, ready } = round;
         self.remind(&mut comparison, ledger);
+        comparison.deletes = policy.deletes() || client.drops_at_quit();
         let sample = tally.standing.naming.sample(maildrop.len());
         let known = KnownBefore::read(maildrop, &decisions, &sample, ledger)?;
         let died = tally.standing.died.clone();

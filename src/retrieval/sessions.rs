@@ -113,6 +113,8 @@ impl<'a, 'b> Sessions<'a, 'b> {
                 (self.course.nothing_names, self.course.unpipelined) = (true, true);
                 true
             }
+            // It was a spot check: without it mail comes all the same.
+            Error::Client(e) if e.is_endless_header() => std::mem::take(&mut self.memory.habits.top),
             // A server that takes only a limited number of commands in one session: fewer, so that its end is reached.
             e if e.ends_session() && ended.unconfirmed => {
                 self.lasts_less_long(&format!("{e}, and nothing was deleted"))

@@ -11,10 +11,10 @@ use crate::problem::Problem;
 /// Why something could not be done with what is kept.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Another user can change the state directory.
+    /// Another user can change the state directory: typically XDG_STATE_HOME is inside a shared one.
     #[error(transparent)]
     Access(#[from] access::Error),
-    /// The ledger cannot be read or written, or another popfetch has it.
+    /// The ledger cannot be read or written: typically another popfetch has it, or the disk is full.
     #[error(transparent)]
     Ledger(#[from] ledger::Error),
     /// The disk refused a step.
@@ -23,7 +23,7 @@ pub enum Error {
     /// No message is known by that name: typically a number, which only a session has.
     #[error("no message is known by the unique-id {0}")]
     NoSuchMessage(String),
-    /// No mailbox, or several, are called so.
+    /// No mailbox has that name, or several have: typically a part of a name that several share.
     #[error("{what}")]
     NoSuchMailbox {
         /// What was not found.
@@ -31,7 +31,7 @@ pub enum Error {
         /// The mailboxes that there are.
         hint: String,
     },
-    /// What would be written over is worth keeping.
+    /// There is state already where it is to be moved or restored: typically popfetch has run there meanwhile.
     #[error("{what}")]
     InTheWay {
         /// What is there.
@@ -39,7 +39,7 @@ pub enum Error {
         /// What to do with it.
         hint: String,
     },
-    /// A run has left deliveries unfinished, which only a run can settle.
+    /// A run was killed and has left deliveries unfinished; the next run settles them.
     #[error("{mailbox}: {} on the way when a run died", were(*.messages))]
     Unfinished {
         /// Whose they are.
@@ -47,7 +47,7 @@ pub enum Error {
         /// How many messages.
         messages: u64,
     },
-    /// A file is not what `state export` writes, or has lost some of it.
+    /// A file is not what `state export` writes: typically it was cut off on the way to another machine.
     #[error("{what}")]
     NotExported {
         /// What is wrong with it.

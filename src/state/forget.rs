@@ -15,7 +15,7 @@ use crate::types::Time;
 /// Which messages are to be forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ForgetWhich {
-    /// Those of these unique-ids, as they are or as popfetch prints them; `uid:` may stand before one.
+    /// Those of these unique-ids, as they are or as popfetch prints them; `uid:` may precede one.
     Named(Vec<String>),
     /// Those that were delivered, or recorded as retrieved, before this time.
     Before(Time),

@@ -72,14 +72,11 @@ impl KnownMessages {
 
 /// A destination, for people.
 fn shown(name: &DestinationName) -> String {
-    let kind = match name.kind {
-        DestinationKind::Maildir => "maildir",
-        DestinationKind::Mbox => "mbox",
-        DestinationKind::Pipe => "pipe",
-        DestinationKind::Stdout => return "standard output".to_owned(),
-    };
+    if name.kind == DestinationKind::Stdout {
+        return "standard output".to_owned();
+    }
     let words = name.address.split(|octet| *octet == 0).map(printable);
-    std::iter::once(kind.to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+    std::iter::once(name.kind.word().to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }
 
 /// The size of all files in `directory`, in octets.

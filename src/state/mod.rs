@@ -1,5 +1,5 @@
 //! What popfetch knows of its mailboxes, seen from outside of a run: how the last one went ([`status`]), what is kept where
-//! ([`inventory`]); and what can be done with it by hand: messages are forgotten ([`forget`]), a mailbox gets another name, or
+//! ([`inventory`]); and what can be done with it on the command line: messages are forgotten ([`forget`]), a mailbox gets another name, or
 //! goes to another machine ([`transfer`]).
 //!
 //! No network, and nothing here delivers.  What only looks takes no lock and changes nothing.

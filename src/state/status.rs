@@ -37,7 +37,7 @@ pub struct MailboxStatus {
     pub postponed: u64,
     /// Messages that fail, and stay on the server.
     pub failed: u64,
-    /// What there is to say of it, what needs the user first; empty when all is well.
+    /// What to report of it; what needs the user comes first.  Empty when all is well.
     pub findings: Vec<Finding>,
 }
 

@@ -33,7 +33,7 @@ use crate::types::parse_decimal;
 
 /// The first line of an exported file.
 const HEADING: &str = "popfetch-state 1\n";
-/// Files of a mailbox's directory that are of no use elsewhere, or are written again there.
+/// Files of a mailbox's directory that cannot be used elsewhere, or are written again there.
 const STAYS: [&str; 7] = ["lock", "ledger", "ledger.new", "memory", "memory.new", "reports", "reports.new"];
 /// Octets of another file at most that goes with its ledger.
 const LARGEST: u64 = 16 * 1024 * 1024;
@@ -249,7 +249,7 @@ fn last_line(body: &[u8]) -> Option<usize> {
 struct ArchiveReader<'a>(&'a [u8]);
 
 impl<'a> ArchiveReader<'a> {
-    /// A line of fields, the first of which is `word`; `None` when another one stands there.
+    /// A line of fields, the first of which is `word`; `None` when there is another one.
     fn line(&mut self, word: &str) -> Option<Vec<&'a [u8]>> {
         let end = self.0.iter().position(|octet| *octet == b'\n')?;
         let (line, rest) = self.0.split_at_checked(end)?;

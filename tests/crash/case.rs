@@ -403,3 +403,21 @@ fn same_but_for_a_listing(before: &BTreeMap<PathBuf, Vec<u8>>, after: &BTreeMap<
         }
     }
 }
+
+/// Runs that are aborted at their durable step 1, 2, 3 … until one completes.  `prepare` makes each one's case, and what
+/// must live as long.  The run after each crash makes everything whole.
+pub(crate) fn killed_at_every_step<T>(prepare: impl Fn() -> (Case, T)) {
+    for step in 1.. {
+        let (case, _alive) = prepare();
+        let run = case.popfetch().crash_at(step).run();
+        if !run.crashed() {
+            run.succeeds();
+            case.is_complete(0);
+            assert!(step > 12, "only {step} steps?");
+            return;
+        }
+        case.nothing_partial_is_visible();
+        case.deletions_were_safe();
+        case.recovers(1);
+    }
+}

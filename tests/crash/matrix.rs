@@ -4,22 +4,10 @@
 //! Cases of docs/protocol.md §9: D1.
 
 use super::case::Kind::{Maildir, Mbox, Pipe};
-use super::case::{Case, Plan, tiny};
+use super::case::{Case, Plan, killed_at_every_step, tiny};
 
 fn at_every_step(plan: &Plan) {
-    for step in 1.. {
-        let case = Case::new(plan.clone());
-        let run = case.popfetch().crash_at(step).run();
-        if !run.crashed() {
-            run.succeeds();
-            case.is_complete(0);
-            assert!(step > 12, "only {step} steps?");
-            return;
-        }
-        case.nothing_partial_is_visible();
-        case.deletions_were_safe();
-        case.recovers(1);
-    }
+    killed_at_every_step(|| (Case::new(plan.clone()), ()));
 }
 
 #[test]
@@ -97,7 +85,7 @@ fn mbox_in_several_batches() {
     across_batches(&Plan::new(&[Mbox], false).primed().of(tiny(300)));
 }
 
-/// A run dies, and then the run that puts it right dies at each of its steps.
+/// A run dies, and then the run that repairs it dies at each of its steps.
 fn twice(plan: &Plan, begins: impl Fn(&str) -> bool) {
     let plan = plan.clone().of(tiny(2));
     let steps = Case::new(plan.clone()).popfetch().record_steps().run().steps;

@@ -328,7 +328,7 @@ fn nothing_is_synced_after_quit() {
     case.idles();
 }
 
-/// The ledger's last sync takes no time of its own: it's made while the line is waited for.
+/// The ledger's last sync takes no time of its own: it's made while the connection is waited for.
 #[cfg(feature = "crash-points")]
 #[test]
 fn ledger_is_synced_while_deletions_are_answered() {

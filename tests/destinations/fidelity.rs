@@ -146,7 +146,7 @@ fn a_received_line_on_top_changes_nothing_else() {
     }
 }
 
-/// What comes from outside can't make more of the line than it is.
+/// Text from outside can't add to the line that it stands in.
 #[test]
 fn no_server_name_breaks_the_received_line() {
     let server = Server::with("me", "secret", [Message::new("uid\x1b[2J) by x", small("a"))]);

@@ -309,6 +309,9 @@ fn accepted_mail_is_synced_before_dele() {
         let (_server, sandbox) = scene(lines);
         let run = sandbox.popfetch(arguments).record_steps().run();
         run.succeeds();
+        let warned =
+            run.err().contains("after a power failure mail that was deleted on the server may be missing");
+        assert_eq!(warned, lines.contains("off"), "{}", run.shown());
         assert_eq!(run.steps.iter().any(|step| everything(&step)), syncs, "{lines} {arguments:?}");
         if syncs {
             let (server, sandbox) = scene(lines);

@@ -9,7 +9,7 @@ use crate::support::sandbox::Sandbox;
 use crate::support::server::Server;
 use crate::support::server::numbered;
 
-/// Its program refused it, and is configured no more: who has it keeps it, and it can be deleted.
+/// Its program refused it, and is no longer configured: a destination that has it keeps it, and it can be deleted.
 #[test]
 fn a_destination_that_is_configured_no_more_is_given_up() {
     let (server, sandbox) = set_up(

@@ -92,7 +92,7 @@ fn unreachable_destination_does_not_block_the_others() {
     assert_eq!(server.unique_ids("me"), [""; 0]);
 }
 
-/// The program isn't configured, perhaps for this run only, while it lacks a message: who has it doesn't get it again,
+/// The program isn't configured, perhaps for this run only, while it lacks a message: a destination that has it doesn't get it again,
 /// and as long as not all have it, it stays.
 #[test]
 fn removed_destination_is_waited_for() {
@@ -292,7 +292,7 @@ fn mail_under_the_unique_id_of_a_message_that_waits_for_a_destination_is_deleted
     assert_eq!(served.server.unique_ids("me"), [""; 0]);
 }
 
-/// Without an identity nothing tells a message that differs each time from another one: at most twice, then.
+/// Without an identity a message that differs each time looks like another one: at most twice, then.
 #[test]
 fn a_message_that_differs_each_time_is_not_delivered_at_each_run_while_a_destination_lacks_it() {
     let copy =
@@ -303,6 +303,28 @@ fn a_message_that_differs_each_time_is_not_delivered_at_each_run_while_a_destina
         served.server.replace("me", [Message::new("x", copy(n))]);
     }
     assert!(served.messages().len() <= 2, "{}", served.messages().len());
+}
+
+/// A proxy adds a line to whatever it passes on, another one each time: who has the message doesn't get it again.
+#[test]
+fn a_line_that_differs_each_time_makes_no_second_copy_for_the_destination_that_has_the_message() {
+    let copy = |pass: u32| {
+        let line = format!("X-Proxy: pass {pass}\r\n").into_bytes();
+        Message::new("a", [line, crate::mailbox::body(1)].concat())
+    };
+    for keys in ["leave-on-server = false", "leave-on-server = true"] {
+        let served = served(good([copy(0)]), keys);
+        for pass in 1..=3 {
+            served.sandbox.run(["me"]).exits(75);
+            served.server.replace("me", [copy(pass)]);
+        }
+        repair(&served);
+        served.sandbox.run(["me"]).succeeds();
+        assert_eq!(served.messages().len(), 1, "{keys}");
+        assert_eq!(taken(&served.sandbox).lines().count(), 1, "{keys}");
+        served.fetch().succeeds();
+        assert_eq!(served.messages().len(), 1, "{keys}");
+    }
 }
 
 #[test]

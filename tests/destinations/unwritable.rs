@@ -23,7 +23,7 @@ fn forbid(path: &Path, mode: u32) {
 }
 
 #[test]
-fn what_cannot_be_written_is_told_before_mail_comes() {
+fn a_destination_that_cannot_be_written_is_reported_before_mail_comes() {
     const MAILDIR: &str = "deliver = { maildir = \"~/in/Mail\" }";
     const MBOX: &str = "deliver = { mbox = \"~/in/box\" }";
     type Case = (&'static str, fn(&Sandbox), &'static str);

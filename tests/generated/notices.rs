@@ -1,4 +1,4 @@
-//! What a package has to say of the crates that are in the binary: whose they are, and on which terms.  In the format of
+//! The notices that a package must carry for the crates in the binary: authors and licences.  In the format of
 //! Debian's copyright files, which others can read as well.
 
 use std::collections::BTreeSet;
@@ -161,7 +161,7 @@ fn crates() -> Option<Vec<Crate>> {
 }
 
 impl Crate {
-    /// The files in which it says whose it is and on which terms, in order.
+    /// Its files with authors and licence, in order.
     fn files(&self) -> Vec<(String, String)> {
         let mut files: Vec<(String, String)> = fs::read_dir(&self.folder)
             .unwrap()
@@ -177,7 +177,7 @@ impl Crate {
         files
     }
 
-    /// Whose it is: the lines of its files that say so, else its authors, else where it comes from.
+    /// Its authors: the copyright lines of its files, else the authors of its manifest, else where it comes from.
     fn holders(&self) -> Vec<String> {
         let mut holders: Vec<String> = Vec::new();
         for line in self.files().iter().flat_map(|(_, text)| text.lines()) {

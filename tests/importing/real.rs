@@ -233,7 +233,7 @@ fn the_programs_accept_the_files_that_the_tests_read() {
         command.args(args).env_clear().env("HOME", sandbox.home()).env("PATH", search).env("USER", "me");
         let output = command.current_dir(sandbox.home()).output().unwrap();
         let shown = String::from_utf8_lossy(&output.stderr).into_owned();
-        // fdm has no way to say so alone: it goes on until it has nothing to do.
+        // fdm has no option for that alone: it goes on until it has nothing to do.
         let is_read = output.status.success() || shown.contains("configuration loaded");
         assert!(is_read, "{program}: {shown:.1000}");
     }

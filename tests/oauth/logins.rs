@@ -166,7 +166,7 @@ fn an_address_can_be_pasted() {
 fn where_no_browser_is_the_address_is_printed_with_the_way_back() {
     let scene = Scene::with(mail("XOAUTH2"), "");
     let running = scene.start(&["login", "--flow", "browser", "--no-browser"]);
-    // It is a user's to open, who has gone away.
+    // Only the user could open it, and the user has gone away.
     std::thread::sleep(Duration::from_millis(300));
     running.signal(rustix::process::Signal::INT);
     let run = running.finish();

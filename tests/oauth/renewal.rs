@@ -7,8 +7,8 @@ use crate::support::authorization::Answer;
 use crate::support::proxy::{Kind, Proxy};
 use crate::support::server::Server;
 
-#[test]
-fn eight_processes_renew_once_and_all_deliver() {
+/// Accounts `a0` to `a7` with one login, whose token is about to end.
+fn eight_accounts() -> (Scene, Vec<Server>) {
     let scene = Scene::new();
     scene.log_in_for_a_moment();
     let servers: Vec<Server> = (0..8).map(|_| Server::start(mail("XOAUTH2"))).collect();
@@ -19,6 +19,12 @@ fn eight_processes_renew_once_and_all_deliver() {
         .map(|(n, server)| scene.account(&format!("a{n}"), server.port(), &oauth))
         .collect();
     scene.sandbox.config(accounts);
+    (scene, servers)
+}
+
+#[test]
+fn eight_processes_renew_once_and_all_deliver() {
+    let (scene, _servers) = eight_accounts();
     scene.authorization.state().delay = Duration::from_millis(500);
     let names: Vec<String> = (0..8).map(|n| format!("a{n}")).collect();
     let running: Vec<_> = names.iter().map(|name| scene.start(&[name])).collect();
@@ -32,16 +38,7 @@ fn eight_processes_renew_once_and_all_deliver() {
 
 #[test]
 fn the_accounts_of_one_process_renew_once() {
-    let scene = Scene::new();
-    scene.log_in_for_a_moment();
-    let servers: Vec<Server> = (0..8).map(|_| Server::start(mail("XOAUTH2"))).collect();
-    let oauth = scene.oauth("");
-    let accounts: String = servers
-        .iter()
-        .enumerate()
-        .map(|(n, server)| scene.account(&format!("a{n}"), server.port(), &oauth))
-        .collect();
-    scene.sandbox.config(accounts);
+    let (scene, _servers) = eight_accounts();
     scene.authorization.state().delay = Duration::from_millis(300);
     scene.run(&[]).succeeds();
     assert_eq!(scene.authorization.refreshes(), 1);
@@ -69,7 +66,7 @@ fn a_renewed_token_is_reported_and_used_by_either_mechanism() {
 }
 
 #[test]
-fn a_dry_run_may_renew_and_says_so() {
+fn a_dry_run_may_renew_and_reports_it() {
     let scene = Scene::new();
     scene.log_in_for_a_moment();
     scene.run(&["--dry-run"]).succeeds().complains("the token was renewed and stored");

@@ -63,7 +63,7 @@ fn however_much_is_shown() {
     let run = scene.run(&["login", "-vv", "--flow", "device"]);
     run.succeeds().complains("error_description=*** and ***");
     outputs.push(run.shown());
-    // A renewal, and what a server that quotes says.
+    // A renewal, and a server that quotes what it was sent.
     let run = scene.run(&["-vv", "--json"]);
     run.succeeds();
     outputs.push(run.shown());

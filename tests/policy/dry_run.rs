@@ -94,7 +94,7 @@ fn every_decision_has_its_reason() {
 }
 
 #[test]
-fn each_limit_says_which_it_is() {
+fn each_limit_is_named_in_the_plan() {
     let cases = [
         (
             "false",
@@ -179,7 +179,7 @@ fn open_intents_of_a_crashed_run_stay_open() {
 }
 
 #[test]
-fn accounts_are_told_apart() {
+fn the_plan_of_several_accounts_names_each() {
     let (one, sandbox) = leaving("true", &[400]);
     let other = Server::with("me", "secret", [message("b")]);
     let second =

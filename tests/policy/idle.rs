@@ -1,6 +1,6 @@
 //! What a run costs that finds nothing to do: a few commands in one flight, and at most one unsynced line.
 
-use super::{leaving, message};
+use super::{DAY, age, leaving, message};
 use crate::support::sandbox::Sandbox;
 use crate::support::show;
 
@@ -106,4 +106,43 @@ fn idle_polls_leave_what_comes_untouched() {
     sandbox.run(["--quiet"]).succeeds().is_silent();
     assert_eq!((server.count("RETR"), server.count("DELE")), (3, 0));
     assert_eq!(super::delivered(&sandbox), 3);
+}
+
+/// How many headers the last session asked for.
+fn headers(server: &crate::support::server::Server) -> usize {
+    let commands = server.commands(server.sessions());
+    commands.iter().filter(|command| command.starts_with("TOP ")).count()
+}
+
+/// Where each question costs a wait, one header a day is looked at, with the sizes.
+#[test]
+fn without_pipelining_one_header_a_day_is_looked_at() {
+    let (server, sandbox) = leaving("true\nlisting = \"full\"\npipelining = \"off\"", &[400, 500, 600]);
+    for (later, expected) in [(0, 0), (0, 0), (DAY, 1), (0, 0), (DAY, 1)] {
+        if later > 0 {
+            age(&sandbox, later);
+        }
+        sandbox.run([""; 0]).succeeds();
+        assert_eq!(headers(&server), expected, "{:?}", server.commands(server.sessions()));
+    }
+}
+
+#[test]
+fn no_header_is_asked_for_where_it_cannot_be_or_behind_a_login_that_may_fail() {
+    let (server, sandbox) = leaving("true\nlisting = \"full\"", &[400, 500, 600]);
+    sandbox.run([""; 0]).succeeds();
+    server.change(|options| *options = options.clone().instead("PASS", "-ERR [AUTH] no\r\n"));
+    sandbox.run(["work"]).exits(77);
+    server.change(|options| options.instead.clear());
+    sandbox.run(["work"]).succeeds();
+    assert_eq!(headers(&server), 0, "{:?}", server.commands(server.sessions()));
+    sandbox.run(["work"]).succeeds();
+    assert_eq!(headers(&server), 2);
+    // It has no TOP any more: that is seen once.
+    server.change(|options| *options = options.clone().without("TOP"));
+    sandbox.run([""; 0]).succeeds();
+    for _ in 0..2 {
+        sandbox.run([""; 0]).succeeds();
+        assert_eq!(headers(&server), 0, "{:?}", server.commands(server.sessions()));
+    }
 }

@@ -2,12 +2,12 @@
 //!
 //! Cases of docs/protocol.md §9: D6, L10.
 
-use super::{DAY, age, delivered, leaving, message, rewrite_ledger};
+use super::{DAY, age, delivered, leaving, message, messages, rewrite_ledger};
 use crate::destinations::account;
-use crate::mailbox::{good, serve};
+use crate::mailbox::{change_memory, good, move_back, serve};
 use crate::support::mail;
 use crate::support::sandbox::Sandbox;
-use crate::support::server::{Message, Server};
+use crate::support::server::{Message, Server, numbered};
 
 fn poll(sandbox: &Sandbox) {
     sandbox.run([""; 0]).succeeds();
@@ -251,6 +251,33 @@ fn a_clock_put_back_deletes_nothing_by_age() {
     left(&server, &["uid-1"]);
     // Other limits don't ask the clock.
     sandbox.run(["--delete"]).succeeds();
+    left(&server, &[]);
+}
+
+/// A clock that was 400 days ahead is right again: nothing waits for the time that it showed.
+#[test]
+fn when_a_clock_that_ran_ahead_is_put_back_retries_fall_due_and_days_count_again() {
+    let (server, sandbox) = leaving("{ days = 14 }", &[400]);
+    let late = || message("late");
+    server.add("me", [late().refused("-ERR cannot read it")]);
+    for _ in 0..3 {
+        sandbox.run([""; 0]).exits(75);
+    }
+    age(&sandbox, -400 * DAY);
+    server.replace("me", numbered(messages(&[400])).into_iter().chain([late()]));
+    // One run is not enough to give that time up.
+    sandbox.run([""; 0]).exits(75);
+    assert_eq!(delivered(&sandbox), 1);
+    change_memory(&sandbox, |memory| move_back(memory, &["behind"], 3600));
+    for _ in 0..2 {
+        sandbox.run([""; 0]);
+    }
+    assert_eq!(delivered(&sandbox), 2);
+    left(&server, &["uid-1", "late"]);
+    age(&sandbox, 15 * DAY);
+    for _ in 0..2 {
+        poll(&sandbox);
+    }
     left(&server, &[]);
 }
 

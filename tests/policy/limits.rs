@@ -4,6 +4,7 @@
 
 use super::{INTO_MAILDIR, delivered, messages};
 use crate::destinations::{account, set_up};
+use crate::mailbox::{good, serve};
 use crate::support::mail;
 use crate::support::sandbox::Sandbox;
 use crate::support::server::{Message, Server, numbered};
@@ -62,4 +63,27 @@ fn a_failing_message_does_not_keep_others_out() {
     sandbox.run([""; 0]).exits(75);
     sandbox.run([""; 0]);
     assert_eq!(server.unique_ids("me"), ["failing"]);
+}
+
+/// Without unique-ids, or with one for several messages, what is known is compared at each run: behind it the new ones come.
+#[test]
+fn a_limit_does_not_count_what_is_compared() {
+    let message = |number: u64, shared: bool| {
+        let name = if shared { "same".to_owned() } else { format!("uid-{number}") };
+        Message::new(name, mail::message(number, 400))
+    };
+    for shared in [false, true] {
+        let options = good((1..=4).map(|number| message(number, shared)));
+        let options = if shared { options } else { options.without("UIDL") };
+        let served = serve(options, "leave-on-server = true\nmax-messages = 2");
+        for expected in [2, 4, 4] {
+            served.fetch().succeeds();
+            assert_eq!(served.messages().len(), expected, "shared: {shared}");
+        }
+        served.server.add("me", (5..=7).map(|number| message(number, shared)));
+        for expected in [6, 7, 7] {
+            served.fetch().succeeds();
+            assert_eq!(served.messages().len(), expected, "shared: {shared}");
+        }
+    }
 }

@@ -9,9 +9,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use super::front::Front;
-use crate::support::installed;
 use crate::support::mail::stored;
 use crate::support::mailboxes::create_maildir;
+use crate::support::{installed, skip};
 
 pub(super) const USER: &str = "joe";
 pub(super) const PASSWORD: &str = "secret";
@@ -20,7 +20,7 @@ pub(super) const PASSWORD: &str = "secret";
 pub(super) trait Real {
     fn name(&self) -> &'static str;
     fn port(&self) -> u16;
-    /// Adds a message, as the wire would carry it, behind the others.
+    /// Adds a message, with CRLF line ends, behind the others.
     fn put(&self, octets: &[u8]);
     /// How many messages are left there, once all sessions have ended.
     fn left(&self) -> usize;
@@ -277,12 +277,11 @@ pub(super) struct WildDuck {
 }
 
 impl WildDuck {
-    /// It comes from npm, which is asked when the tests are set up; without it, or without a network then, it's
-    /// skipped.
+    /// It comes from npm, by `tests/run`.
     pub(super) fn start() -> Option<Self> {
         let packages = servers().join("wildduck/node_modules");
         if !packages.join("wildduck/lib/pop3/server.js").is_file() {
-            eprintln!("SKIPPED WildDuck: tests/run installs it where there are node and npm");
+            skip("WildDuck isn't unpacked (tests/run does it)");
             return None;
         }
         let folder = tempfile::tempdir().unwrap();

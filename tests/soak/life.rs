@@ -357,6 +357,8 @@ fn clock_library() -> Option<&'static Path> {
         let compiled =
             Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&new).arg(source).status();
         if !compiled.is_ok_and(|status| status.success()) {
+            let required = std::env::var_os("POPFETCH_REQUIRE_SERVERS").is_some_and(|v| v == "1");
+            assert!(!required, "without a C compiler (cc) the soak's clock doesn't move");
             eprintln!("SKIPPED: without a C compiler (cc) the soak's clock doesn't move");
             return None;
         }

@@ -143,7 +143,7 @@ pub fn lines(octets: &[u8]) -> impl Iterator<Item = &[u8]> {
     octets.split_inclusive(|octet| *octet == b'\n')
 }
 
-/// What a sender writes who wants a reader to take part of his mail for answers of the server.
+/// Mail by a sender who wants part of it to be taken for answers of the server.
 fn forgery(random: &mut Random) -> &'static str {
     random.pick::<&str>(&[
         ".\r\n+OK\r\n",

@@ -252,7 +252,7 @@ impl<'a> Session<'a> {
                 && self.retrievals >= traits.number(Trait::MessageLimit, 2, 6))
     }
 
-    // ---- the line ---------------------------------------------------------------------------------------------------
+    // ---- the connection ---------------------------------------------------------------------------------------------------
 
     fn has_command(&self) -> bool {
         self.input.windows(2).any(|end| end == b"\r\n")

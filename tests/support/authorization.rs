@@ -43,7 +43,7 @@ impl Request {
 /// What is to become of a question at the token endpoint.
 #[derive(Debug, Clone)]
 pub enum Answer {
-    /// What the rules say.
+    /// The rules, as they are now.
     Right,
     /// These octets, and the end of the connection.
     Raw(String),
@@ -79,7 +79,7 @@ pub struct State {
     pub registers: bool,
     /// The redirect names the issuer.
     pub iss: Option<String>,
-    /// Is told at each request of tokens, before it is answered.
+    /// Is called at each request of tokens, before it is answered.
     pub hook: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
@@ -202,7 +202,7 @@ impl State {
                 self.tokens(rotates)
             }
             "refresh_token" => {
-                // It was used before, or never given: nobody knows by whom (RFC 9700 §4.14.2).
+                // It was used before, or never given: the server cannot know by which program (RFC 9700 §4.14.2).
                 self.refresh = None;
                 self.families_ended += 1;
                 failed("invalid_grant", "the token was used before")

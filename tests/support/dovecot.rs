@@ -136,7 +136,7 @@ impl Dovecot {
         self.folder.path().join("mail").join(user)
     }
 
-    /// Delivers a message, as the wire would carry it, to a user.  Messages are listed in the order of delivery.
+    /// Delivers a message, with CRLF line ends, to a user.  Messages are listed in the order of delivery.
     pub fn put(&self, user: &str, octets: &[u8]) {
         static DELIVERED: AtomicU64 = AtomicU64::new(0);
         let number = DELIVERED.fetch_add(1, Ordering::SeqCst);

@@ -27,7 +27,7 @@ pub struct Message {
     pub unique_id: Vec<u8>,
     /// The size that the server claims.
     pub listed: u64,
-    /// As it goes over the wire, dot-stuffed, without status line and terminator; sent [`Message::times`] times.
+    /// As it is sent, dot-stuffed, without status line and terminator; sent [`Message::times`] times.
     pub(super) wire: Arc<[u8]>,
     pub(super) times: usize,
     pub(super) fault: Option<Arc<MessageFault>>,

@@ -68,12 +68,18 @@ pub fn installed(program: &str) -> Option<PathBuf> {
     let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
     let found = folders.map(|folder| folder.join(program)).find(|candidate| candidate.is_file());
     if found.is_none() {
-        let required = std::env::var_os("POPFETCH_REQUIRE_SERVERS").is_some_and(|v| v == "1");
-        assert!(!required, "{program} isn't installed, and POPFETCH_REQUIRE_SERVERS=1 asks for it");
-        let test = std::thread::current().name().unwrap_or("a test").to_owned();
-        eprintln!("SKIPPED {test}: {program} isn't installed");
+        skip(&format!("{program} isn't installed"));
     }
     found
+}
+
+/// The test can't run on this machine, and its caller returns: that is printed on stderr, and is a failure when
+/// `POPFETCH_REQUIRE_SERVERS=1`.
+pub fn skip(why: &str) {
+    let required = std::env::var_os("POPFETCH_REQUIRE_SERVERS").is_some_and(|v| v == "1");
+    assert!(!required, "{why}, and POPFETCH_REQUIRE_SERVERS=1 asks for it");
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    eprintln!("SKIPPED {test}: {why}");
 }
 
 /// Octets for a failure's message: text as it is, everything else escaped, long ones cut.

@@ -74,7 +74,7 @@ pub struct Options {
     pub instead_session: Option<usize>,
     /// `STAT` counts messages that are marked as deleted, without their octets.
     pub stat_counts_deleted: bool,
-    /// Ends the line.
+    /// Closes the connection.
     pub cut: Option<Cut>,
     /// How it ends then.
     pub ending: Ending,

@@ -184,7 +184,7 @@ impl Invocation<'_> {
         self
     }
 
-    /// Runs it by another program, such as `["strace", "-f", "-o", "trace"]`.
+    /// Runs it by another program, for example `["strace", "-f", "-o", "trace"]`.
     pub fn under<A: AsRef<OsStr>>(mut self, program: impl IntoIterator<Item = A>) -> Self {
         self.words.splice(0..0, program.into_iter().map(|word| word.as_ref().to_owned()));
         self

@@ -1,4 +1,4 @@
-//! A server that knows no POP3: it sends these octets, expects those, and fails where the script says.
+//! A server that knows no POP3: it sends these octets, expects those, and fails where the script asks for it.
 //!
 //! ```ignore
 //! let server = Scripted::start(vec![vec![
@@ -49,9 +49,9 @@ pub enum Step {
     StartTls,
     /// Says nothing more until the client ends the connection.
     Stall,
-    /// Ends the line without a close_notify.
+    /// Closes the connection without a close_notify.
     Close,
-    /// Resets the line.
+    /// Resets the connection.
     Reset,
     /// Reads a line and sends what this makes of it.
     Reply(Answer),

@@ -49,7 +49,7 @@ impl Shared {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets go of a session's socket: it's closed, or reset, when the last who has it lets go.
+    /// Drops a session's socket: it's closed, or reset, when its last owner drops it.
     pub fn release(&self, session: usize) {
         self.sessions().sockets.remove(&session);
     }
@@ -120,7 +120,7 @@ impl Server {
         self.relay.as_ref()
     }
 
-    /// Changes the behaviour of sessions that begin from now on.  Not: accounts, TLS, the line.
+    /// Changes the behaviour of sessions that begin from now on.  Not accounts, TLS or the connection.
     pub fn change(&self, change: impl FnOnce(&mut Options)) {
         change(Arc::make_mut(&mut self.shared.options.lock().unwrap()));
     }

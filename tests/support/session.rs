@@ -235,7 +235,7 @@ impl<'s> Session<'s> {
         if keyword == "QUIT" { self.close() } else { Ok(Next::Command) }
     }
 
-    /// Ends the line before its time.
+    /// Closes the connection too early.
     fn end(&mut self) {
         self.shared.release(self.number);
         self.wire.end(self.options.ending);

@@ -88,7 +88,7 @@ impl Wire {
         }
     }
 
-    /// Sends octets; where the cut comes, the line ends and that's an error.
+    /// Sends octets; at the cut the connection ends, and that's an error.
     pub fn send(&mut self, octets: &[u8]) -> io::Result<()> {
         let octets = if self.bare_lf { Cow::Owned(without_cr(octets)) } else { Cow::Borrowed(octets) };
         let left = self.cut.map_or(u64::MAX, |(at, _)| at.saturating_sub(self.sent));
@@ -164,7 +164,7 @@ impl Wire {
         Ok(())
     }
 
-    /// Ends the line, now.
+    /// Closes the connection now.
     pub fn end(&mut self, ending: Ending) {
         if ending == Ending::Reset {
             if let Some(tcp) = self.tcp() {
@@ -184,7 +184,7 @@ impl Wire {
         self.finish();
     }
 
-    /// Ends our direction and reads what still comes, because closing with unread input resets the line, and the client
+    /// Ends our direction and reads what still comes, because closing with unread input resets the connection, and the client
     /// might then not see what was sent last.
     fn finish(&mut self) {
         let Some(tcp) = self.tcp() else { return };

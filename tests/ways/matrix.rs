@@ -1,12 +1,12 @@
 //! The matrices of the core, once each by a proxy and by a program: killed at any step, or cut at any octet, the next run
-//! puts everything right.
-
-use std::thread;
+//! repairs everything.
 
 use super::{Kind, Proxy};
 use crate::crash::case::Kind::{Maildir, Mbox};
+#[cfg(feature = "crash-points")]
+use crate::crash::case::killed_at_every_step;
 use crate::crash::case::{Case, Plan};
-use crate::mailbox::{DELETE, Served, good, serve, small, stored};
+use crate::mailbox::{DELETE, Served, good, serve, small, stored, whole_or_later};
 use crate::support::installed;
 use crate::support::server::{Cut, Ending, Options};
 
@@ -39,34 +39,22 @@ fn case(plan: &Plan, by: impl Fn(u16) -> By) -> (Case, By) {
 }
 
 #[cfg(feature = "crash-points")]
-fn killed_at_every_step(plan: &Plan, by: impl Fn(u16) -> By) {
-    for step in 1.. {
-        let (case, _by) = case(plan, &by);
-        let run = case.popfetch().crash_at(step).run();
-        if !run.crashed() {
-            run.succeeds();
-            case.is_complete(0);
-            assert!(step > 12, "only {step} steps?");
-            return;
-        }
-        case.nothing_partial_is_visible();
-        case.deletions_were_safe();
-        case.recovers(1);
-    }
+fn killed(plan: &Plan, by: impl Fn(u16) -> By) {
+    killed_at_every_step(|| case(plan, &by));
 }
 
 #[test]
 #[cfg(feature = "crash-points")]
 fn killed_at_every_step_by_a_proxy() {
-    killed_at_every_step(&Plan::new(&[Maildir], true), |port| By::proxy(Kind::Socks, port));
-    killed_at_every_step(&Plan::new(&[Mbox], false), |port| By::proxy(Kind::Http, port));
+    killed(&Plan::new(&[Maildir], true), |port| By::proxy(Kind::Socks, port));
+    killed(&Plan::new(&[Mbox], false), |port| By::proxy(Kind::Http, port));
 }
 
 #[test]
 #[cfg(feature = "crash-points")]
 fn killed_at_every_step_by_a_program() {
     if By::program().is_some() {
-        killed_at_every_step(&Plan::new(&[Maildir], true), |_| By::program().unwrap());
+        killed(&Plan::new(&[Maildir], true), |_| By::program().unwrap());
     }
 }
 
@@ -112,7 +100,7 @@ fn killed_at_the_network_by_a_program() {
     }
 }
 
-/// The server ends the line after each number of octets, the way is another one than usual.
+/// The server closes the connection after each number of octets, the way is another one than usual.
 fn cut_everywhere(ending: Ending, by: impl Fn(u16) -> By + Sync) {
     let options = || Options {
         before_login: vec!["UIDL".into(), "USER".into(), "PIPELINING".into()],
@@ -132,24 +120,8 @@ fn cut_everywhere(ending: Ending, by: impl Fn(u16) -> By + Sync) {
     whole.fetch().succeeds();
     let all = whole.server.octets_sent(1);
     let cuts: Vec<u64> = (1..=all).step_by(11).collect();
-    thread::scope(|scope| {
-        for part in cuts.chunks(cuts.len().div_ceil(3)) {
-            let (set_up, options) = (&set_up, &options);
-            scope.spawn(move || {
-                for cut in part {
-                    let (served, _by) = set_up(Options { cut: Some(Cut::After(*cut)), ..options() });
-                    let run = served.fetch();
-                    let maildir = served.messages();
-                    for message in &maildir {
-                        assert!(stored(1..=3).contains(message), "a part of a message at {cut}");
-                    }
-                    assert!(run.code() == Some(75) || maildir.len() == 3, "at {cut}: {}", run.shown());
-                    served.fetch().succeeds();
-                    served.holds(stored(1..=3));
-                    assert_eq!(served.server.unique_ids("me").len(), 0, "cut at {cut}");
-                }
-            });
-        }
+    whole_or_later(&cuts, &stored(1..=3), 0, |cut| {
+        set_up(Options { cut: Some(Cut::After(cut)), ..options() })
     });
 }
 

@@ -98,6 +98,7 @@ fn tinyproxy(more: &str) -> Option<Daemon> {
 fn squid(more: &str) -> Option<Daemon> {
     let program = Path::new("/usr/sbin/squid");
     if !program.exists() {
+        eprintln!("SKIPPED: squid isn't installed");
         return None;
     }
     Some(Daemon::start(|folder, port| {

@@ -66,14 +66,7 @@ struct Check<'a> {
     time: Option<String>,
     remembered: bool,
     exit: u8,
-    error: Option<Failure<'a>>,
-}
-
-#[derive(Serialize)]
-struct Failure<'a> {
-    message: &'a str,
-    hint: Option<&'a str>,
-    news: bool,
+    error: Option<json::ErrorObject<'a>>,
 }
 
 /// Checks, and gives the exit code: the worst failure's; else 0 where anything is new, and 1 where nothing is.
@@ -156,14 +149,14 @@ fn object(found: &Result<NewMail, ReportedError>) -> Check<'_> {
             exit: if found.new > 0 { ExitCode::Done.number() } else { ExitCode::No.number() },
             error: None,
         },
-        Err(ReportedError { exit, message, hint, news }) => Check {
+        Err(failure) => Check {
             new: None,
             octets: None,
             listed: None,
             time: None,
             remembered: false,
-            exit: exit.number(),
-            error: Some(Failure { message, hint: hint.as_deref(), news: *news }),
+            exit: failure.exit.number(),
+            error: Some(json::ErrorObject::of(failure)),
         },
     }
 }

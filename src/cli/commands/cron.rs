@@ -108,7 +108,7 @@ struct CronJob {
 /// Prints the line and the units.  Warns of a configuration that would not work there.
 ///
 /// # Errors
-/// An account that is not in the configuration; a path that cannot stand in such a file.
+/// An account that is not in the configuration; a path that cannot be written in a crontab or a unit.
 pub(super) fn run(args: &CronArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     let mut has_programs = false;
     match cli.configuration(&args.config, &args.accounts, &Flags::default()) {
@@ -138,7 +138,7 @@ pub(super) fn run(args: &CronArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
 /// The line of crontab(5) that fetches all accounts this often, or every ten minutes where cron can't do that.
 ///
 /// # Errors
-/// A path that cannot stand in such a file.
+/// A path that cannot be written in a crontab or a unit.
 pub(super) fn crontab_line(cli: &Cli, config: &ConfigArgs, every: Duration) -> anyhow::Result<String> {
     let every = Every::of(every).unwrap_or(Every::Minutes(10));
     let args = CronArgs { accounts: Vec::new(), every, only: None, config: config.clone() };

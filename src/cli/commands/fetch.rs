@@ -67,7 +67,7 @@ pub(in crate::cli) struct FetchArgs {
     #[command(flatten)]
     pub(in crate::cli) settings: Flags,
 
-    /// Whether `fetch` was left out: then what stands for an account may be a misspelt command.
+    /// Whether `fetch` was left out: then an account that does not exist may be a misspelt command.
     #[arg(skip)]
     pub(in crate::cli) is_bare: bool,
 }
@@ -128,6 +128,7 @@ pub(super) fn run(args: &FetchArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     let cli = Cli {
         environment: Environment { may_ask, ..cli.environment.clone() },
         printer: Arc::clone(&cli.printer),
+        grammar: cli.grammar,
     };
     cli.run(reporter, |context| retrieve_all(&configuration.accounts, &options, context, connections))
 }

@@ -4,21 +4,21 @@ use std::io::{self, IsTerminal as _};
 
 use clap::Args;
 
+use crate::cli::nearby;
 use crate::cli::setup::{Cli, Color, ReadArgs, wants_color};
-use crate::cli::{args, nearby};
 use crate::exit::ExitCode;
 
 /// Show all of the help, of popfetch or of a command.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct HelpArgs {
-    /// The command; several words for one such as "state release".
+    /// The command; several words for a command like "state release".
     #[arg(value_name = "COMMAND")]
     command: Vec<String>,
 }
 
 /// Prints what `--help` prints, by the pager if it is long.  64 where there is no such command.
 pub(super) fn run(args: &HelpArgs, cli: &Cli) -> ExitCode {
-    let root = args::command();
+    let root = (cli.grammar)();
     let mut command = &root;
     for word in &args.command {
         let Some(found) = command.find_subcommand(word) else {
@@ -30,7 +30,7 @@ pub(super) fn run(args: &HelpArgs, cli: &Cli) -> ExitCode {
         command = found;
     }
     let words = ["popfetch"].into_iter().chain(args.command.iter().map(String::as_str)).chain(["--help"]);
-    if let Err(help) = args::parse(words.map(Into::into)) {
+    if let Err(help) = (cli.grammar)().try_get_matches_from(words) {
         let colored = wants_color(Color::Auto, &cli.environment, io::stdout().is_terminal());
         let help = help.render();
         let text = if colored { help.ansi().to_string() } else { help.to_string() };

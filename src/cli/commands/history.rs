@@ -8,7 +8,7 @@
 //! `failing`: a message that has failed and waits on the server; or several that the last run counts as failed, of which
 //! it isn't known whether each failed on its own.
 //!
-//! - `messages`: how many it stands for.
+//! - `messages`: the number of messages that it sums up.
 //! - `unique_id`: its unique-id, or null.
 //! - `octets`: its size as listed, or null.
 //! - `failures`: how often it has failed; 0 where it isn't known to be its own failure.
@@ -125,7 +125,7 @@ struct FailingObject<'a> {
     reason: Option<&'a str>,
 }
 
-/// Of a unique-id this much tells it from others.
+/// Characters of a unique-id that distinguish it from others.
 const UNIQUE_ID: usize = 24;
 
 fn past_table(past: &[(String, Remembered)], names_accounts: bool, home: Option<&str>) -> String {

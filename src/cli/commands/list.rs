@@ -1,4 +1,4 @@
-//! `popfetch list`: the messages on the server, with what their headers say, and what the next run would do with each.
+//! `popfetch list`: the messages on the server, with author, date and subject, and what the next run would do with each.
 //!
 //! With `--json` there is an object for each message, ascending by number:
 //!

@@ -1,7 +1,7 @@
 //! `popfetch server-info`: what a server offers, its certificate with the line that pins it, and which setting would be
 //! better.
 //!
-//! With `--json` there is one object, of the type `server-info`: what it holds stands in docs/popfetch.schema.json.
+//! With `--json` there is one object, of the type `server-info`: docs/popfetch.schema.json describes it.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -182,7 +182,7 @@ fn certificate_rows(certificate: &CertificateInfo, row: &mut impl FnMut(&str, St
     }
 }
 
-/// What a server says of how long mail stays, and how often it may be asked.
+/// How long mail stays on the server, and how often it may be asked, as the server announces it.
 fn limits(after: Option<&Capabilities>, before: Option<&Capabilities>, row: &mut impl FnMut(&str, String)) {
     // What is listed after the login holds for this user.
     let listed = |tag: &str| after.filter(|list| list.has(tag)).or(before.filter(|list| list.has(tag)));
@@ -281,7 +281,7 @@ struct ServerInfoObject<'a> {
     certificate: Option<Certificate<'a>>,
     better: Vec<&'static str>,
     exit: u8,
-    error: Option<Failure<'a>>,
+    error: Option<json::ErrorObject<'a>>,
 }
 
 #[derive(Serialize)]
@@ -292,13 +292,6 @@ struct Certificate<'a> {
     not_after: Option<&'a str>,
     sha256: String,
     trusted: bool,
-}
-
-#[derive(Serialize)]
-struct Failure<'a> {
-    message: &'a str,
-    hint: Option<&'a str>,
-    news: bool,
 }
 
 fn object<'a>(
@@ -346,11 +339,7 @@ fn object<'a>(
         certificate,
         better: info.map_or_else(Vec::new, |info| info.better.iter().map(|better| word(*better)).collect()),
         exit: failure.map_or(ExitCode::Done, |failure| failure.exit).number(),
-        error: failure.map(|ReportedError { message, hint, news, .. }| Failure {
-            message,
-            hint: hint.as_deref(),
-            news: *news,
-        }),
+        error: failure.map(json::ErrorObject::of),
     }
 }
 

@@ -15,7 +15,7 @@
 //! - `server_messages`: how many the server held at the end of the last run; null where that took no listing.
 //! - `failed`: messages that failed and stay on the server.
 //! - `postponed`: new messages that a limit left for the next run.
-//! - `findings`: what there is to say, in an array, what needs the user first.
+//! - `findings`: what to report, in an array; what needs the user comes first.
 //!   - `kind`: as `state`.
 //!   - `needs_you`, `messages`: as above, for it alone.
 //!   - `message`, `hint`: what it is and what to do, for people; `hint` may be null.

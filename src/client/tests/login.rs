@@ -114,7 +114,7 @@ fn of_two_refusals_the_first_is_the_reason() {
 }
 
 #[test]
-fn a_refusal_means_what_its_code_says_and_else_its_words() {
+fn a_refusal_means_what_its_code_means_and_without_one_its_words() {
     for (answer, expected, exit, locked) in [
         ("-ERR [IN-USE] wait", RefusalReason::InUse, 75, true),
         ("-ERR [LOGIN-DELAY] 5 minutes", RefusalReason::LoginDelay, 75, false),

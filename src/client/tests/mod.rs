@@ -76,7 +76,7 @@ fn play(listener: &TcpListener, transcript: &str) -> Vec<String> {
             said.push_str("\r\n");
         }
     }
-    // The client may have hung up before it could be told.
+    // The client may have closed the connection before it could be informed.
     let _ = stream.write_all(said.as_bytes());
     let mut rest = String::new();
     let _ = lines.read_to_string(&mut rest);

@@ -74,7 +74,7 @@ fn a_server_that_drops_what_follows_the_password_is_recognised() {
         format!("{OFFER}C: USER me\nC: PASS tanstaaf\nC: CAPA\nC: STAT\nC: UIDL\nC: LIST\nS: +OK\nS: +OK\n");
     let e = refused(&format!("{flight}S: (closes)\n"), &unproven);
     assert!(matches!(e, Error::FlightCut(_)), "{e}");
-    // Or says nothing more: the wait is a second at least, and a part of the time-out.
+    // Or answers nothing more: the wait is a second at least, and a part of the time-out.
     let e = refused(&flight, &unproven);
     assert!(matches!(e, Error::FlightCut(_)), "{e}");
 }

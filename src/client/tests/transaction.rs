@@ -24,7 +24,7 @@ fn answers(client: &mut Client<Transaction>) -> Result<Vec<String>, Error> {
 }
 
 #[test]
-fn a_refused_listing_says_whether_it_passes() {
+fn a_refused_listing_reports_whether_it_passes() {
     for (answer, passes) in [
         ("-ERR [SYS/TEMP] later", true),
         ("-ERR mailbox is locked", true),
@@ -214,7 +214,7 @@ fn a_farewell_is_the_servers_reason_to_close() {
 }
 
 #[test]
-fn a_silence_in_a_flight_is_told_from_a_silence_after_one_command() {
+fn a_silence_in_a_flight_differs_from_a_silence_after_one_command() {
     let quick = Setup { timeout: Duration::from_secs(1), ..USUAL };
     for pipelined in [false, true] {
         let commands = if pipelined { "C: RETR 1\nC: RETR 2\n" } else { "C: RETR 1\n" };
@@ -302,7 +302,7 @@ fn deletions_count_only_where_quit_was_answered() {
 #[test]
 fn nothing_is_awaited_where_nothing_was_deleted() {
     ended("C: QUIT\n", |client| client.quit_without_answer().unwrap());
-    // A session that is hung up says nothing: the server then deletes nothing.
+    // A connection that is closed without QUIT deletes nothing.
     ended("", Client::hang_up);
 }
 

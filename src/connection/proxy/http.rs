@@ -5,7 +5,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{NextStep, ProxyFailure, not_a_proxy};
+use super::conversation::{NextStep, ProxyFailure, not_a_proxy};
 use crate::account::{Endpoint, ProxyLogin};
 use crate::secret::Secret;
 

@@ -1,9 +1,10 @@
 //! Through a proxy: [`socks`] and [`http`] hold the conversations, without I/O; this carries their octets.
 //!
 //! What comes is looked at before it is taken from the socket, and only what belongs to the proxy's answer is taken.  So
-//! whatever follows the answer, in the same segment or not, is still there for the one who reads the socket next, and
-//! nothing of it can stand for an answer of the proxy.
+//! whatever follows the answer, in the same segment or not, is still there for what reads the socket next, and
+//! nothing of it can be taken for an answer of the proxy.
 
+mod conversation;
 mod http;
 mod socks;
 
@@ -12,52 +13,20 @@ use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags};
 
+use self::conversation::{NextStep, ProxyFailure};
 use super::dial::{Goal, dial};
 use super::error::{Error, plain};
 use super::patience::after;
 use super::poll::poll;
 use super::problem::RouteProblem;
 use super::socket::Socket;
-use super::{Target, server};
+use super::target::{Target, server};
 use crate::account::{Endpoint, Proxy, ProxyAddress, ProxyKind};
 use crate::secret::Secret;
 use crate::signals::Stop;
 
 /// Octets that are looked at together.
 const LOOK: usize = 4096;
-
-/// Of an answer that is none this much is kept for the report.
-const KEPT: usize = 80;
-
-/// What a conversation waits for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum NextStep {
-    /// That this is sent.
-    Send(Secret),
-    /// Octets of the proxy.
-    Answer,
-    /// Nothing: the proxy has connected.
-    Done,
-}
-
-/// Why a conversation has failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum ProxyFailure {
-    /// This isn't a proxy of that kind.
-    NotAProxy(Vec<u8>),
-    /// More octets than an answer may have.
-    TooLong,
-    /// It wants a user and a password, or others.
-    Login,
-    /// It wants a login of these kinds.
-    OtherLogin(Vec<u8>),
-    /// Its rules forbid it.
-    Forbids(Vec<u8>),
-    /// It tried and failed.
-    CannotReach(Vec<u8>),
-    /// It makes no such connections.
-    NoConnections(Vec<u8>),
-}
 
 /// A conversation with a proxy.
 #[derive(Debug)]
@@ -82,7 +51,7 @@ impl Conversation {
         }
     }
 
-    /// Takes what belongs to the answer, and says how many octets that are; nothing behind its end.
+    /// Takes what belongs to the answer, and returns how many octets that are.  Takes nothing behind its end.
     fn take(&mut self, octets: &[u8]) -> Result<usize, ProxyFailure> {
         match self {
             Self::Socks(talk) => talk.take(octets),
@@ -237,11 +206,6 @@ impl ProxyLink<'_> {
         };
         problem.into()
     }
-}
-
-/// The beginning of an answer that is none.
-fn not_a_proxy(said: &[u8]) -> ProxyFailure {
-    ProxyFailure::NotAProxy(said.get(..KEPT).unwrap_or(said).to_vec())
 }
 
 /// For fuzzing: any octets as what a proxy sends, to a client with a login and

@@ -1,11 +1,11 @@
 //! SOCKS5 (RFC 1928) with a user and a password (RFC 1929), as a conversation without I/O.
 //!
-//! Each answer says how long it is, so that not an octet behind it is taken.  The name goes to the proxy as it is, which
+//! Each answer begins with its length, so that not an octet behind it is taken.  The name goes to the proxy as it is, which
 //! looks it up; an address goes as an address.
 
 use std::net::IpAddr;
 
-use super::{NextStep, ProxyFailure, not_a_proxy};
+use super::conversation::{NextStep, ProxyFailure, not_a_proxy};
 use crate::account::ProxyLogin;
 use crate::secret::Secret;
 
@@ -151,7 +151,7 @@ impl SocksConversation {
         }
     }
 
-    /// RFC 1928 §6.  The address at its end is of no use to us, but the server's greeting begins behind it.
+    /// RFC 1928 §6.  We do not need the address at its end, but the server's greeting begins behind it.
     fn reply(&self) -> Result<Option<SocksStep>, ProxyFailure> {
         const PORT: usize = 2;
         let (address, length) = match self.answer.as_slice() {

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::delivery::Error;
 use crate::durable::{self, Step};
@@ -144,9 +145,9 @@ impl Folders {
         Self { path: path.to_owned(), cur: path.join("cur"), new: path.join("new"), tmp: path.join("tmp") }
     }
 
-    /// Device and inode of `tmp/`.
+    /// What `tmp/` is known by: when it was made, or the device where the file system doesn't keep that; and its inode.
     pub(super) fn inode(&self) -> io::Result<(u64, u64)> {
-        fs::metadata(&self.tmp).map(|tmp| (tmp.dev(), tmp.ino()))
+        fs::metadata(&self.tmp).map(|tmp| (birth(&tmp).unwrap_or_else(|| tmp.dev()), tmp.ino()))
     }
 
     /// Where those of `names` stand that are in `new/`, or in `cur/` with or without flags (`NAME:2,…`).
@@ -183,6 +184,23 @@ impl Folders {
         found.extend(missed);
         Ok(found)
     }
+}
+
+/// Set in the number that records when a directory was made; no device's number has it.
+pub(super) const BIRTH: u64 = 1 << 63;
+
+/// When a directory was made.  Its inode alone doesn't show that it is the one it was: file systems give the number of one
+/// that was removed to the next, and a new file system counts as the former did.
+fn birth(directory: &fs::Metadata) -> Option<u64> {
+    let made = directory.created().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(u64::try_from(made.as_nanos()).ok()? | BIRTH)
+}
+
+/// Whether a directory known by `now` ([`Folders::inode`]) is the one that was known by `recorded`.  Devices aren't compared:
+/// btrfs, NFS and device mapper number theirs again when the machine starts.
+pub(super) fn is_same_directory(recorded: (u64, u64), now: (u64, u64)) -> bool {
+    let ((made, inode), (now_made, now_inode)) = (recorded, now);
+    inode == now_inode && (made & BIRTH == 0 || made == now_made)
 }
 
 /// Whether a file holds just these octets.

@@ -8,7 +8,9 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::folders::{Folders, discard, holds, is_absent, not_there, rename_may_have_succeeded};
+use super::folders::{
+    Folders, discard, holds, is_absent, is_same_directory, not_there, rename_may_have_succeeded,
+};
 use super::name;
 use crate::delivery::{Error, Recovered, Settler, Unsettled};
 use crate::durable::{self, Step};
@@ -77,11 +79,10 @@ impl<'a> OpenIntent<'a> {
     }
 }
 
-/// Whether the directory has the inode that was recorded.  The device isn't compared: btrfs, NFS and device mapper number
-/// theirs again when the machine starts.
+/// Whether the directory is the one that was recorded.
 fn has_inode(folders: &Folders, recorded: Option<(u64, u64)>) -> Result<bool, Error> {
     match folders.inode() {
-        Ok((_, inode)) => Ok(recorded.is_some_and(|(_, recorded)| recorded == inode)),
+        Ok(now) => Ok(recorded.is_some_and(|recorded| is_same_directory(recorded, now))),
         Err(e) if is_absent(&e) => Err(not_there(&folders.path)),
         Err(e) => Err(durable::Error::new(Step::Open, &folders.tmp, e).into()),
     }
@@ -222,7 +223,7 @@ impl Sorted<'_> {
         durable::sync_directory(&folders.tmp)?;
         settler.sync()?;
         for open in self.whole.drain(..) {
-            match durable::publish(&folders.tmp.join(open.name), &folders.new.join(open.name)) {
+            match durable::rename_new(&folders.tmp.join(open.name), &folders.new.join(open.name)) {
                 Ok(()) => self.delivered.push(open),
                 Err(e) if rename_may_have_succeeded(&e) => self.gone.push(open),
                 Err(e) => return Err(e.into()),
@@ -263,6 +264,7 @@ pub fn clean(path: &Path, ledger: &str, named: &dyn Fn(&str) -> bool) -> Result<
 mod tests {
     use super::{TMP_IS_SAFE, recover};
     use crate::account::SyncMode;
+    use crate::delivery::maildir::folders::BIRTH;
     use crate::delivery::maildir::tests::{Home, name};
     use crate::delivery::trial::broken_ledger;
     use crate::delivery::{Error, Recovered, Settler, Unsettled};
@@ -468,8 +470,23 @@ mod tests {
         let mut home = Home::new(SyncMode::Each);
         let piece = home.arrive(MESSAGE, 100);
         let mut unsettled = unsettled(&home, &[piece], 0);
-        unsettled.destination.inode = unsettled.destination.inode.map(|(device, inode)| (device ^ 1, inode));
+        // Where the file system doesn't keep when it was made.
+        unsettled.destination.inode = unsettled.destination.inode.map(|(_, inode)| (7, inode));
         assert_eq!(recover(&unsettled, &mut Recorded::default(), Time(NOW)).unwrap(), DELIVERED);
+    }
+
+    /// ext4 gives a new directory the inode of the one that was removed just before, and a new file system counts as the
+    /// former did: what was in tmp/ was never published, and no reader has moved it.
+    #[test]
+    fn a_maildir_that_was_made_again_with_the_same_inode_settles_nothing() {
+        let mut home = Home::new(SyncMode::Each);
+        let piece = home.arrive(MESSAGE, 100);
+        fs::remove_file(home.path.join("tmp").join(name(&piece))).unwrap();
+        let mut lines = unsettled(&home, &[piece], 0);
+        lines.destination.inode = lines.destination.inode.map(|(_, inode)| (BIRTH | 7, inode));
+        let mut recorded = Recorded::default();
+        let error = recover(&lines, &mut recorded, Time(NOW)).unwrap_err();
+        assert_eq!((error.exit_code(), recorded.steps.len()), (ExitCode::Later, 0));
     }
 
     /// Restored from a backup, moved by rsync, or on a file system without lasting inode numbers.

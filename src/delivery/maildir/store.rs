@@ -311,7 +311,7 @@ impl MaildirOutlet {
 
     fn rename(&self, piece: &Piece) -> Result<(), Error> {
         let name = maildir_place(piece)?.name;
-        Ok(durable::publish(&self.folders.tmp.join(name), &self.folders.new.join(name))?)
+        Ok(durable::rename_new(&self.folders.tmp.join(name), &self.folders.new.join(name))?)
     }
 }
 

@@ -1,4 +1,4 @@
-//! An fdm.conf: accounts, named actions, and rules that say which mail goes to which action (fdm.conf(5)).
+//! An fdm.conf: accounts, named actions, and rules that map mail to actions (fdm.conf(5)).
 //!
 //! popfetch has no rules: an account is taken over with the destination of the first rule that all of its mail reaches.
 

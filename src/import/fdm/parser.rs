@@ -1,4 +1,4 @@
-//! fdm's grammar.  Rules are read for where mail goes; conditions are only told from "all of it".
+//! fdm's grammar.  Rules are read for where mail goes; of a condition it only matters whether it takes all mail.
 
 use std::collections::BTreeMap;
 
@@ -515,7 +515,7 @@ impl FdmParser<'_> {
         Ok(())
     }
 
-    /// What stands in braces: names of actions, or actions.
+    /// What is between braces: names of actions, or actions.
     fn acts_or_names(&mut self) -> Result<Vec<Act>> {
         self.words.take_sign('{')?;
         let (mut acts, mut names) = (Vec::new(), Vec::new());

@@ -1,5 +1,5 @@
 //! The words of an fdm.conf: keywords, numbers, quoted texts with macros in them, macros, and commands in `$( )`, which fdm
-//! would run as it reads them, and which nobody runs here.
+//! would run as it reads them, and which is not run here.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ pub(super) enum FdmWord {
     Text(String, bool),
     /// `$name` or `%name`.
     Macro(String),
-    /// What stands in `$( )` or `%( )`.
+    /// What is inside `$( )` or `%( )`.
     Command(String),
     /// A character with a meaning of its own; `=` twice is `~`.
     Sign(char),

@@ -122,7 +122,7 @@ fn unescaped(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Appends the octet that up to `most` digits stand for, and gives what follows them.
+/// Appends the octet that up to `most` digits mean, and gives what follows them.
 fn number<'a>(out: &mut Vec<u8>, text: &'a str, radix: u32, most: usize) -> &'a str {
     let digits = text.chars().take(most).take_while(|c| c.is_digit(radix)).count();
     let (digits, rest) = text.split_at_checked(digits).unwrap_or((text, ""));

@@ -89,6 +89,45 @@ fn damage_is_dropped_from_the_last_group_and_named_elsewhere() {
     }
 }
 
+/// What a newer popfetch adds to this version of the format is passed over where it says that it may be.
+#[test]
+fn what_a_newer_popfetch_has_added_is_passed_over_where_it_may_be() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    for name in ["a", "b"] {
+        deliver(&mut ledger, name, name);
+    }
+    ledger.sync().unwrap();
+    compact(&ledger);
+    let text = String::from_utf8(octets(home.path())).unwrap();
+    let expected = picture(&load(text.as_bytes()).unwrap());
+    let checked = |content: &str| {
+        format!("{content} {:08x}\n", twox_hash::XxHash3_64::oneshot(content.as_bytes()) & 0xffff_ffff)
+    };
+    let loads = |text: &str| match load(text.as_bytes()) {
+        Ok(ledger) => picture(&ledger) == expected && ledger.warnings().is_empty(),
+        Err(Error::Damaged { .. }) => false,
+        Err(other) => panic!("{other:?}"),
+    };
+    let group = text.find("\ngroup ").unwrap() + 1;
+    let behind = group + text[group..].find('\n').unwrap() + 1;
+    for (line, passes) in [
+        ("also-labelled u:a work", true),
+        ("also-", true),
+        ("labelled u:a work", false),
+        ("alsolabelled", false),
+    ] {
+        let more = [&text[..behind], &checked(line), &text[behind..]].concat();
+        assert_eq!(loads(&more), passes, "{line}");
+    }
+    let known = text.lines().find(|line| line.starts_with("known ")).unwrap();
+    let content = known.rsplit_once(' ').unwrap().0;
+    for (note, passes) in [("also-label=5", true), ("also-label", true), ("label=5", false)] {
+        let more = text.replacen(&format!("{known}\n"), &checked(&format!("{content} {note}")), 1);
+        assert_eq!(loads(&more), passes, "{note}");
+    }
+}
+
 #[test]
 fn a_torn_tail_is_gone_after_the_next_run() {
     let home = tempfile::tempdir().unwrap();

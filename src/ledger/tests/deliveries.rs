@@ -288,3 +288,44 @@ fn destinations_keep_their_numbers() {
     assert_eq!(count_of(home.path(), "destination "), 3);
     assert_eq!(open(home.path()).destinations()[0].inode, Some((1, 3)));
 }
+
+/// More would let a server fill the ledger.
+#[test]
+fn two_headers_are_kept_besides_the_first() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let id = deliver(&mut ledger, "a", "a");
+    let [first, second, third] = ["1", "2", "3"].map(|text| Digest::of(text.as_bytes()));
+    for header in [first, second, third, second] {
+        ledger.record_match(&key("a"), None, Match { header: Some(header), ..Match::first(id) }).unwrap();
+    }
+    assert_eq!(ledger.headers(id), [third, second]);
+    ledger.close().unwrap();
+    assert_eq!(read(home.path()).unwrap().headers(id), [third, second]);
+}
+
+/// What a key was seen to stand for last stands behind the others.
+#[test]
+fn deliveries_stand_in_the_order_in_which_they_were_seen_last() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let id = ["1", "2", "3", "4", "5"].map(|content| deliver(&mut ledger, "a", content))[0];
+    deliver(&mut ledger, "b", "b");
+    let see = |ledger: &mut Ledger, content: &str| {
+        let message = Some(digests(content).message);
+        ledger.record_match(&key("a"), None, Match { message, ..Match::first(id) }).unwrap();
+    };
+    let order = |ledger: &Ledger| -> Vec<Digest> {
+        ledger.deliveries_of(id).unwrap().iter().map(|record| record.digests.message).collect()
+    };
+    let expected = |contents: &[&str]| -> Vec<Digest> {
+        contents.iter().map(|content| digests(content).message).collect()
+    };
+    ["3", "1", "5", "1"].into_iter().for_each(|content| see(&mut ledger, content));
+    assert_eq!(order(&ledger), expected(&["2", "4", "3", "5", "1"]));
+    deliver(&mut ledger, "a", "6");
+    ["2", "6", "3"].into_iter().for_each(|content| see(&mut ledger, content));
+    assert_eq!(order(&ledger), expected(&["4", "5", "1", "2", "6", "3"]));
+    ledger.close().unwrap();
+    assert_eq!(order(&read(home.path()).unwrap()), expected(&["4", "5", "1", "2", "6", "3"]));
+}

@@ -81,11 +81,16 @@ fn what_was_deleted_long_ago_and_is_gone_is_forgotten() {
     let home = tempfile::tempdir().unwrap();
     let mut ledger = open(home.path());
     let [gone, unconfirmed] = ["a", "b"].map(|name| deliver(&mut ledger, name, name));
+    // A policy deletes them after 100 days: from then on the days count.
+    let deleted = 100;
+    for day in (0..=deleted).step_by(20) {
+        ledger.tick(Time(NOW.0 + day * DAY));
+    }
     ledger.deleted(&[gone]).unwrap();
     ledger.complete_listing(&mut std::iter::empty()).unwrap();
     ledger.deleted(&[unconfirmed]).unwrap();
     for (days, kept) in [(30, 2), (60, 2), (90, 2), (91, 1)] {
-        ledger.tick(Time(NOW.0 + days * 86_400));
+        ledger.tick(Time(NOW.0 + (deleted + days) * DAY));
         compact(&ledger);
         assert_eq!(read(home.path()).unwrap().len(), kept, "{days} days");
     }

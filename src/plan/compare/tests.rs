@@ -1,3 +1,5 @@
+mod several;
+
 use super::{Comparison, Search, Verdict};
 use crate::ledger::{EntryState, Match};
 use crate::message::Facts;
@@ -367,6 +369,9 @@ fn what_differs_each_time_continues_what_it_was_from_the_second_time_on() {
     let id = world.deliver_to_one("x@-");
     let (maildrop, mut second) = comparison(&world, &["x@-"], Why::Again);
     assert_eq!(continued(&mut second, &maildrop, 0, &facts("z@i")), None, "it has an identity");
+    second.deletes = true;
+    assert_eq!(continued(&mut second, &maildrop, 0, &facts("z@-")), None, "it would be deleted");
+    second.deletes = false;
     assert_eq!(continued(&mut second, &maildrop, 0, &facts("z@-")), Some(id));
 }
 

@@ -128,7 +128,7 @@ impl Problem for AuthError {
 /// A method that the user named is the only one, and is used as named, in clear as well.
 ///
 /// # Errors
-/// When there is none, with what the server offers.
+/// When no method is left, with what the server offers.
 pub fn methods(circumstances: &Circumstances<'_>) -> Result<Vec<Method>, AuthError> {
     if circumstances.wanted != Auth::External {
         sendable(SaslText::User, circumstances.credentials.user.as_bytes())?;
@@ -255,7 +255,7 @@ impl Circumstances<'_> {
         }
     }
 
-    /// Whether USER may be sent unasked: a server that answers CAPA and doesn't list it would get a password in vain.
+    /// Whether USER may be sent unasked: a server that answers CAPA and doesn't list it would get a password for nothing.
     fn takes_user(&self) -> bool {
         self.offer.as_ref().is_none_or(|offer| offer.user)
     }

@@ -1,7 +1,8 @@
 //! CRAM-MD5 (RFC 2195): `user SP hex(HMAC-MD5(password, challenge))`.  It doesn't prove who the server is, and anyone
 //! who listens can guess at the password at leisure.
 
-use super::{Credentials, SaslError, digest, joined};
+use super::credentials::{Credentials, joined};
+use super::{SaslError, digest};
 use crate::protocol::redact::Redactor;
 use crate::secret::Secret;
 

@@ -14,6 +14,7 @@
 //! Every exchange ends after at most three challenges, whatever a server sends.
 
 mod cram;
+mod credentials;
 pub(in crate::protocol) mod digest;
 mod error;
 mod oauth;
@@ -29,6 +30,7 @@ use crate::protocol::limits::{CHALLENGE_LIMIT, COMMAND_LINE_LIMIT};
 use crate::protocol::redact::Redactor;
 use crate::secret::Secret;
 
+pub use credentials::{Binding, ChannelBinding, Credentials, Nonce};
 pub use digest::Hash;
 pub(in crate::protocol) use error::sendable;
 pub use error::{SaslError, SaslText};
@@ -53,17 +55,6 @@ pub enum Mechanism {
     External,
 }
 
-/// What a SCRAM client states about channel binding (RFC 5802 §6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChannelBinding {
-    /// `n`: the client can't, or isn't to.
-    Unused,
-    /// `y`: the client could, but the server offers no -PLUS.  A server that did offer it now knows that it was stripped.
-    NotOffered,
-    /// `p`: a -PLUS mechanism.
-    Used,
-}
-
 impl Mechanism {
     /// The name, as a server lists it and as `AUTH` sends it.
     #[must_use]
@@ -81,45 +72,6 @@ impl Mechanism {
             Self::OAuthBearer => "OAUTHBEARER",
             Self::External => "EXTERNAL",
         }
-    }
-}
-
-/// Who logs in, where, and with what.
-#[derive(Debug, Clone, Copy)]
-pub struct Credentials<'a> {
-    /// The user's name at the server.
-    pub user: &'a str,
-    /// The password, or the token of the OAuth mechanisms.
-    pub secret: &'a Secret,
-    /// The server's host, as configured: an A-label without final dot, or an address literal without brackets.
-    pub host: &'a str,
-    /// The server's TCP port, as configured.
-    pub port: u16,
-}
-
-/// Data that identify the TLS channel.
-#[derive(Debug, Clone, Copy)]
-pub struct Binding<'a> {
-    /// The registered name of its kind, such as [`Binding::END_POINT`].
-    pub name: &'a str,
-    /// The data.
-    pub octets: &'a [u8],
-}
-
-impl Binding<'_> {
-    /// A digest of the server's certificate (RFC 5929 §4).
-    pub const END_POINT: &'static str = "tls-server-end-point";
-}
-
-/// A client nonce: printable, without a comma, not to be guessed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Nonce(String);
-
-impl Nonce {
-    /// From random octets.
-    #[must_use]
-    pub fn new(random: [u8; 18]) -> Self {
-        Self(STANDARD.encode(random))
     }
 }
 
@@ -158,7 +110,7 @@ impl Exchange {
         nonce: Nonce,
         binding: Option<Binding<'_>>,
     ) -> Result<Self, SaslError> {
-        // EXTERNAL sends neither; whatever stands there doesn't matter.
+        // EXTERNAL sends neither, so they don't matter.
         if mechanism != Mechanism::External {
             sendable(SaslText::User, credentials.user.as_bytes())?;
             sendable(SaslText::Secret, credentials.secret.expose())?;
@@ -331,11 +283,6 @@ pub fn prepared(what: SaslText, octets: &[u8]) -> Result<Secret, SaslError> {
     scram::prepared(what, octets).map(|text| Secret::new(text.as_bytes()))
 }
 
-/// The parts as one, without a copy of them left behind in memory that was outgrown.
-fn joined(parts: &[&[u8]]) -> Secret {
-    Secret::new(parts.concat())
-}
-
 /// For fuzzing: any bytes as the challenges of any mechanism.
 #[doc(hidden)]
 pub fn fuzz_exchange(data: &[u8]) {
@@ -359,7 +306,7 @@ pub fn fuzz_exchange(data: &[u8]) {
     };
     let _ = exchange.initial_response(choice & 8 != 0);
     for challenge in challenges.split(|octet| *octet == b'\n') {
-        // Half of the fuzzer's challenges come through base64, which it could hardly hit upon.
+        // Half of the fuzzer's challenges come through base64, which it would hardly find.
         let encoded = STANDARD.encode(challenge);
         let challenge = if choice & 16 == 0 { encoded.as_bytes() } else { challenge };
         if exchange.step(challenge).is_err() {

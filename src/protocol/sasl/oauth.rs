@@ -8,8 +8,9 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::SaslError;
+use super::credentials::{Credentials, joined};
 use super::scram::escaped;
-use super::{Credentials, SaslError, joined};
 use crate::protocol::limits::TOKEN_STATUS_CHARACTERS;
 use crate::protocol::redact::Redactor;
 use crate::secret::Secret;

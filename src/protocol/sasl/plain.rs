@@ -1,7 +1,8 @@
 //! The mechanisms that send the password as it is: PLAIN (RFC 4616) and LOGIN (an expired draft).  Inside TLS only,
 //! unless the user sets otherwise; that is decided in `auth`.
 
-use super::{Credentials, SaslError, SaslText, joined};
+use super::credentials::{Credentials, joined};
+use super::{SaslError, SaslText};
 use crate::secret::Secret;
 
 /// PLAIN's only message: no authorization identity, then user and password.

@@ -18,7 +18,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::{Binding, ChannelBinding, Credentials, Hash, Nonce, SaslError, SaslText, joined};
+use super::credentials::{Binding, ChannelBinding, Credentials, Nonce, joined};
+use super::{Hash, SaslError, SaslText};
 use crate::protocol::limits::{FEWEST_ROUNDS, MOST_ROUNDS};
 use crate::protocol::redact::Redactor;
 use crate::secret::Secret;
@@ -200,7 +201,7 @@ pub(super) fn prepared(what: SaslText, octets: &[u8]) -> Result<Zeroizing<String
         Cow::Borrowed(text) => Zeroizing::new(text.to_owned()),
         Cow::Owned(text) => Zeroizing::new(text),
     };
-    // Some characters are mapped to nothing; a password of nothing but those is none.
+    // Some characters are mapped to nothing; a password of such characters alone is empty.
     if prepared.is_empty() { Err(SaslError::Unpreparable(what)) } else { Ok(prepared) }
 }
 

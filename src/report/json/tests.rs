@@ -217,7 +217,7 @@ fn what_fails_thousands_of_times_is_at_most_a_thousand_objects() {
 }
 
 #[test]
-fn how_it_goes_is_told_on_standard_error_alone() {
+fn progress_is_reported_on_standard_error_only() {
     let events = [
         Event::Connecting { server: "h:995".to_owned() },
         Event::LoggedIn { mechanism: "PLAIN", protection: None },

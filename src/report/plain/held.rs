@@ -1,10 +1,12 @@
 //! What is held back until an account is done, to be printed in a few lines whatever the number of messages.
 
-use super::MOST_WARNINGS;
 use super::row::RowReason;
 use crate::report::reasons::Reasons;
 use crate::text::{count, size};
 use crate::types::{MessageNumber, Octets};
+
+/// At most this many warnings about one account are printed, unless details are wanted.
+pub(super) const MOST_WARNINGS: u64 = 100;
 
 /// What is held back of one account.
 #[derive(Debug, Default)]

@@ -136,7 +136,7 @@ fn eventful() -> Vec<Event> {
 }
 
 #[test]
-fn each_level_tells_what_it_promises() {
+fn each_level_prints_what_it_promises() {
     let line = "work  2 new, 12.0 KiB → ~/Mail/work  2 deleted, 1 kept on the server\n";
     let details = "\
 work: the last run was interrupted: 2 messages delivered now, 1 comes again
@@ -350,7 +350,7 @@ fn mail_that_went_elsewhere_explains_why_nothing_is_new() {
 }
 
 #[test]
-fn a_lasting_failure_is_told_each_time_but_under_quiet_only_as_news() {
+fn a_lasting_failure_is_reported_each_time_but_under_quiet_only_as_news() {
     let printed = |level, condition: Condition| {
         let failed = condition.messages;
         let summary = RunSummary { listed: 3, failed, conditions: vec![condition], ..RunSummary::default() };

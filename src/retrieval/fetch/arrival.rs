@@ -162,6 +162,10 @@ impl Fetch<'_> {
             Some(Verdict::SetAside) => return Some(Whole::Aside),
             Some(Verdict::Varies(entry)) if self.comparison.may_be_deleted_mail(listed, facts) => {
                 self.state.tally.withheld.push((entry, facts.digests.message));
+                if self.client.drops_at_quit() {
+                    // If it is other mail, QUIT would take it away unseen.
+                    self.not_stored(job.number);
+                }
                 return Some(Whole::Varies(entry));
             }
             Some(Verdict::Varies(entry)) if !goes && !self.comparison.never_left(listed) => {
@@ -238,6 +242,10 @@ impl Fetch<'_> {
         self.state.pipeline.hold(Held::Header(job, examiner.finish()));
     }
 
+    /// The answer to a `TOP` went on beyond every measure, and the session can't go on.
+    ///
+    /// # Errors
+    /// Always: what it ended with.
     pub(super) fn header_too_long(&mut self) -> Result<(), Error> {
         let Some(ArrivingHeader { job, octets, .. }) = self.state.heading.take() else { return Ok(()) };
         self.state.pipeline.give_up_current();

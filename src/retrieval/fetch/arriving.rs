@@ -4,7 +4,6 @@ use crate::delivery::routing::{Copies, NetworkEnds};
 use crate::ledger::Match;
 use crate::message::Examiner;
 use crate::proof::{EntryId, Key};
-use crate::protocol::limits::LONGEST_HEADER;
 use crate::retrieval::committer::Parcel;
 use crate::retrieval::pipeline::Job;
 use crate::types::Octets;
@@ -13,9 +12,10 @@ use crate::types::Octets;
 pub(super) struct Arriving {
     pub(super) job: Job,
     pub(super) examiner: Examiner,
+    /// As many octets as have come; and how many may.
     pub(super) octets: u64,
     pub(super) most: u64,
-    /// None of it where it isn't wanted any more.
+    /// Its copies at the destinations; none where it isn't wanted any more.
     pub(super) copies: Copies,
 }
 
@@ -31,22 +31,18 @@ impl ArrivingHeader {
         Self { job, examiner: Examiner::new(b""), octets: 0 }
     }
 
-    /// `false` when this is too long for a header.
-    pub(super) fn take(&mut self, text: &[u8]) -> bool {
+    pub(super) fn take(&mut self, text: &[u8]) {
         self.octets = self.octets.saturating_add(octets_of(text));
         self.examiner.update(text);
-        usize::try_from(self.octets).is_ok_and(|octets| octets <= LONGEST_HEADER)
     }
 }
 
 /// What a message that has arrived comes to, once its end can be believed.
 pub(super) enum Whole {
+    /// Whole at every destination that is to get it.
     Parcel(Parcel),
-    Same {
-        key: Key,
-        listed_size: Option<Octets>,
-        same_as: Match,
-    },
+    /// One that we have.
+    Same { key: Key, listed_size: Option<Octets>, same_as: Match },
     /// It isn't what its key stands for: what it is shows when all that is known has been compared.
     Aside,
     /// The server's copies of this entry's message differ each time.

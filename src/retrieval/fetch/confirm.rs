@@ -48,8 +48,10 @@ impl Fetch<'_> {
         self.one_came_through();
         let number = job.number;
         self.state.pipeline.standing.aside.remove(&number);
-        if !matches!(whole, Whole::Aside | Whole::Elsewhere(_)) {
-            self.recognise(&job);
+        match whole {
+            Whole::Parcel(_) | Whole::Same { .. } => self.recognise(&job),
+            // Neither delivered nor what was: nothing of it may be deleted on the strength of this.
+            Whole::Aside | Whole::Elsewhere(_) | Whole::Varies(_) => {}
         }
         match whole {
             Whole::Parcel(parcel) => {

@@ -1,6 +1,6 @@
 //! What becomes of accepted deletions in the ledger.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::ledger::{self, Ledger};
 use crate::message::Digest;
@@ -20,14 +20,15 @@ pub(super) fn of(
     for (id, delivery) in &tally.accepted_deliveries {
         deliveries.entry(*id).or_default().push(*delivery);
     }
-    let mut accepted: HashMap<EntryId, u32> = HashMap::new();
+    // In the order of the entries, as they stand in the ledger.
+    let mut accepted: BTreeMap<EntryId, u32> = BTreeMap::new();
     tally.accepted.iter().for_each(|id| *accepted.entry(*id).or_default() += 1);
     let refused: HashSet<EntryId> = tally.refused.iter().copied().collect();
     let mut deletions = Vec::new();
     for (id, count) in &accepted {
         let some_stay = maildrop.times_listed(*id) > *count
             || ledger.is_renumbering()
-            || matches!(ledger.key(*id)?, Key::Header(_));
+            || (ledger.knows_nameless() && matches!(ledger.key(*id)?, Key::Header(_)));
         match deliveries.remove(id).filter(|_| some_stay) {
             Some(deliveries) => {
                 deletions.extend(deliveries.into_iter().map(|delivery| (*id, Some(delivery))))
@@ -36,8 +37,6 @@ pub(super) fn of(
             None => deletions.push((*id, None)),
         }
     }
-    // In the order of the entries, not of a table.
-    deletions.sort_unstable();
     tally.accepted.retain(|id| !refused.contains(id));
     Ok(deletions)
 }

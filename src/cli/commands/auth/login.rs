@@ -7,8 +7,8 @@ use std::num::NonZeroUsize;
 
 use clap::{ArgAction, Args, ValueEnum};
 
+use super::setup::{account, failed, oauth, reporter};
 use super::terminal::{self, Terminal};
-use super::{account, failed, oauth, reporter};
 use crate::account::{Account, OAuth, OAuthFlow};
 use crate::cli::setup::{Cli, ConfigArgs};
 use crate::exit::ExitCode;
@@ -96,7 +96,7 @@ pub(in crate::cli) fn run(args: &LoginArgs, cli: &Cli) -> anyhow::Result<ExitCod
     })
 }
 
-/// Logs in to the mailbox, and says what is there.
+/// Logs in to the mailbox, and shows what is there.
 fn try_mailbox(cli: &Cli, account: &Account, context: &Context<'_>) -> ExitCode {
     let options = Options { insist: true, ..Options::default() };
     let one = Connections { total: NonZeroUsize::MIN, per_server: NonZeroUsize::MIN };

@@ -2,7 +2,7 @@
 
 use clap::{ArgAction, Args};
 
-use super::{account, failed, oauth, reporter};
+use super::setup::{account, failed, oauth, reporter};
 use crate::cli::setup::{Cli, ConfigArgs};
 use crate::exit::ExitCode;
 use crate::retrieval::with_holder;

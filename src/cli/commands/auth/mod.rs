@@ -2,21 +2,15 @@
 
 pub(in crate::cli) mod login;
 pub(in crate::cli) mod logout;
+mod setup;
 mod status;
 mod terminal;
 mod token;
 
-use std::sync::Arc;
-
 use clap::Subcommand;
 
-use crate::account::{Account, OAuth, PasswordSource};
-use crate::cli::setup::{Cli, Color, ConfigArgs};
-use crate::config::{self, Flags};
+use crate::cli::setup::{Cli, Color};
 use crate::exit::ExitCode;
-use crate::report::ReportedError;
-use crate::report::plain::{Level, Plain};
-use crate::text;
 
 /// What can be done with OAuth logins.
 #[derive(Debug, Clone, Subcommand)]
@@ -56,47 +50,4 @@ impl AuthCommand {
             Self::Login(_) | Self::Logout(_) | Self::Token(_) => Color::Auto,
         }
     }
-}
-
-/// An account that logs in by OAuth: the one that is named, else the only one.  One that doesn't is refused, in words.
-///
-/// # Errors
-/// The configuration; several accounts of which none was named.
-fn account(cli: &Cli, config: &ConfigArgs, name: Option<&str>) -> anyhow::Result<Option<Account>> {
-    let names: Vec<String> = name.map(str::to_owned).into_iter().collect();
-    let mut configuration = cli.configuration(config, &names, &Flags::default())?;
-    if name.is_none() && configuration.accounts.iter().any(|account| oauth(account).is_some()) {
-        configuration.accounts.retain(|account| oauth(account).is_some());
-    }
-    let account = config::only(configuration)?;
-    if oauth(&account).is_some() {
-        return Ok(Some(account));
-    }
-    let name = text::printable(account.name.as_bytes());
-    let hint = "add oauth to it: oauth = { provider = \"google\", client-id = \"…\", client-secret = \"…\" }; \
-                popfetch.toml(5) has more";
-    cli.printer.complain(&format!("account \"{name}\" does not log in by OAuth"), Some(hint));
-    Ok(None)
-}
-
-fn oauth(account: &Account) -> Option<&OAuth> {
-    match &account.password {
-        PasswordSource::OAuth(oauth) => Some(oauth),
-        _ => None,
-    }
-}
-
-/// Reports in lines, as `-v` asks.
-fn reporter(cli: &Cli, account: &Account, verbose: u8) -> Arc<Plain> {
-    let level = match verbose {
-        0 => Level::Normal,
-        1 => Level::Details,
-        _ => Level::Dialogue,
-    };
-    Arc::new(Plain::new(Arc::clone(&cli.printer), level, &[account.name.as_str()]))
-}
-
-/// Reports what went wrong, and gives its exit code.
-fn failed(cli: &Cli, account: &Account, problem: &dyn crate::problem::Problem) -> ExitCode {
-    cli.failed(account, &ReportedError::of(problem, true))
 }

@@ -16,7 +16,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{oauth, reporter};
+use super::setup::{oauth, reporter};
 use crate::account::Account;
 use crate::cli::setup::{Cli, ConfigArgs, ReadArgs};
 use crate::clock;

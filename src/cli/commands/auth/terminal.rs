@@ -78,7 +78,7 @@ impl LoginTerminal for Terminal<'_> {
     }
 }
 
-/// Starts a browser, as `$BROWSER` names it: `%s` stands for the address, which else comes last.  Whether it was started.
+/// Starts a browser, as `$BROWSER` names it: `%s` is replaced by the address, which otherwise comes last.  Whether it was started.
 fn start(program: &str, address: &str) -> bool {
     let mut words: Vec<OsString> = program.split_whitespace().map(OsString::from).collect();
     let place = words.iter_mut().find(|word| *word == "%s");

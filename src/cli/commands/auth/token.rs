@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _};
 use clap::Args;
 use zeroize::Zeroizing;
 
-use super::{account, failed, oauth, reporter};
+use super::setup::{account, failed, oauth, reporter};
 use crate::cli::setup::{Cli, ConfigArgs};
 use crate::exit::ExitCode;
 use crate::retrieval::with_holder;

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
-use super::file;
 use crate::cli::setup::{Cli, ConfigArgs, ReadArgs};
 use crate::config;
 use crate::exit::ExitCode;
@@ -56,7 +55,7 @@ struct ConfigCheckObject<'a> {
 /// # Errors
 /// A name that no account has; the system.
 pub(super) fn run(args: &CheckArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    let path = file(&args.config, cli)?;
+    let path = cli.configuration_file(&args.config)?;
     let review = config::review(&path, &cli.environment).of(&args.accounts)?;
     let shown = text::path(&path);
     let mut code = ExitCode::Done;

@@ -8,7 +8,6 @@ use std::process::Command;
 
 use clap::Args;
 
-use super::file;
 use crate::cli::questions::Questions;
 use crate::cli::rewrite::Copy;
 use crate::cli::setup::{Cli, ConfigArgs};
@@ -44,7 +43,7 @@ deliver = { maildir = \"~/Mail\" }            # or { mbox = \"FILE\" }, { pipe =
 /// # Errors
 /// There is no home directory.
 pub(super) fn run(args: &EditArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    let named = file(&args.config, cli)?;
+    let named = cli.configuration_file(&args.config)?;
     // What a link leads to is changed, and the link stays.
     let path = fs::canonicalize(&named).unwrap_or(named);
     let fail = |what: &str, e: &io::Error| {

@@ -5,11 +5,9 @@ mod edit;
 mod path;
 mod show;
 
-use std::path::PathBuf;
-
 use clap::Subcommand;
 
-use crate::cli::setup::{Cli, Color, ConfigArgs};
+use crate::cli::setup::{Cli, Color};
 use crate::exit::ExitCode;
 
 /// Show, check or change the configuration.
@@ -51,15 +49,4 @@ impl ConfigCommand {
             Self::Path(_) | Self::Edit(_) => Color::Auto,
         }
     }
-}
-
-/// The file that counts.
-///
-/// # Errors
-/// There is no home directory.
-pub(in crate::cli) fn file(args: &ConfigArgs, cli: &Cli) -> anyhow::Result<PathBuf> {
-    Ok(match &args.file {
-        Some(path) => cli.environment.current_directory.join(path),
-        None => cli.environment.configuration_file()?,
-    })
 }

@@ -4,7 +4,6 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use clap::Args;
 
-use super::file;
 use crate::cli::setup::{Cli, ConfigArgs};
 use crate::exit::ExitCode;
 
@@ -20,7 +19,7 @@ pub(in crate::cli) struct PathArgs {
 /// # Errors
 /// There is no home directory.
 pub(super) fn run(args: &PathArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    let path = file(&args.config, cli)?;
+    let path = cli.configuration_file(&args.config)?;
     cli.printer.out_octets(&[path.as_os_str().as_bytes(), b"\n"].concat());
     Ok(ExitCode::Done)
 }

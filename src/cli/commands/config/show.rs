@@ -11,7 +11,6 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::file;
 use crate::cli::setup::{Cli, ConfigArgs, ReadArgs};
 use crate::config::{self, Explained, Origin};
 use crate::exit::ExitCode;
@@ -46,7 +45,7 @@ struct ShownSetting<'a> {
 /// # Errors
 /// The configuration.
 pub(super) fn run(args: &ShowArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    let path = file(&args.config, cli)?;
+    let path = cli.configuration_file(&args.config)?;
     let accounts = config::explain(&path, &args.accounts, &cli.environment)?;
     let mut all = String::new();
     if !args.output.json {

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{complain, find};
+use super::find;
 use crate::access;
 use crate::account::{self, PasswordSource};
 use crate::cli::rewrite::{self, Copy};
 use crate::cli::setup::{Cli, ConfigArgs};
 use crate::config::locate::Environment;
-use crate::config::{self, Addition, Existing, Flags};
+use crate::config::{self, Addition, ConfigError, Existing, Flags};
 use crate::credentials;
 use crate::exit::ExitCode;
 use crate::import::seen::{self, LARGEST_STATE, RetrievedMail};
@@ -69,22 +69,9 @@ pub(super) fn resolve(
         let alone = config::with_addition(file.path, &nothing, &addition, &cli.environment);
         let same = alone.as_ref().ok().map(|(_, account)| account.mailbox());
         let same = same.and_then(|mailbox| known.iter().find(|known| known.mailbox() == mailbox)).cloned();
-        let ours = match (foreign.left_out.is_some(), &same) {
-            (true, _) => None,
-            (false, Some(same)) => Some(same.clone()),
-            (false, None) => {
-                let whole = alone.and_then(|_| {
-                    config::with_addition(file.path, file.existing, &addition, &cli.environment)
-                });
-                match whole {
-                    Ok((_, account)) => Some(account),
-                    Err(e) => {
-                        let what = e.to_string().lines().next().unwrap_or_default().to_owned();
-                        foreign.left_out = Some(what);
-                        None
-                    }
-                }
-            }
+        let ours = match &same {
+            Some(same) if foreign.left_out.is_none() => Some(same.clone()),
+            _ => as_ours(file, cli, &addition, &mut foreign, alone),
         };
         addition.set_comment(&comment(&foreign, cli.environment.home.as_deref()));
         let mut account = DraftAccount {
@@ -111,6 +98,29 @@ pub(super) fn resolve(
     Ok(accounts)
 }
 
+/// The account as popfetch would use it beside those that it has.  `None` where it is left out; `foreign` then has why.
+/// `alone` is what it would be in a configuration of its own.
+fn as_ours(
+    file: &ConfigTarget<'_>,
+    cli: &Cli,
+    addition: &Addition,
+    foreign: &mut Foreign,
+    alone: Result<(Secret, account::Account), ConfigError>,
+) -> Option<account::Account> {
+    if foreign.left_out.is_some() {
+        return None;
+    }
+    let whole =
+        alone.and_then(|_| config::with_addition(file.path, file.existing, addition, &cli.environment));
+    match whole {
+        Ok((_, account)) => Some(account),
+        Err(e) => {
+            foreign.left_out = Some(e.to_string().lines().next().unwrap_or_default().to_owned());
+            None
+        }
+    }
+}
+
 /// fdm and getmail take the user, and all take the password, from `~/.netrc` where their own file has none.
 fn from_netrc(account: &mut Foreign, environment: &Environment) {
     let Some(home) = &environment.home else { return };
@@ -118,7 +128,7 @@ fn from_netrc(account: &mut Foreign, environment: &Environment) {
         Password::Netrc(file) => {
             file.as_ref().map(|file| PathBuf::from(file.replacen('~', &home.to_string_lossy(), 1)))
         }
-        // getmail looks there only where it is told to.
+        // getmail looks there only where it is configured to.
         Password::Unknown if account.program != ForeignProgram::Getmail => None,
         _ => return,
     };
@@ -149,7 +159,7 @@ impl DraftAccount {
         let home = cli.environment.home.as_deref();
         if let Some(why) = &self.foreign.left_out {
             let place = Remark { place: self.foreign.place.clone(), what: format!("left out: {why}") };
-            // What stands in the way of its delivery.
+            // What prevents its delivery.
             let why = if self.foreign.deliver.is_empty() { self.foreign.remarks.as_slice() } else { &[] };
             for remark in why.iter().chain([&place]) {
                 cli.printer.warn(&format!("{}: {}", self.name, document::remark_text(remark, home)));
@@ -209,7 +219,7 @@ impl DraftAccount {
                 self.seen = Some((state.path.clone(), seen));
                 Ok(())
             }
-            Err(e) => Err(complain(cli, &self.label(), &e)),
+            Err(e) => Err(cli.complain(&self.label(), &e)),
         }
     }
 
@@ -260,7 +270,7 @@ impl DraftAccount {
     }
 }
 
-/// All that is said of an account, as it stands above its section.
+/// All remarks about an account, as comments above its section.
 fn comment(foreign: &Foreign, home: Option<&Path>) -> String {
     let mut comment = format!("# from {}\n", find::shown(&foreign.place.file, home));
     if let Password::Text(_, place) = &foreign.password {
@@ -309,7 +319,7 @@ pub(super) fn write(accounts: &[DraftAccount], file: &ConfigTarget<'_>, cli: &Cl
     for account in &wanted {
         match config::with_addition(file.path, &whole, &account.addition, &cli.environment) {
             Ok((text, _)) => whole.text = text,
-            Err(e) => return complain(cli, &account.label(), &e),
+            Err(e) => return cli.complain(&account.label(), &e),
         }
         whole.names.push(account.name.clone());
     }

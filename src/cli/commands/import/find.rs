@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::complain;
 use crate::access;
 use crate::cli::setup::Cli;
 use crate::exit::ExitCode;
@@ -131,12 +130,12 @@ fn read(
 ) -> Result<FoundFile, ExitCode> {
     let what = format!("{} configuration", program.name());
     let content = access::read(&path, &what, LARGEST_CONFIGURATION);
-    let (content, _) = content.map_err(|e| complain(cli, "", &import::Error::from(e)))?;
+    let (content, _) = content.map_err(|e| cli.complain("", &import::Error::from(e)))?;
     let mut include =
         |path: &Path| access::read(path, "included file", LARGEST_CONFIGURATION).map(|(content, _)| content);
     let source = ForeignSource { path: &path, octets: content.expose() };
     match import::read(program, source, around, &mut include) {
         Ok(reading) => Ok(FoundFile { program, path, reading }),
-        Err(e) => Err(complain(cli, program.name(), &e)),
+        Err(e) => Err(cli.complain(program.name(), &e)),
     }
 }

@@ -19,7 +19,6 @@ use crate::config;
 use crate::exit::ExitCode;
 use crate::import::ForeignProgram;
 use crate::import::document::remark_text;
-use crate::problem::Problem;
 use crate::report::plain::{Level, Plain};
 use crate::text;
 use accounts::{ConfigTarget, DraftAccount};
@@ -72,10 +71,7 @@ pub(super) fn run(args: &ImportArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         Ok(found) => found,
         Err(code) => return Ok(code),
     };
-    let path = match &args.config.file {
-        Some(path) => cli.environment.current_directory.join(path),
-        None => cli.environment.configuration_file()?,
-    };
+    let path = cli.configuration_file(&args.config)?;
     let home = cli.environment.home.clone();
     let programs = programs(&found);
     for FoundFile { program, path, reading, .. } in &found {
@@ -116,13 +112,6 @@ fn programs(found: &[FoundFile]) -> Vec<ForeignProgram> {
     let mut programs: Vec<ForeignProgram> = found.iter().map(|found| found.program).collect();
     programs.dedup();
     programs
-}
-
-/// Reports an error, and gives its exit code.
-fn complain(cli: &Cli, what: &str, e: &dyn Problem) -> ExitCode {
-    let what = if what.is_empty() { e.to_string() } else { format!("{what}: {e}") };
-    cli.printer.complain(&what, e.hint().as_deref());
-    e.exit_code()
 }
 
 impl DraftAccount {

@@ -17,7 +17,7 @@ const MOST_FILES: usize = 10_000;
 /// How long `crontab -l` may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Names what starts these programs, and says what to do about it.
+/// Names what starts these programs, and what to do about it.
 /// `again`: the command that writes what was only shown.
 pub(super) fn report(programs: &[ForeignProgram], again: Option<&str>, cli: &Cli) {
     let crontab = crontab(cli);

@@ -2,69 +2,16 @@
 
 use std::path::Path;
 
-use super::login::{Entered, SOURCES};
-use super::{Choices, ChosenServer, Init, dollars, usage};
+use super::draft::{Choices, ChosenServer, DestinationChoice, Init, Leave, PasswordChoice, SOURCES, usage};
+use super::login::Entered;
 use crate::account::{Deliver, FirstRun};
-use crate::config::Addition;
-use crate::credentials::{Keep, Keeper, keepers};
+use crate::credentials::{Keeper, keepers};
 use crate::durable;
 use crate::report::ReportedError;
 use crate::retrieval::check;
 
-/// What stays on the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Leave {
-    All,
-    Days(u32),
-    Nothing,
-}
-
-/// Where mail goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum DestinationChoice {
-    Maildir(String),
-    Mbox(String),
-    Pipe(String),
-}
-
-/// Where the password is found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum PasswordChoice {
-    /// Nowhere yet: by this keeper.
-    By(Keeper),
-    /// There.
-    There(Keep),
-}
-
 /// Answers that are tried before the question is given up.
 const MOST: u32 = 5;
-
-/// The settings of these choices.
-pub(super) fn set(choices: &Choices, addition: &mut Addition) {
-    match &choices.kept {
-        Some(PasswordChoice::There(Keep::File(name))) => addition.set("password-file", dollars(name)),
-        Some(PasswordChoice::There(Keep::Line(line))) => addition.set("password-command", line.as_str()),
-        Some(PasswordChoice::There(Keep::List(words, _))) => addition.set_list("password-command", words),
-        Some(PasswordChoice::By(_)) | None => {}
-    }
-    match choices.leave {
-        Some(Leave::Days(days)) => addition.set_one("leave-on-server", "days", i64::from(days)),
-        Some(Leave::Nothing) => addition.set("leave-on-server", false),
-        Some(Leave::All) => addition.set("leave-on-server", true),
-        None => {}
-    }
-    match choices.first_run {
-        Some(FirstRun::NewOnly) => addition.set("first-run", "new-only"),
-        Some(FirstRun::All) => addition.set("first-run", "all"),
-        None => {}
-    }
-    match &choices.deliver {
-        Some(DestinationChoice::Maildir(path)) => addition.set_one("deliver", "maildir", path.as_str()),
-        Some(DestinationChoice::Mbox(path)) => addition.set_one("deliver", "mbox", path.as_str()),
-        Some(DestinationChoice::Pipe(command)) => addition.set_one("deliver", "pipe", command.as_str()),
-        None => {}
-    }
-}
 
 impl Init<'_> {
     /// Asks for what flags leave open; without a terminal the defaults hold.
@@ -114,7 +61,7 @@ impl Init<'_> {
         Err(usage("what is to stay on the server?", "--leave-on-server true, false, or days=14"))
     }
 
-    /// Where mail goes; `None` where a flag or `[defaults]` says it.
+    /// Where mail goes; `None` where a flag or `[defaults]` sets it.
     fn place(
         &self,
         chosen: &ChosenServer,
@@ -223,10 +170,7 @@ impl Init<'_> {
 
     /// The directories that the destinations need, and that aren't there: a Maildir's own is made by the first run.
     pub(super) fn missing_folders(deliver: &[Deliver]) -> Vec<&Path> {
-        let parents = deliver.iter().filter_map(|place| match place {
-            Deliver::Maildir(path) | Deliver::Mbox(path) => path.parent(),
-            Deliver::Pipe(_) | Deliver::Stdout => None,
-        });
+        let parents = deliver.iter().filter_map(Deliver::path).filter_map(Path::parent);
         parents.filter(|parent| !parent.is_dir()).collect()
     }
 

@@ -3,7 +3,7 @@
 
 use std::thread;
 
-use super::{Choices, ChosenServer, Init, described, usage};
+use super::draft::{Choices, ChosenServer, Init, described, usage};
 use crate::account::{Account, SettingWord as _, Tls};
 use crate::config::RESERVED_NAMES;
 use crate::discovery::{self, CandidateSource, Discovered, MailAddress, MailProvider, ServerCandidate};
@@ -12,7 +12,7 @@ use crate::report::ReportedError;
 use crate::retrieval::probe;
 use crate::text::printable;
 
-/// Of what was tried in vain this much is shown.
+/// At most this many failed attempts are shown.
 const MOST_SHOWN: usize = 12;
 
 impl Init<'_> {
@@ -70,7 +70,7 @@ impl Init<'_> {
         Ok(chosen)
     }
 
-    /// `--user` stands for whatever else the user may be called.
+    /// `--user` replaces every other guess at the user's name.
     fn with_user(&self, mut candidate: ServerCandidate) -> ServerCandidate {
         if let Some(user) = self.args.settings.text("user") {
             user.clone_into(&mut candidate.user);
@@ -233,7 +233,7 @@ impl Init<'_> {
         })
     }
 
-    /// What the account is called: as the user says, else by its provider or its domain.
+    /// What the account is called: as the user chooses, else after its provider or its domain.
     pub(super) fn name_for(&self, candidate: &ServerCandidate, address: Option<&MailAddress>) -> String {
         if let Some(name) = &self.args.name {
             return name.clone();

@@ -1,6 +1,6 @@
 //! The password, and a login with it: what was typed is right before it is kept anywhere.
 
-use super::{Choices, ChosenServer, Init, usage};
+use super::draft::{Choices, ChosenServer, Init, SOURCES, usage};
 use crate::account::Account;
 use crate::credentials;
 use crate::discovery::CandidateSource;
@@ -13,15 +13,12 @@ use crate::text::{count, printable, size};
 /// A password may be typed this often.
 const MOST: u32 = 3;
 
-/// The keys that name where a password comes from.
-pub(super) const SOURCES: [&str; 4] = ["password-command", "password-file", "netrc", "credential"];
-
 /// What the login has shown.
 #[derive(Default)]
 pub(super) struct Entered {
     /// The password, if it was typed.
     pub(super) typed: Option<Secret>,
-    /// Messages, and their octets, as far as the server says.
+    /// Messages, and their octets, as far as the server reports them.
     pub(super) mail: Option<(u32, u64)>,
     /// Whether there was a login.
     pub(super) tried: bool,
@@ -31,7 +28,7 @@ impl Init<'_> {
     /// Logs in with what the flags name, or with what is typed.
     ///
     /// # Errors
-    /// The login is refused; there is nobody to ask.
+    /// The login is refused; no user can be asked.
     pub(super) fn log_in(&self, chosen: &mut ChosenServer) -> Result<Entered, ReportedError> {
         if self.args.no_login || self.by_oauth(&chosen.candidate).is_some() {
             return Ok(Entered::default());

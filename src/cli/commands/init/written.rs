@@ -4,9 +4,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::choices::PasswordChoice;
+use super::draft::{Choices, ChosenServer, Init, PasswordChoice};
 use super::login::Entered;
-use super::{Choices, ChosenServer, Init};
 use crate::cli::commands::cron;
 use crate::cli::rewrite::Copy;
 use crate::config;

@@ -118,7 +118,8 @@ fn word(name: &str) -> Result<&'static ShellWord, String> {
 mod tests {
     use proptest::prelude::proptest;
 
-    use super::{ReadCommand, ShellInput, WORDS, parse, shortened};
+    use super::{ReadCommand, ShellInput, WORDS, parse};
+    use crate::text::shortened;
     use crate::types::MessageNumber;
 
     #[test]

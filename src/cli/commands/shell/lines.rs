@@ -46,7 +46,7 @@ pub(super) struct LineEditor {
 }
 
 impl LineEditor {
-    /// From the terminal.  `prompt` stands before each line; the lines are kept in `history` for later sessions.
+    /// From the terminal.  `prompt` is shown before each line; the lines are kept in `history` for later sessions.
     ///
     /// # Errors
     /// The system: no pipe, no terminal.

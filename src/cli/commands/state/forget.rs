@@ -2,7 +2,6 @@
 
 use clap::{ArgGroup, Args};
 
-use super::complain;
 use crate::cli::setup::{Cli, ConfigArgs};
 use crate::clock;
 use crate::config::Flags;
@@ -83,7 +82,7 @@ pub(super) fn run(args: &ForgetArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
                     let forgotten = text::count(u64::try_from(forgotten).unwrap_or(u64::MAX), "message");
                     cli.printer.out(&format!("{forgotten} forgotten\n"));
                 }
-                Err(e) => code = code.merge(complain(cli, &account.name, &e)),
+                Err(e) => code = code.merge(cli.complain(&format!("account \"{}\"", account.name), &e)),
             }
         }
         code

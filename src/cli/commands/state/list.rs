@@ -67,7 +67,7 @@ pub(super) fn run(args: &ListArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
             Column::text("DIRECTORY"),
         ];
         let rows: Vec<Vec<String>> = kept.iter().map(|kept| row(kept, now)).collect();
-        // A directory that is cut short is of no use.
+        // A directory that is cut short cannot be used.
         table(&COLUMNS, &rows, terminal::output_size().map(|(width, _)| width.max(LEAST)))
     };
     cli.show(&text, &args.output);

@@ -12,7 +12,6 @@ use clap::Subcommand;
 
 use crate::cli::setup::{Cli, Color};
 use crate::exit::ExitCode;
-use crate::problem::Problem;
 
 /// What can be done with the state.
 #[derive(Debug, Clone, Subcommand)]
@@ -67,10 +66,4 @@ impl StateCommand {
             }
         }
     }
-}
-
-/// Prints an error, and gives its exit code.
-fn complain(cli: &Cli, account: &str, e: &dyn Problem) -> ExitCode {
-    cli.printer.complain(&format!("account \"{account}\": {e}"), e.hint().as_deref());
-    e.exit_code()
 }

@@ -2,7 +2,6 @@
 
 use clap::Args;
 
-use super::complain;
 use crate::account::Account;
 use crate::cli::setup::{Cli, ConfigArgs};
 use crate::config::Flags;
@@ -53,7 +52,7 @@ pub(super) fn run(args: &MoveArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
                 cli.printer.out(&format!("{what}\n"));
                 ExitCode::Done
             }
-            Err(e) => complain(cli, &account.name, &e),
+            Err(e) => cli.complain(&format!("account \"{}\"", account.name), &e),
         }
     })
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::complain;
 use crate::cli::setup::{Cli, ConfigArgs};
 use crate::config::Flags;
 use crate::exit::ExitCode;
@@ -61,7 +60,7 @@ pub(super) fn run(args: &ReleaseArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
                         code = code.merge(ExitCode::Later);
                     }
                 }
-                Err(e) => code = code.merge(complain(cli, &account.name, &e)),
+                Err(e) => code = code.merge(cli.complain(&format!("account \"{}\"", account.name), &e)),
             }
         }
         code

@@ -72,14 +72,7 @@ impl Dotlock {
             Err(e) if is_forbidden(&e) => return Ok(Dot::Impossible(e)),
             Err(e) => return Err(fail(e)),
         };
-        let made = (&draft.file)
-            .write_all(content().as_bytes())
-            // Where it can't be known that a lock is older than the machine's start, it must never be left empty.
-            .and_then(|()| match boot::uptime() {
-                Some(_) => Ok(()),
-                None => durable::sync(&draft.file, &path).map_err(|e| e.source),
-            })
-            .and_then(|()| Self::link(&draft, &path));
+        let made = fill(&draft.file, &path).and_then(|()| Self::link(&draft, &path));
         let removed = draft.name.as_ref().map_or(Ok(()), std::fs::remove_file);
         let made = made.map_err(fail)?;
         removed.map_err(fail)?;
@@ -160,11 +153,21 @@ impl DotlockDraft {
 fn make_whole(path: &Path, refused: io::Error) -> io::Result<File> {
     match refused.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK) => {
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)?;
-            file.write_all(content().as_bytes())?;
+            let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)?;
+            fill(&file, path)?;
             Ok(file)
         }
         _ => Err(refused),
+    }
+}
+
+/// Writes what a dotlock holds.  Where it can't be known that a lock is older than the machine's start, it must never be
+/// left empty by a power failure.
+fn fill(mut file: &File, path: &Path) -> io::Result<()> {
+    file.write_all(content().as_bytes())?;
+    match boot::uptime() {
+        Some(_) => Ok(()),
+        None => durable::sync(file, path).map_err(|e| e.source),
     }
 }
 

@@ -1,0 +1,229 @@
+//! What is reported of failures that come again and again, and when a refused login is tried again.
+
+use super::{Alerts, FIRST_PAUSE, LONGEST_PAUSE, RunNews, messages_reported, messages_wait};
+use crate::client;
+use crate::exit::ExitCode;
+use crate::ledger::memory::Memory;
+use crate::plan::trial::NOW;
+use crate::protocol::auth::{Method, RefusalReason};
+use crate::report::{Condition, ConditionKind, RunSummary};
+use crate::retrieval::Options;
+use crate::retrieval::error::Error;
+use crate::retrieval::run::Run;
+use crate::retrieval::trial::Home;
+use crate::types::Time;
+
+const HOUR: i64 = 3600;
+const DAY: i64 = 24 * HOUR;
+/// Failures that may pass count after an hour, and again after a day.
+const SETTINGS: &str = "alert-after = \"1h\"\nremind-after = \"1d\"";
+
+/// An account with a memory, and the failures of its runs.
+struct Desk {
+    home: Home,
+    memory: Memory,
+    options: Options,
+    settings: &'static str,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let home = Home::holding(&[]);
+        std::fs::create_dir(home.path().join("state")).unwrap();
+        Self { home, memory: Memory::default(), options: Options::default(), settings: SETTINGS }
+    }
+
+    /// What the judge does so many seconds after the beginning.
+    fn at<T>(&mut self, seconds: i64, work: impl FnOnce(&Alerts<'_, '_>, &mut Memory) -> T) -> T {
+        let (account, context) = (self.home.account(self.settings), self.home.context());
+        let run = Run::new(&account, &self.options, &context, Time(NOW.0 + seconds));
+        work(&Alerts::new(&run), &mut self.memory)
+    }
+
+    /// A run that ended so: whether that is news, any failure counts, and something is over.
+    fn ends(&mut self, seconds: i64, result: Result<(), Error>) -> (bool, bool, bool) {
+        let mut summary = RunSummary::default();
+        let RunNews { news, failure, recovered } =
+            self.at(seconds, |alerts, memory| alerts.judge(memory, &result, &mut summary));
+        (news, failure, recovered)
+    }
+
+    /// A run that met this condition: its exit code, and whether it is news.
+    fn meets(&mut self, seconds: i64, kind: ConditionKind, said: bool) -> (u8, bool) {
+        let mut summary = RunSummary::default();
+        summary.put(condition(kind, said));
+        self.at(seconds, |alerts, memory| alerts.judge(memory, &Ok(()), &mut summary));
+        (summary.exit().number(), summary.conditions[0].news)
+    }
+
+    fn is_paused(&mut self, seconds: i64) -> bool {
+        self.at(seconds, |alerts, memory| alerts.check_pause(memory).is_err())
+    }
+}
+
+fn condition(kind: ConditionKind, said: bool) -> Condition {
+    let (message, exit) = ("what is wrong".to_owned(), ExitCode::Later);
+    Condition { kind, exit, messages: 1, message, hint: None, reason: None, next: None, news: false, said }
+}
+
+fn refused() -> Error {
+    client::Error::LoginRefused {
+        server: "127.0.0.1:110".to_owned(),
+        method: Method::UserPass,
+        meaning: RefusalReason::Credentials,
+        text: "no".to_owned(),
+        token: None,
+        secret_sent: true,
+        locked: false,
+    }
+    .into()
+}
+
+fn passing() -> Error {
+    let (server, during) = ("127.0.0.1:110".to_owned(), "UIDL".to_owned());
+    client::Error::TimedOut { server, during, pipelined: false }.into()
+}
+
+/// Twice as long each time, but no longer than a day: a wrong password must not lock the account, nor be tried for ever.
+#[test]
+fn each_refused_login_makes_the_next_one_wait_longer() {
+    let mut desk = Desk::new();
+    let mut pauses = Vec::new();
+    for _ in 0..9 {
+        desk.at(0, |alerts, memory| alerts.note_login(memory, Some(&refused())));
+        let pause = desk.memory.pause.clone().unwrap();
+        assert_eq!(pause.refused, NOW);
+        pauses.push(pause.until.seconds_since(NOW));
+    }
+    let expected: Vec<i64> = (0..9).map(|n| (FIRST_PAUSE << n).min(LONGEST_PAUSE)).collect();
+    assert_eq!(pauses, expected);
+    assert_eq!(pauses.last(), Some(&LONGEST_PAUSE));
+    // What isn't about the password changes nothing; a login that works ends it.
+    desk.at(1, |alerts, memory| alerts.note_login(memory, Some(&passing())));
+    assert!(desk.memory.pause.is_some());
+    desk.at(1, |alerts, memory| alerts.note_login(memory, None));
+    assert_eq!(desk.memory.pause, None);
+}
+
+#[test]
+fn a_pause_holds_for_this_configuration_and_a_user_who_does_not_insist() {
+    let mut desk = Desk::new();
+    assert!(!desk.is_paused(0));
+    desk.at(0, |alerts, memory| alerts.note_login(memory, Some(&refused())));
+    let found = [-1, 0, FIRST_PAUSE - 1, FIRST_PAUSE].map(|seconds| desk.is_paused(seconds));
+    assert_eq!(found, [false, true, true, false], "a clock that was set back ends it");
+    desk.options.insist = true;
+    assert!(!desk.is_paused(1));
+    desk.options.insist = false;
+    desk.settings = "alert-after = \"2h\"\nremind-after = \"1d\"\nlisting = \"full\"";
+    assert!(!desk.is_paused(1), "what was refused was refused under another configuration");
+    desk.at(1, |alerts, memory| alerts.note_login(memory, Some(&refused())));
+    assert_eq!(desk.memory.pause.as_ref().unwrap().refusals, 1, "and it is counted anew");
+}
+
+/// What may pass is reported when it has lasted, and again when it lasts still; then that it is over.
+#[test]
+fn a_failure_that_may_pass_is_reported_when_it_has_lasted() {
+    let mut desk = Desk::new();
+    let quiet = (false, false, false);
+    let news = (true, true, false);
+    for (seconds, expected) in [
+        (0, quiet),
+        (HOUR - 1, quiet),
+        (HOUR, news),
+        (HOUR + 1, quiet),
+        (HOUR + DAY - 1, quiet),
+        (HOUR + DAY, news),
+        (HOUR + DAY + 1, quiet),
+    ] {
+        assert_eq!(desk.ends(seconds, Err(passing())), expected, "{seconds}");
+    }
+    assert_eq!(desk.ends(2 * DAY, Ok(())), (true, false, true));
+    assert_eq!(desk.ends(2 * DAY, Ok(())), (true, false, false), "it is over once");
+    // One that passes before it was reported is never spoken of.
+    let mut desk = Desk::new();
+    desk.ends(0, Err(passing()));
+    assert_eq!(desk.ends(60, Ok(())), (true, false, false));
+    assert!(desk.memory.alerts.is_empty());
+    // After a clock that was set back the time begins again.
+    let mut desk = Desk::new();
+    desk.ends(DAY, Err(passing()));
+    assert_eq!(desk.ends(0, Err(passing())), quiet);
+    assert_eq!(desk.ends(HOUR, Err(passing())), news);
+}
+
+#[test]
+fn a_refused_login_is_reported_at_once_and_what_only_the_user_can_mend_each_time() {
+    let mut desk = Desk::new();
+    assert_eq!(desk.ends(0, Err(refused())), (true, true, false));
+    let paused = || Err(Error::Paused { until: "then".to_owned() });
+    assert_eq!(desk.ends(60, paused()), (false, false, false));
+    assert_eq!(desk.ends(DAY, paused()), (true, true, false), "reminded");
+    assert!(desk.memory.pause.is_some());
+    assert_eq!(desk.ends(DAY + 1, Ok(())), (true, false, true));
+    assert_eq!(desk.memory.pause, None);
+    let mut desk = Desk::new();
+    for _ in 0..3 {
+        assert_eq!(desk.ends(0, Err(Error::OnlyNumbers { program: "getmail" })), (true, true, false));
+    }
+    // A signal says nothing of the server.
+    assert_eq!(desk.ends(0, Err(client::Error::Stopped.into())), (false, false, false));
+    assert!(desk.memory.alerts.is_empty());
+}
+
+/// What may be chance counts from the second time on; everything else at once; and all of it shows in the exit code for as
+/// long as it lasts, whatever is printed.
+#[test]
+fn a_condition_counts_for_as_long_as_it_lasts() {
+    use ConditionKind::{DeletionRefused, MessagesFailed, QuitRefused};
+    for (kind, first) in [(QuitRefused, 0), (DeletionRefused, 75), (MessagesFailed, 75)] {
+        let mut desk = Desk::new();
+        assert_eq!(desk.meets(0, kind, false), (first, false), "{kind:?}");
+        for (seconds, news) in [(60, false), (HOUR, true), (HOUR + 60, false), (HOUR + DAY, true)] {
+            assert_eq!(desk.meets(seconds, kind, false), (75, news), "{kind:?}, {seconds}");
+        }
+        assert_eq!(messages_wait(&desk.memory), kind == MessagesFailed);
+        assert_eq!(messages_reported(&desk.memory), kind == MessagesFailed);
+        // A run that was stopped, or only tried what had failed, hasn't seen whether it is over.
+        desk.options.retry = true;
+        assert_eq!(desk.ends(2 * DAY, Ok(())), (true, false, false), "{kind:?}");
+        desk.options.retry = false;
+        assert!(!desk.memory.alerts.is_empty());
+        assert_eq!(desk.ends(2 * DAY, Ok(())), (true, false, true), "{kind:?}");
+        assert!(desk.memory.alerts.is_empty());
+        assert_eq!(desk.meets(3 * DAY, kind, false), (first, false), "it begins again: {kind:?}");
+    }
+    // What was reported while it happened isn't reported again at the end, and the day counts from there.
+    let mut desk = Desk::new();
+    assert_eq!(desk.meets(0, MessagesFailed, true), (75, false));
+    assert!(messages_reported(&desk.memory));
+    assert_eq!(desk.meets(HOUR, MessagesFailed, false), (75, false));
+    assert_eq!(desk.meets(DAY, MessagesFailed, false), (75, true));
+}
+
+/// What `status` shows: the last run that showed anything of the mailbox, and when mail last came.
+#[test]
+fn what_the_last_run_came_to_is_kept() {
+    let mut desk = Desk::new();
+    let remember = |desk: &mut Desk, seconds, result: Result<(), Error>, summary: RunSummary| {
+        desk.at(seconds, |alerts, memory| alerts.remember(memory, &result, &summary));
+        let last = desk.memory.last.clone().unwrap();
+        (last.exit.number(), last.server, last.mail.map(|(at, messages)| (at.seconds_since(NOW), messages)))
+    };
+    let summary =
+        |listed, delivered, deleted| RunSummary { listed, delivered, deleted, ..RunSummary::default() };
+    assert_eq!(remember(&mut desk, 0, Ok(()), summary(5, 2, 1)), (0, Some(4), Some((0, 2))));
+    assert_eq!(remember(&mut desk, 60, Ok(()), summary(4, 0, 0)), (0, Some(4), Some((0, 2))));
+    // Neither shows anything new of the mailbox.
+    let paused = Err(Error::Paused { until: "then".to_owned() });
+    assert_eq!(remember(&mut desk, 70, paused, summary(0, 0, 0)), (0, Some(4), Some((0, 2))));
+    let stopped = Err(client::Error::Stopped.into());
+    assert_eq!(remember(&mut desk, 80, stopped, summary(9, 1, 0)), (0, Some(4), Some((80, 1))));
+    assert_eq!(remember(&mut desk, 90, Err(passing()), summary(0, 0, 0)), (75, None, Some((80, 1))));
+    assert!(desk.memory.last.as_ref().unwrap().error.is_some());
+    assert_eq!(remember(&mut desk, 95, Err(passing()), summary(3, 0, 0)), (75, Some(3), Some((80, 1))));
+    let mut failing = summary(3, 0, 0);
+    failing.put(condition(ConditionKind::MessagesFailed, false));
+    assert_eq!(remember(&mut desk, 99, Ok(()), failing), (75, Some(3), Some((80, 1))));
+    assert!(desk.memory.last.as_ref().unwrap().error.is_none());
+}
