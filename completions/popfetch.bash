@@ -756,6 +756,7 @@ _popfetch() {
             opts="-h --login --config --json --no-pager --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -783,6 +784,7 @@ _popfetch() {
                     ;;
             esac
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            __popfetch_accounts
             return 0
             ;;
         popfetch__subcmd__config__subcmd__edit)

@@ -553,6 +553,7 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand login" -a "(__fish_pop
 complete -c popfetch -n "__fish_popfetch_using_subcommand logout" -a "(__fish_popfetch_accounts)" -d 'Account'
 complete -c popfetch -n "__fish_popfetch_using_subcommand server-info" -a "(__fish_popfetch_accounts)" -d 'Account'
 complete -c popfetch -n "__fish_popfetch_using_subcommand config; and __fish_seen_subcommand_from show" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand config; and __fish_seen_subcommand_from check" -a "(__fish_popfetch_accounts)" -d 'Account'
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from verify" -a "(__fish_popfetch_accounts)" -d 'Account'
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from forget" -a "(__fish_popfetch_accounts)" -d 'Account'
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from move" -a "(__fish_popfetch_accounts)" -d 'Account'

@@ -54,9 +54,12 @@ fn the_manual_of_the_configuration_is_current() {
         ],
     );
     let tables = [ACCOUNT_KEYS, SHARED_KEYS, DESTINATION_KEYS, RETENTION_KEYS, OAUTH_KEYS, PROVIDER_KEYS];
-    for key in tables.concat() {
+    let keys = tables.concat();
+    for key in &keys {
         let entry = format!("\n.TP\n\\fB{}\\fR = ", escaped(key.name));
-        assert_eq!(page.matches(&entry).count(), 1, "{} is not in the manual, once", key.name);
+        // Two tables may have a key of one name.
+        let times = keys.iter().filter(|other| other.name == key.name).count();
+        assert_eq!(page.matches(&entry).count(), times, "{} is not in the manual, once", key.name);
     }
     check("man/popfetch.toml.5", &page);
 }

@@ -68,7 +68,11 @@ fn refused_login_is_reported_once_and_pauses() {
     // Silent, still 77, and the server isn't asked.
     quiet().exits(77).is_silent();
     quiet().exits(77).is_silent();
-    sandbox.run([""; 0]).exits(77).complains("not tried again before").complains("name the account");
+    sandbox
+        .run([""; 0])
+        .exits(77)
+        .complains("not tried again before")
+        .complains("popfetch retry ACCOUNT tries at once");
     assert_eq!(server.sessions(), 1);
     // Whoever names the account insists, and the pause grows.
     sandbox.run(["work"]).exits(77).complains("refused the login");
