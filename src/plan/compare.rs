@@ -396,14 +396,15 @@ impl Comparison {
             (Who::Known(id), _) if self.is_one_of_several(id) => Verdict::NeedsBody,
             // It may be the one that another destination lacks.
             (Who::New(_) | Who::Nameless, _) if self.is_begun(facts.digests.header) => Verdict::NeedsBody,
-            (Who::Known(id), _) => {
-                self.own(id, facts, By::Header).or_else(|| self.traced(facts)).unwrap_or(Verdict::NeedsBody)
-            }
+            (Who::Known(id), _) => self
+                .own(id, facts, By::Header)
+                .or_else(|| self.traced(facts, By::Header))
+                .unwrap_or(Verdict::NeedsBody),
             (_, Why::Nameless) if deletes => Verdict::NeedsBody,
             (_, Why::Nameless) => self.nameless(listed, facts),
             // Equal headers without trace fields may be two messages (a script's daily report).
             _ if !facts.traced => Verdict::Another,
-            _ => self.traced(facts).unwrap_or(Verdict::NeedsBody),
+            _ => self.traced(facts, By::Header).unwrap_or(Verdict::NeedsBody),
         }
     }
 
@@ -415,11 +416,11 @@ impl Comparison {
             (Who::Known(id), _) if self.is_one_of_several(id) => self
                 .own(id, facts, By::Whole)
                 // The server may have renumbered, and given a unique-id twice.
-                .or_else(|| self.traced(facts).filter(|_| why == Why::Duplicate))
+                .or_else(|| self.traced(facts, By::Whole).filter(|_| why == Why::Duplicate))
                 .unwrap_or(Verdict::Another),
             (Who::Known(id), _) => self
                 .own(id, facts, By::Whole)
-                .or_else(|| self.traced(facts))
+                .or_else(|| self.traced(facts, By::Whole))
                 .unwrap_or_else(|| self.fail(id, facts)),
             (_, Why::Nameless) => {
                 let may = |other: &Other| facts.traced || !other.deleted;
@@ -430,7 +431,7 @@ impl Comparison {
             (_, Why::New) if facts.traced => {
                 self.other(facts.digests.header, |other| equal(&other.record)).unwrap_or(Verdict::Another)
             }
-            _ => self.traced(facts).unwrap_or(Verdict::Another),
+            _ => self.traced(facts, By::Whole).unwrap_or(Verdict::Another),
         }
     }
 
@@ -445,7 +446,7 @@ impl Comparison {
     /// Compares a message that seemed new, and has arrived whole, with what may be listed under other keys, where that was
     /// read.
     pub(crate) fn elsewhere(&mut self, facts: &Facts) -> Option<Verdict> {
-        self.others.is_some().then(|| self.traced(facts)).flatten()
+        self.others.is_some().then(|| self.traced(facts, By::Whole)).flatten()
     }
 
     /// Whether an earlier session has found that the server's copies of this message differ each time.
@@ -512,14 +513,17 @@ impl Comparison {
         Some(Verdict::Same(Match { entry: id, message: Some(message), header: is_new.then_some(header) }))
     }
 
-    /// A message that is listed under another key than the one it was delivered under: its header proves it.  Where the
-    /// message with that header is expected under its own key, that key is compared first: perhaps both are listed.
-    fn traced(&mut self, facts: &Facts) -> Option<Verdict> {
+    /// A message that is listed under another key than the one it was delivered under: its header proves it.  Of what was
+    /// deleted only the whole does: that is gone, and where the server adds no Received field of its own, a sender can give new
+    /// mail the same header.  Where the message with that header is expected under its own key, that key is compared first:
+    /// perhaps both are listed.
+    fn traced(&mut self, facts: &Facts, by: By) -> Option<Verdict> {
         if !facts.traced {
             return None;
         }
-        let header = facts.digests.header;
-        self.other(header, |_| true).or_else(|| {
+        let Digests { header, message, .. } = facts.digests;
+        let is_whole = |other: &Other| by == By::Whole && other.record.digests.message == message;
+        self.other(header, |other| !other.deleted || is_whole(other)).or_else(|| {
             let others = self.others.as_ref()?.get(&header)?;
             let mut expected = others.iter().rev().take_while(|other| other.expected);
             let expected = expected.find(|other| self.used.is_free(other))?.entry;
@@ -536,12 +540,14 @@ impl Comparison {
         let some_failed = self.some_failed;
         let has_its_size =
             |other: &Other| other.only && other.size.zip(listed.octets).is_none_or(|(then, now)| then == now);
-        let own = self.traced(facts).or_else(|| {
+        let own = self.traced(facts, By::Header).or_else(|| {
             self.other(header, |other| {
                 other.nameless && !other.deleted && !some_failed && has_its_size(other)
             })
         });
-        own.unwrap_or_else(|| if self.is_any_left(header) { Verdict::NeedsBody } else { Verdict::Another })
+        own.unwrap_or_else(|| {
+            if self.is_any_left(header, facts.traced) { Verdict::NeedsBody } else { Verdict::Another }
+        })
     }
 
     /// Takes out what was matched of the first ones with this header.
@@ -552,11 +558,12 @@ impl Comparison {
         }
     }
 
-    /// Whether anything has this header that is there still, may be listed under another key, and hasn't been matched.
-    fn is_any_left(&mut self, header: Digest) -> bool {
+    /// Whether anything has this header that is there still, or was deleted and is `traced`, may be listed under another key,
+    /// and hasn't been matched.
+    fn is_any_left(&mut self, header: Digest, traced: bool) -> bool {
         self.skip_matched(header);
         let first = self.others.as_ref().and_then(|others| others.get(&header)?.front());
-        first.is_some_and(|other| !other.expected && !other.deleted)
+        first.is_some_and(|other| !other.expected && (traced || !other.deleted))
     }
 
     fn other(&mut self, header: Digest, same: impl Fn(&Other) -> bool) -> Option<Verdict> {
