@@ -209,12 +209,16 @@ fn feed(argv: &[&str], password: &Secret, stop: &Stop) -> Result<Secret, Error> 
     let (stdin, stdout) = (child.0.stdin.take(), child.0.stdout.take());
     let password = password.clone();
     // Whatever it reads, and whether or not it reads: it isn't waited for longer than it lives.
-    let writer = thread::spawn(move || stdin.map(|mut stdin| stdin.write_all(password.expose())));
-    let reader = thread::spawn(move || {
+    let no_thread = |e| failed(format!("{program}: the system gives no thread: {e}"));
+    let writer = thread::Builder::new()
+        .spawn(move || stdin.map(|mut stdin| stdin.write_all(password.expose())))
+        .map_err(no_thread)?;
+    let read = move || {
         let mut printed = Zeroizing::new(Vec::new());
         let read = stdout.map(|stdout| stdout.take(MOST_PRINTED).read_to_end(&mut printed));
         (Secret::new(printed.to_vec()), read)
-    });
+    };
+    let reader = thread::Builder::new().spawn(read).map_err(no_thread)?;
     let begun = Instant::now();
     let status = loop {
         match child.0.try_wait() {

@@ -22,7 +22,7 @@ mod providers;
 mod resolver;
 
 use std::path::Path;
-use std::thread;
+use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::Duration;
 
 pub use address::MailAddress;
@@ -131,26 +131,56 @@ pub fn ask(
         format!("https://autoconfig.{domain}/mail/config-v1.1.xml"),
         format!("https://{domain}/.well-known/autoconfig/mail/config-v1.1.xml"),
     ];
-    let way = HttpWay { route, ca_file, limit: LIMIT, ..HttpWay::direct(connectors, stop) };
+    let way = &HttpWay { route, ca_file, limit: LIMIT, ..HttpWay::direct(connectors, stop) };
     thread::scope(|scope| {
-        let implicit = scope.spawn(|| srv("_pop3s"));
-        let clear = scope.spawn(|| srv("_pop3"));
-        let exchangers = scope.spawn(|| look_up(domain, RecordKind::Mx));
-        let pages = urls.map(|url| scope.spawn(move || (settings(&way, &url, address), url)));
+        let implicit = side_by_side(scope, || srv("_pop3s"));
+        let clear = side_by_side(scope, || srv("_pop3"));
+        let exchangers = side_by_side(scope, || look_up(domain, RecordKind::Mx));
+        let pages =
+            urls.each_ref().map(|url| (side_by_side(scope, move || settings(way, url, address)), url));
         let mut found = Discovered::default();
         // A thread that panicked has found nothing.
-        add_records(&mut found, implicit.join().unwrap_or_default(), Tls::Implicit, address);
-        add_records(&mut found, clear.join().unwrap_or_default(), Tls::StartTls, address);
-        for page in pages {
-            match page.join() {
-                Ok((Ok(offered), url)) => found.candidates.push(of_settings(offered, url)),
-                Ok((Err(failure), _)) => found.failures.push(failure),
-                Err(_) => {}
+        add_records(&mut found, implicit.end().unwrap_or_default(), Tls::Implicit, address);
+        add_records(&mut found, clear.end().unwrap_or_default(), Tls::StartTls, address);
+        for (page, url) in pages {
+            match page.end() {
+                Some(Ok(offered)) => found.candidates.push(of_settings(offered, url.clone())),
+                Some(Err(failure)) => found.failures.push(failure),
+                None => {}
             }
         }
-        add_exchangers(&mut found, &exchangers.join().unwrap_or_default(), address);
+        add_exchangers(&mut found, &exchangers.end().unwrap_or_default(), address);
         found
     })
+}
+
+/// Work that goes on beside other work.
+#[derive(Debug)]
+pub enum SideBySide<'scope, T> {
+    /// On a thread of its own.
+    Begun(ScopedJoinHandle<'scope, T>),
+    /// It is over: the system gave no thread.
+    Done(T),
+}
+
+impl<T> SideBySide<'_, T> {
+    /// What it came to; `None` if it panicked.
+    #[must_use]
+    pub fn end(self) -> Option<T> {
+        match self {
+            Self::Begun(thread) => thread.join().ok(),
+            Self::Done(result) => Some(result),
+        }
+    }
+}
+
+/// Begins `work` on a thread of its own; where the system refuses one (a limit of processes or memory), does it at once.
+pub fn side_by_side<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    work: impl Fn() -> T + Copy + Send + 'scope,
+) -> SideBySide<'scope, T> {
+    let thread = thread::Builder::new().spawn_scoped(scope, work);
+    thread.map_or_else(|_| SideBySide::Done(work()), SideBySide::Begun)
 }
 
 /// The usual names, TLS from the start before `STLS`.

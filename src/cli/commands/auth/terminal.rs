@@ -92,7 +92,7 @@ fn start(program: &str, address: &str) -> bool {
     match command.spawn() {
         Ok(mut browser) => {
             // It may live longer than popfetch; a launcher is waited for, so that it leaves nothing behind.
-            std::thread::spawn(move || browser.wait());
+            let _ = std::thread::Builder::new().spawn(move || browser.wait());
             true
         }
         Err(_) => false,

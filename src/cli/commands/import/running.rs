@@ -151,7 +151,8 @@ fn crontab(cli: &Cli) -> Option<String> {
     let mut child = command.spawn().ok()?;
     let output = child.stdout.take()?;
     let (sender, receiver) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
+    // Where the system gives no thread, nothing is sent, and the crontab isn't looked at.
+    let _ = std::thread::Builder::new().spawn(move || {
         let mut text = Vec::new();
         let read =
             std::io::Read::read_to_end(&mut std::io::Read::take(output, LARGEST_CONFIGURATION), &mut text);

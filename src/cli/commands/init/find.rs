@@ -6,7 +6,9 @@ use std::thread;
 use super::draft::{Choices, ChosenServer, Init, described, usage};
 use crate::account::{Account, SettingWord as _, Tls};
 use crate::config::RESERVED_NAMES;
-use crate::discovery::{self, CandidateSource, Discovered, MailAddress, MailProvider, ServerCandidate};
+use crate::discovery::{
+    self, CandidateSource, Discovered, MailAddress, MailProvider, ServerCandidate, side_by_side,
+};
 use crate::exit::ExitCode;
 use crate::report::ReportedError;
 use crate::retrieval::probe;
@@ -176,9 +178,9 @@ impl Init<'_> {
         let guesses: Vec<ServerCandidate> =
             discovery::guesses(address).into_iter().map(|guess| self.with_user(guess)).collect();
         let answers: Vec<Result<(), String>> = thread::scope(|scope| {
-            let probes: Vec<_> =
-                guesses.iter().map(|guess| scope.spawn(|| self.answers(guess, address))).collect();
-            let joined = probes.into_iter().map(|probe| probe.join().unwrap_or_else(|_| Err(String::new())));
+            let probe = |guess| side_by_side(scope, move || self.answers(guess, address));
+            let probes: Vec<_> = guesses.iter().map(probe).collect();
+            let joined = probes.into_iter().map(|probe| probe.end().unwrap_or_else(|| Err(String::new())));
             joined.collect()
         });
         let first = answers.iter().position(Result::is_ok);
