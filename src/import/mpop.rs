@@ -71,7 +71,7 @@ type Commands = BTreeMap<&'static str, (String, usize)>;
 pub(super) fn read(source: ForeignSource<'_>, around: ForeignSurroundings<'_>) -> Result<ForeignFile, Error> {
     let text = source.text();
     let mut remarks = Vec::new();
-    let (mut defaults, mut accounts) = (Commands::new(), Vec::<(String, usize, Commands)>::new());
+    let (mut defaults, mut accounts) = (Commands::new(), Vec::<MpopAccount>::new());
     let (mut in_defaults, mut aliases) = (false, BTreeSet::new());
     for (index, line) in text.lines().enumerate() {
         let number = index.saturating_add(1);
@@ -87,22 +87,11 @@ pub(super) fn read(source: ForeignSource<'_>, around: ForeignSurroundings<'_>) -
         match command {
             "defaults" => in_defaults = true,
             "account" => {
-                let (name, from) = argument.split_once(':').unwrap_or((argument, ""));
-                let mut commands = defaults.clone();
-                for parent in from.split(',').map(str::trim).filter(|parent| !parent.is_empty()) {
-                    let known = accounts.iter().find(|(name, ..)| name == parent);
-                    let (_, _, inherited) =
-                        known.ok_or_else(|| wrong("it inherits from an account that is not there"))?;
-                    commands.extend(inherited.iter().map(|(name, given)| (*name, given.clone())));
-                }
-                let name = name.trim();
-                if name.is_empty() || accounts.iter().any(|(known, ..)| known == name) {
-                    return Err(wrong("an account needs a name of its own"));
-                }
-                accounts.push((name.to_owned(), number, commands));
-                if !from.trim().is_empty() && !from.contains(',') {
+                let (name, is_alias, commands) = account(argument, &defaults, &accounts).map_err(wrong)?;
+                if is_alias {
                     aliases.insert(name.to_owned());
                 }
+                accounts.push((name.to_owned(), number, commands));
                 in_defaults = false;
             }
             "eval" => remarks.push(Remark {
@@ -131,6 +120,30 @@ pub(super) fn read(source: ForeignSource<'_>, around: ForeignSurroundings<'_>) -
         reader.foreign(name, *line)
     });
     Ok(ForeignFile { accounts: accounts.collect(), remarks })
+}
+
+/// The name, the line and the commands of an account.
+type MpopAccount = (String, usize, Commands);
+
+/// What follows `account`, a name and perhaps accounts to inherit from: the name, whether it is perhaps another name for one
+/// account, and what is inherited.
+fn account<'a>(
+    argument: &'a str,
+    defaults: &Commands,
+    accounts: &[MpopAccount],
+) -> Result<(&'a str, bool, Commands), &'static str> {
+    let (name, from) = argument.split_once(':').unwrap_or((argument, ""));
+    let mut commands = defaults.clone();
+    for parent in from.split(',').map(str::trim).filter(|parent| !parent.is_empty()) {
+        let known = accounts.iter().find(|(name, ..)| name == parent);
+        let (_, _, inherited) = known.ok_or("it inherits from an account that is not there")?;
+        commands.extend(inherited.iter().map(|(name, given)| (*name, given.clone())));
+    }
+    let name = name.trim();
+    if name.is_empty() || accounts.iter().any(|(known, ..)| known == name) {
+        return Err("an account needs a name of its own");
+    }
+    Ok((name, !from.trim().is_empty() && !from.contains(','), commands))
 }
 
 struct MpopReader<'a> {

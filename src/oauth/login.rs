@@ -151,14 +151,7 @@ impl TokenHolder<'_> {
     ) -> Result<Won, Error> {
         let Some(authorize) = &endpoints.authorize else { return Err(lacks(endpoints, "browser", "device")) };
         let listener = RedirectListener::bind()?;
-        let redirect = match &self.settings.redirect {
-            Some(redirect) => redirect.clone(),
-            // Microsoft takes any port of `localhost` for a redirect that was registered without one.
-            None if self.settings.provider.name == "microsoft" => {
-                format!("http://localhost:{}/", listener.port)
-            }
-            None => format!("http://127.0.0.1:{}/", listener.port),
-        };
+        let redirect = self.redirect(listener.port);
         let client = self.client(asker, endpoints, std::slice::from_ref(&redirect), false)?;
         let proof = proof()?;
         [&proof.verifier, &proof.state].into_iter().for_each(|secret| asker.hide(secret));
@@ -203,6 +196,16 @@ impl TokenHolder<'_> {
                 Err(self.refused(asker, url, &refused, self.asked(&client, false)))
             }
             AskOutcome::Later { status, .. } => Err(unavailable(url, status)),
+        }
+    }
+
+    /// Where the browser brings the answer to.
+    fn redirect(&self, port: u16) -> String {
+        match &self.settings.redirect {
+            Some(redirect) => redirect.clone(),
+            // Microsoft takes any port of `localhost` for a redirect that was registered without one.
+            None if self.settings.provider.name == "microsoft" => format!("http://localhost:{port}/"),
+            None => format!("http://127.0.0.1:{port}/"),
         }
     }
 
