@@ -264,7 +264,7 @@ fn courier_mail_not_yet_removed_is_not_repeated() {
     let Some(courier) = Courier::start_with(100) else { return };
     let mut place = Place::new(&courier, "leave-on-server = false");
     place.put_some(8);
-    eight_bits().into_iter().for_each(|message| place.put(message));
+    eight_bits(101).into_iter().for_each(|message| place.put(message));
     place.polled_too_soon();
     place.until_done();
 }
@@ -274,7 +274,7 @@ fn courier_mail_not_yet_removed_is_not_repeated() {
 fn courier_wrapper_not_yet_removed_comes_at_most_twice() {
     let Some(courier) = Courier::start_with(300) else { return };
     let mut place = Place::new(&courier, "utf8 = \"off\"\nleave-on-server = false");
-    eight_bits().into_iter().for_each(|message| place.put(message));
+    eight_bits(101).into_iter().for_each(|message| place.put(message));
     place.polled_too_soon();
     place.settle();
     place.succeeds(&[]);
@@ -308,10 +308,10 @@ fn eight_bit(number: u64, header: &[u8]) -> Vec<u8> {
 }
 
 /// UTF-8 and Latin-1: what Courier doesn't hand out before UTF8.
-fn eight_bits() -> [Vec<u8>; 2] {
+fn eight_bits(first: u64) -> [Vec<u8>; 2] {
     [
-        eight_bit(1, "X-Greeting: Gr\u{fc}\u{df}e, \u{4f60}\u{597d}\r\n".as_bytes()),
-        eight_bit(2, b"X-Greeting: Gr\xfc\xdfe\r\n"),
+        eight_bit(first, "X-Greeting: Gr\u{fc}\u{df}e, \u{4f60}\u{597d}\r\n".as_bytes()),
+        eight_bit(first + 1, b"X-Greeting: Gr\xfc\xdfe\r\n"),
     ]
 }
 
@@ -328,11 +328,11 @@ fn wraps(octets: &[u8], message: &[u8]) -> bool {
 fn what_courier_would_wrap_comes_as_it_is() {
     let Some(courier) = Courier::start() else { return };
     let mut place = Place::new(&courier, "leave-on-server = false");
-    eight_bits().into_iter().for_each(|message| place.put(message));
+    eight_bits(101).into_iter().for_each(|message| place.put(message));
     place.put_some(2);
     place.until_done();
-    // Left there and deleted later, it's known again.
-    eight_bits().into_iter().for_each(|message| place.put(message));
+    // Left there and deleted later, others are known again.
+    eight_bits(103).into_iter().for_each(|message| place.put(message));
     place.succeeds(&["--keep"]);
     place.has_all();
     place.until_done();
@@ -342,7 +342,7 @@ fn what_courier_would_wrap_comes_as_it_is() {
 fn with_utf8_off_courier_sends_its_wrapper() {
     let Some(courier) = Courier::start() else { return };
     let mut place = Place::new(&courier, "utf8 = \"off\"\nleave-on-server = false");
-    eight_bits().into_iter().for_each(|message| place.put(message));
+    eight_bits(101).into_iter().for_each(|message| place.put(message));
     place.succeeds(&[]);
     let delivered = place.delivered();
     assert_eq!(delivered.len(), 2);
@@ -384,7 +384,7 @@ fn switching_utf8_loses_nothing() {
     for (first, then) in [("auto", "off"), ("off", "auto")] {
         let Some(courier) = Courier::start() else { return };
         let mut place = Place::new(&courier, &format!("utf8 = \"{first}\""));
-        eight_bits().into_iter().for_each(|message| place.put(message));
+        eight_bits(101).into_iter().for_each(|message| place.put(message));
         place.put_some(2);
         place.succeeds(&[]);
         place.configure(&format!("utf8 = \"{then}\""));
