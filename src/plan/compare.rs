@@ -413,6 +413,10 @@ impl Comparison {
         let message = facts.digests.message;
         let equal = |record: &KnownDelivery| record.digests.message == message;
         match (listed.who, why) {
+            // New in a window: whatever was listed before may be meant, so that all of it must be equal.
+            (_, Why::New) if facts.traced => {
+                self.other(facts.digests.header, |other| equal(&other.record)).unwrap_or(Verdict::Another)
+            }
             (Who::Known(id), _) if self.is_one_of_several(id) => self
                 .own(id, facts, By::Whole)
                 // The server may have renumbered, and given a unique-id twice.
@@ -426,10 +430,6 @@ impl Comparison {
                 let may = |other: &Other| facts.traced || !other.deleted;
                 let same = |other: &Other| may(other) && equal(&other.record);
                 self.other(facts.digests.header, same).unwrap_or(Verdict::Another)
-            }
-            // New in a window: whatever was listed before may be meant, so that all of it must be equal.
-            (_, Why::New) if facts.traced => {
-                self.other(facts.digests.header, |other| equal(&other.record)).unwrap_or(Verdict::Another)
             }
             _ => self.traced(facts, By::Whole).unwrap_or(Verdict::Another),
         }

@@ -10,6 +10,8 @@ use crate::types::{MessageNumber, Octets, UniqueIdBuf};
 /// What the sessions of a run learn for those that follow.
 #[derive(Debug, Default)]
 pub(super) struct Course {
+    /// The last session has left something for another one.
+    pub(super) left: bool,
     /// One command at a time from now on: the server was taken to have answered out of step.
     pub(super) unpipelined: bool,
     /// No answer of this server names a message: one in each session.

@@ -248,10 +248,7 @@ impl Rounds {
         let comes = |decision: &Decision| matches!(decision, Decision::Retrieve(Why::New | Why::Again));
         // No complete listing is ever taken of a window, so that it never shows that the server has renumbered; and where
         // unique-ids have moved once, they move again.
-        let moves = match policy.window {
-            true => decisions.contains(&Decision::Retrieve(Why::New)),
-            false => decisions.iter().any(comes) && ledger.has_unsteady_ids(),
-        };
+        let moves = decisions.iter().any(comes) && (policy.window || ledger.has_unsteady_ids());
         let search = if moves { Search::EveryKey } else { self.search };
         let mut comparison = Comparison::new(maildrop, &decisions, ledger, search, policy.utf8)?
             .after(std::mem::take(&mut self.used));

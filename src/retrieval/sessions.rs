@@ -67,8 +67,9 @@ impl<'a, 'b> Sessions<'a, 'b> {
                 // next listing shows what was deleted.
                 Ok(_) if self.quit_was_cut() => follows = Follows::Rest,
                 Ok(_) if self.run.context.stop.raised() => return Ok(()),
-                Ok(SessionOutcome { next: Some(next), .. }) => {
+                Ok(SessionOutcome { next: Some(next), left }) => {
                     (scope, follows) = next;
+                    self.course.left = left;
                     self.may_last_longer();
                     windows += u32::from(follows == Follows::Window);
                     if windows >= MOST_WINDOWS {
@@ -223,7 +224,7 @@ impl<'a, 'b> Sessions<'a, 'b> {
             // Nothing is lost when an extra session isn't available, whatever the server answers: it has just let us in.
             Err(e) if follows == Follows::Window => {
                 self.run.detail(|| format!("no further session: {e}"));
-                return Ok(SessionOutcome { next: None, left: false });
+                return Ok(SessionOutcome { next: None, left: self.course.left });
             }
             Err(Error::Client(e)) if follows == Follows::Rest && e.refuses_credentials() => {
                 return Err(Error::NoFurtherSession(e));

@@ -114,10 +114,9 @@ impl Fetch<'_> {
                 .detail(|| format!("message {number} is the server's own internal data: left alone"));
         }
         // A window listed it before, perhaps, under another unique-id, in a session whose end was never confirmed.
-        let new_in_window =
-            (self.policy.window && job.decision == Decision::Retrieve(Why::New)).then_some(Why::New);
-        let compares = job.decision.why_compared().or(new_in_window);
         let seems_new = matches!(job.decision, Decision::Retrieve(Why::New | Why::Again));
+        let new_in_window = (self.policy.window && seems_new).then_some(Why::New);
+        let compares = job.decision.why_compared().or(new_in_window);
         let verdict = match compares {
             Some(why) => Some(self.comparison.whole(&listed, why, &facts)),
             None if seems_new && !self.policy.window => self.comparison.elsewhere(&facts),
