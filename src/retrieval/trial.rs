@@ -78,7 +78,7 @@ pub(super) struct Post {
     pub(super) refused: Vec<(String, String)>,
     /// `QUIT` also deletes what was retrieved.
     pub(super) drops: bool,
-    /// Only so many are listed; those that were retrieved are listed no more after `QUIT`, though they stay.
+    /// At most this many are listed; those that were retrieved are not listed any more after `QUIT`, though they stay.
     pub(super) window: Option<usize>,
     /// Lines that begin with a dot are sent as they are.
     pub(super) unstuffed: bool,

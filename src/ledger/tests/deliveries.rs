@@ -304,7 +304,7 @@ fn two_headers_are_kept_besides_the_first() {
     assert_eq!(read(home.path()).unwrap().headers(id), [third, second]);
 }
 
-/// What a key was seen to stand for last stands behind the others.
+/// What a key was seen to stand for last comes after the others.
 #[test]
 fn deliveries_stand_in_the_order_in_which_they_were_seen_last() {
     let home = tempfile::tempdir().unwrap();

@@ -33,7 +33,7 @@ impl Desk {
         Self { home, memory: Memory::default(), options: Options::default(), settings: SETTINGS }
     }
 
-    /// What the judge does so many seconds after the beginning.
+    /// What the judge does this many seconds after the beginning.
     fn at<T>(&mut self, seconds: i64, work: impl FnOnce(&Alerts<'_, '_>, &mut Memory) -> T) -> T {
         let (account, context) = (self.home.account(self.settings), self.home.context());
         let run = Run::new(&account, &self.options, &context, Time(NOW.0 + seconds));
@@ -118,7 +118,7 @@ fn a_pause_holds_for_this_configuration_and_a_user_who_does_not_insist() {
     desk.settings = "alert-after = \"2h\"\nremind-after = \"1d\"\nlisting = \"full\"";
     assert!(!desk.is_paused(1), "what was refused was refused under another configuration");
     desk.at(1, |alerts, memory| alerts.note_login(memory, Some(&refused())));
-    assert_eq!(desk.memory.pause.as_ref().unwrap().refusals, 1, "and it is counted anew");
+    assert_eq!(desk.memory.pause.as_ref().unwrap().refusals, 1, "counted from one again");
 }
 
 /// What may pass is reported when it has lasted, and again when it lasts still; then that it is over.
