@@ -70,7 +70,7 @@ pub enum Error {
         server: String,
         /// When TLS was to begin.
         tls: Tls,
-        /// Its first octets.
+        /// Its first line.
         said: Vec<u8>,
     },
     /// The server has no version of TLS that may be used: typically an appliance that was never updated.

@@ -285,7 +285,9 @@ fn explain(target: &Target<'_>, memory: &PeerRecord, error: &native_tls::Error) 
     if let Some(first) = memory.began().first()
         && !(20..=23).contains(first)
     {
-        return Error::NotTls { server, tls: target.tls, said: memory.began().to_vec() };
+        // What follows are answers to the octets of our handshake.
+        let said = memory.began().split(|octet| *octet == b'\n').next().unwrap_or_default().to_vec();
+        return Error::NotTls { server, tls: target.tls, said };
     }
     let text = error.to_string();
     if text.contains("certificate verify failed") {

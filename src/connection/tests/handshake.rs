@@ -214,7 +214,7 @@ fn handshakes_that_fail() {
         ("G5 end of file", b"", ExitCode::Later, "closed the connection during the TLS handshake", None),
         (
             "G7 POP3 in clear",
-            b"+OK Dovecot \x1bready.\r\n",
+            b"+OK Dovecot \x1bready.\r\n-ERR unknown command\r\n",
             ExitCode::Protocol,
             "does not speak TLS: it sent \"+OK Dovecot \\x1bready.\"",
             Some("starttls"),
