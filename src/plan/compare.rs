@@ -514,8 +514,8 @@ impl Comparison {
     }
 
     /// A message that is listed under another key than the one it was delivered under: its header proves it.  Of what was
-    /// deleted only the whole does: that is gone, and where the server adds no Received field of its own, a sender can give new
-    /// mail the same header.  Where the message with that header is expected under its own key, that key is compared first:
+    /// deleted, or was gone before the last listing, only the whole does: where the server adds no Received field of its own, a
+    /// sender can give new mail the same header.  Where the message with that header is expected under its own key, that key is compared first:
     /// perhaps both are listed.
     fn traced(&mut self, facts: &Facts, by: By) -> Option<Verdict> {
         if !facts.traced {
@@ -523,7 +523,7 @@ impl Comparison {
         }
         let Digests { header, message, .. } = facts.digests;
         let is_whole = |other: &Other| by == By::Whole && other.record.digests.message == message;
-        self.other(header, |other| !other.deleted || is_whole(other)).or_else(|| {
+        self.other(header, |other| !(other.deleted || other.stray) || is_whole(other)).or_else(|| {
             let others = self.others.as_ref()?.get(&header)?;
             let mut expected = others.iter().rev().take_while(|other| other.expected);
             let expected = expected.find(|other| self.used.is_free(other))?.entry;

@@ -144,8 +144,8 @@ fn a_renumbered_message_is_one_that_was_ever_delivered() {
     world.print("seen");
     let contents =
         ["a/x", "a/x", "b/x", "b/x", "b/x", "gone/x", "deleted/y", "deleted/x", "new/x", "partly", "seen"];
-    // Other mail may have the header of what was deleted: only the whole of it shows that it's the same.
-    for (verdicts, by, deleted) in [
+    // Other mail may have the header of what is gone: only the whole of it shows that it's the same.
+    for (verdicts, by, gone) in [
         (verdicts(&world, "new", Why::Renumbered, &contents, false).0, "header", false),
         (verdicts(&world, "new", Why::Renumbered, &contents, true).1, "the whole", true),
     ] {
@@ -155,7 +155,7 @@ fn a_renumbered_message_is_one_that_was_ever_delivered() {
             .collect();
         let is_same: Vec<bool> = verdicts.iter().map(|verdict| matches!(verdict, Same(_))).collect();
         let (t, f) = (true, false);
-        assert_eq!(is_same, [t, f, t, t, f, t, f, deleted, f, f, f], "{by}");
+        assert_eq!(is_same, [t, f, t, t, f, gone, f, gone, f, f, f], "{by}");
         assert_eq!(same[0], a);
         assert!(twin.contains(&same[1]) && twin.contains(&same[2]) && same[1] != same[2], "{by}");
     }
