@@ -10,7 +10,7 @@ use blake3::Hasher;
 
 use crate::access::read_as;
 use crate::account::{Account, Auth, ConnectCommand, PasswordSource, Route};
-use crate::config::locate::Environment;
+use crate::environment::Environment;
 use crate::oauth;
 use crate::secret::Secret;
 

@@ -23,8 +23,9 @@ pub use prompt::typed;
 
 use crate::access::{self, Owner};
 use crate::account::{Account, Auth, OAuth, PasswordSource, Way, check_one_line};
-use crate::config::{self, locate::Environment};
+use crate::config;
 use crate::connection::Connectors;
+use crate::environment::Environment;
 use crate::http::HttpWay;
 use crate::oauth::{Patience, TokenHolder, Watch};
 use crate::problem::Problem;
@@ -235,8 +236,8 @@ mod tests {
     use super::command::run;
     use super::{Error, Means};
     use crate::account::{Account, PasswordSource};
-    use crate::config::locate::Environment;
     use crate::config::{Request, for_run};
+    use crate::environment::Environment;
     use crate::problem::Problem as _;
     use crate::secret::Secret;
     use crate::signals::Stop;
