@@ -461,8 +461,8 @@ impl MailSession<'_, '_> {
         comparison.deletes = policy.deletes() || client.drops_at_quit();
         let sample = tally.standing.naming.sample(maildrop.len());
         let known = KnownBefore::read(maildrop, &decisions, &sample, ledger)?;
-        let died = tally.standing.died.clone();
-        let queue = JobQueue::new((maildrop, &decisions, policy), &known.keys, &known.failed_before, died);
+        let broken = self.broken(maildrop, ledger);
+        let queue = JobQueue::new((maildrop, &decisions, policy), &known.failed_before, broken);
         let (reports, inbox) = committer::reports().map_err(Error::NoThread)?;
         let (work, orders) = std::sync::mpsc::channel::<Work>();
         let mut deliveries = DeliveryReports::new(self.run, ledger);
