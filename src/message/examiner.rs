@@ -9,10 +9,39 @@ use std::io::{self, Read};
 
 use blake3::Hasher;
 
-use super::header::{HeaderField, HeaderFields};
+use super::digest::{Digest, Digests};
+use super::header::{HeaderField, HeaderFields, Headline};
 use super::header_lines::{HeaderLines, HeaderSink};
-use super::sum::count;
-use super::{Digest, Digests, Facts, Summing};
+use super::sum::{Sum, Summing, count};
+
+/// What one pass over a message has found.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// Octets received, line ends counted as LF.
+    pub octets: u64,
+    /// Octets as stored in a file of its own: with the prefix.
+    pub stored_octets: u64,
+    /// Digest as stored in a file of its own: with the prefix, every header line.  Checked by [`stored`].
+    pub stored: Digest,
+    /// Number and checksum of the octets as stored, the prefix included: what is about to be stored is compared with it.
+    pub sum: Sum,
+    /// Digests as received.
+    pub digests: Digests,
+    /// What the header holds for the reader, as it came.
+    pub headline: Headline,
+    /// Envelope sender, from the topmost `Return-Path`; empty for `<>`, none, or one that isn't an address.
+    pub sender: String,
+    /// Envelope recipient, from the topmost of `Delivered-To`, `X-Original-To`, `Envelope-To`; else empty.
+    pub recipient: String,
+    /// Whether the header has both a `Received` and a `Message-ID` field: then equal headers mean the same message.
+    pub traced: bool,
+    /// Whether this claims to be a server's own data (UW's "DON'T DELETE THIS MESSAGE").  It is, if it's
+    /// message 1 besides: then it's neither delivered nor deleted.
+    pub internal: bool,
+    /// Whether its first line is what the server's own answers begin with, `+OK` or `-ERR`, and no header field: where
+    /// commands share a flight, answers to other commands may have been taken for this message.
+    pub begins_as_answer: bool,
+}
 
 /// Takes a message in text form, in pieces of any size, and finds its [`Facts`].
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 use mail_parser::HeaderValue;
 use mail_parser::parsers::MessageStream;
 
-use super::Digest;
+use super::digest::Digest;
 
 /// What the header holds.
 #[derive(Debug)]
@@ -123,6 +123,11 @@ impl HeaderField {
     pub(super) fn is_changeable(self) -> bool {
         matches!(self, Self::FolderData | Self::Changeable)
     }
+}
+
+/// Whether servers and mail readers change a field of this name while a message lies in a mailbox.
+pub(crate) fn is_changed_by_servers(name: &[u8]) -> bool {
+    HeaderField::named(name).is_changeable()
 }
 
 /// Longest part of a field's value that is looked at.
