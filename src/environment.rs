@@ -48,7 +48,8 @@ impl Environment {
     /// The environment of this process.
     #[must_use]
     pub fn capture() -> Self {
-        let base = directories::BaseDirs::new();
+        // From a relative HOME each working directory would have a configuration and a ledger of its own.
+        let base = directories::BaseDirs::new().filter(|base| base.home_dir().is_absolute());
         let base = base.as_ref();
         let variables: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
         Self {

@@ -86,7 +86,7 @@ fn variable_name(text: &str) -> Option<(&str, &str)> {
 }
 
 fn no_home() -> ConfigError {
-    ConfigError::file("there is no home directory", "set HOME, or XDG_CONFIG_HOME and XDG_STATE_HOME")
+    ConfigError::file("there is no home directory", "set HOME to an absolute path")
 }
 
 #[cfg(test)]
