@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::fs::File;
 use std::io::{self, IsTerminal as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+
+use crate::text::shown_by;
 
 /// The terminal of a process, if it has one.
 pub const TERMINAL: &str = "/dev/tty";
@@ -37,12 +38,8 @@ pub struct Environment {
     pub variables: BTreeMap<OsString, OsString>,
 }
 
-impl fmt::Debug for Environment {
-    /// Without the variables: people keep secrets there.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Environment").field("home", &self.home).finish_non_exhaustive()
-    }
-}
+// Without the variables: people keep secrets there.
+shown_by!(Environment, home);
 
 impl Environment {
     /// The environment of this process.

@@ -87,6 +87,18 @@ fn conceals(c: char) -> bool {
         }
 }
 
+/// `Debug` by one field alone, for types that hold what has no `Debug`, or secrets.
+macro_rules! shown_by {
+    ($name:ident $(<$life:lifetime>)?, $field:ident) => {
+        impl ::std::fmt::Debug for $name$(<$life>)? {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.debug_struct(stringify!($name)).field(stringify!($field), &self.$field).finish_non_exhaustive()
+            }
+        }
+    };
+}
+pub(crate) use shown_by;
+
 /// A path as text for people, as [`printable`] has it.
 #[must_use]
 pub fn path(path: &Path) -> String {

@@ -14,6 +14,7 @@ use crate::protocol::error::Awaiting;
 use crate::protocol::framing;
 use crate::protocol::redact::Redactor;
 use crate::protocol::session::{Reply, ResponseCode, Sent, ServerEvent, Session};
+use crate::text::shown_by;
 use crate::types::wide;
 
 /// Servers end a session after ten minutes of silence (RFC 1939 §3), some after five.
@@ -136,11 +137,7 @@ impl DialogueExcerpt {
     }
 }
 
-impl std::fmt::Debug for Link {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Line").field("server", &self.server).finish_non_exhaustive()
-    }
-}
+shown_by!(Link, server);
 
 impl Link {
     pub(super) fn new(

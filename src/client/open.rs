@@ -20,6 +20,7 @@ use crate::protocol::redact::Redactor;
 use crate::protocol::sasl::Credentials;
 use crate::protocol::session::Sent;
 use crate::signals::Stop;
+use crate::text::shown_by;
 use crate::types::Channel;
 
 /// Which server to connect to, and how.
@@ -49,11 +50,7 @@ pub struct Call<'a> {
     pub dialogue: Option<Dialogue>,
 }
 
-impl std::fmt::Debug for Call<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Call").field("credentials", &self.credentials).finish_non_exhaustive()
-    }
-}
+shown_by!(Call<'_>, credentials);
 
 /// Connected and greeted, over TLS if that was asked for; not logged in.
 #[derive(Debug)]

@@ -1,7 +1,6 @@
 //! An account that is added to a configuration.  The rest of the file stays as it is, octet by octet: the new section
 //! follows it.
 
-use std::fmt;
 use std::path::Path;
 
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, Value};
@@ -19,6 +18,7 @@ use super::{
 use crate::account::Account;
 use crate::environment::Environment;
 use crate::secret::Secret;
+use crate::text::shown_by;
 
 /// The settings of an account that is to be added, in the order in which they are written.
 #[derive(Clone)]
@@ -28,12 +28,8 @@ pub struct Addition {
     comment: String,
 }
 
-impl fmt::Debug for Addition {
-    /// Without the settings: people write secrets into commands.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Addition").field("name", &self.name).finish_non_exhaustive()
-    }
-}
+// Without the settings: people write secrets into commands.
+shown_by!(Addition, name);
 
 /// What an account is added to.
 #[derive(Debug, Clone)]

@@ -35,7 +35,6 @@ mod url;
 mod value;
 mod way;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::account::{Account, Deliver, Retention};
@@ -56,7 +55,7 @@ use value::{DirectoryName, FileName};
 
 use crate::access;
 use crate::secret::Secret;
-use crate::text::{self, printable};
+use crate::text::{self, printable, shown_by};
 
 /// Octets of a configuration file at most: thousands of accounts.
 pub const LARGEST_FILE: u64 = 1024 * 1024;
@@ -147,12 +146,8 @@ pub struct Request {
     pub flags: Flags,
 }
 
-impl fmt::Debug for Request {
-    /// Without the accounts: a POP URL may hold a password.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request").field("file", &self.file).finish_non_exhaustive()
-    }
-}
+// Without the accounts: a POP URL may hold a password.
+shown_by!(Request, file);
 
 /// The one account of a command that takes one: the one that was named, or the only one there is.
 ///

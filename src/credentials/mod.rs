@@ -31,7 +31,7 @@ use crate::oauth::{Patience, TokenHolder, Watch};
 use crate::problem::Problem;
 use crate::secret::Secret;
 use crate::signals::Stop;
-use crate::text::{self, printable};
+use crate::text::{self, printable, shown_by};
 use error::quoted;
 use first_line::{LONGEST, first_line};
 
@@ -53,11 +53,7 @@ pub struct Means<'a> {
     pub watch: &'a dyn Watch,
 }
 
-impl std::fmt::Debug for Means<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Means").field("state", &self.state).finish_non_exhaustive()
-    }
-}
+shown_by!(Means<'_>, state);
 
 /// A password or token.
 #[derive(Debug, Clone)]

@@ -10,6 +10,7 @@ use crate::access::{self, Owner};
 use crate::account::SyncMode;
 use crate::proof::{DestinationName, Intent};
 use crate::signals::Stop;
+use crate::text::shown_by;
 use crate::types::Time;
 
 /// A place that messages go to.
@@ -136,11 +137,7 @@ pub struct Opening<'a> {
     pub clock: fn() -> Time,
 }
 
-impl std::fmt::Debug for Opening<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Opening").field("account", &self.account).finish_non_exhaustive()
-    }
-}
+shown_by!(Opening<'_>, account);
 
 /// A destination ready to take messages.
 pub struct Opened {
@@ -153,11 +150,7 @@ pub struct Opened {
     pub inode: Option<(u64, u64)>,
 }
 
-impl std::fmt::Debug for Opened {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Opened").field("inode", &self.inode).finish_non_exhaustive()
-    }
-}
+shown_by!(Opened, inode);
 
 /// What recovery came to at one destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -5,6 +5,7 @@ use super::{Error, Failure, Inlet, Intake, Outlet, Recorder, Settler, Waiting};
 use crate::access::{AsRoot, Owner};
 use crate::message::Facts;
 use crate::proof::{IntentId, Noted, Piece, Published, Staged};
+use crate::text::shown_by;
 
 /// The network's end, used as `owner`.
 #[must_use]
@@ -124,11 +125,7 @@ pub struct RootsSettler<'a> {
     pub owner: Option<&'a Owner>,
 }
 
-impl std::fmt::Debug for RootsSettler<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RootsSettler").field("owner", &self.owner).finish_non_exhaustive()
-    }
-}
+shown_by!(RootsSettler<'_>, owner);
 
 impl Settler for RootsSettler<'_> {
     fn delivered(&mut self, intents: &[IntentId]) -> Result<(), Error> {

@@ -8,6 +8,7 @@
 use super::{Error, Inlet, Intake};
 use crate::message::header_lines::{HEADER_HELD, header_end};
 use crate::proof::DestinationId;
+use crate::text::shown_by;
 
 /// Chooses destinations by a message's header: their slots, which are their order, from 0, in which the account's
 /// destinations are opened.  It gets the header to its empty line, or as much of it as is held, or all of a message that has
@@ -29,17 +30,9 @@ pub struct NetworkEnds {
     rules: Option<DestinationRules>,
 }
 
-impl std::fmt::Debug for NetworkEnd {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NetworkEnd").field("id", &self.id).finish_non_exhaustive()
-    }
-}
+shown_by!(NetworkEnd, id);
 
-impl std::fmt::Debug for NetworkEnds {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NetworkEnds").field("ends", &self.ends).finish_non_exhaustive()
-    }
-}
+shown_by!(NetworkEnds, ends);
 
 impl NetworkEnds {
     /// Without rules every message goes to all destinations.

@@ -3,11 +3,10 @@
 //! Answers are short here (a token, a page of settings), so one is kept whole, and every part of it has a bound.  Octets
 //! are wiped when they have been read: the body may be a token.
 
-use std::fmt;
-
 use zeroize::Zeroizing;
 
 use crate::secret::Secret;
+use crate::text::shown_by;
 
 /// Octets of an answer's body at most.
 pub const LARGEST_BODY: usize = 64 * 1024;
@@ -60,12 +59,8 @@ impl HttpAnswer {
     }
 }
 
-impl fmt::Debug for HttpAnswer {
-    /// Without fields and body: either may hold a token.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer").field("status", &self.status).finish_non_exhaustive()
-    }
-}
+// Without fields and body: either may hold a token.
+shown_by!(HttpAnswer, status);
 
 /// Why octets are no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -4,6 +4,7 @@
 
 use twox_hash::XxHash3_128;
 
+use crate::text::shown_by;
 use crate::types::wide;
 
 /// Counts octets and sums them up, in pieces of any size.
@@ -14,11 +15,7 @@ pub struct Summing {
     hash: XxHash3_128,
 }
 
-impl std::fmt::Debug for Summing {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Summing").field("octets", &self.octets).finish_non_exhaustive()
-    }
-}
+shown_by!(Summing, octets);
 
 impl Summing {
     /// More octets.

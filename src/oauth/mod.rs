@@ -43,6 +43,7 @@ use crate::clock;
 use crate::http::{HttpWay, SignalEnds, Url};
 use crate::problem::Problem;
 use crate::secret::Secret;
+use crate::text::shown_by;
 use crate::types::Time;
 use ask::{AskOutcome, Asker};
 use endpoints::OAuthClient;
@@ -96,11 +97,7 @@ pub struct TokenHolder<'a> {
     pub watch: &'a dyn Watch,
 }
 
-impl std::fmt::Debug for TokenHolder<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TokenHolder").field("account", &self.account).finish_non_exhaustive()
-    }
-}
+shown_by!(TokenHolder<'_>, account);
 
 /// A token that is good now.
 #[derive(Debug, Clone)]

@@ -14,7 +14,7 @@ use rustix::fs::OFlags;
 
 use super::plain::{name, row};
 use super::{Delivery, Event, Reporter, RunSummary, StoredAt};
-use crate::text::{self, size};
+use crate::text::{self, shown_by, size};
 
 /// Never waits at a FIFO that nobody reads, nor becomes the owner of a terminal.
 const WITHOUT_WAITING: i32 = (OFlags::NONBLOCK.bits() | OFlags::NOCTTY.bits()).cast_signed();
@@ -28,11 +28,7 @@ pub struct Logged {
     state: Mutex<LogState>,
 }
 
-impl std::fmt::Debug for Logged {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Logged").field("path", &self.path).finish_non_exhaustive()
-    }
-}
+shown_by!(Logged, path);
 
 #[derive(Default)]
 struct LogState {

@@ -18,7 +18,7 @@ use indicatif::{
 
 use super::plain::{Plain, name};
 use super::{Event, Reporter};
-use crate::text::{count, part, size};
+use crate::text::{count, part, shown_by, size};
 use crate::types::wide;
 use screen::Screen;
 
@@ -44,11 +44,7 @@ pub struct Progress {
     total: Option<(ProgressBar, Arc<Totals>)>,
 }
 
-impl fmt::Debug for Progress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Progress").field("plain", &self.plain).finish_non_exhaustive()
-    }
-}
+shown_by!(Progress, plain);
 
 /// The bar of one account.
 #[derive(Debug)]

@@ -12,6 +12,7 @@ use crate::environment::Environment;
 use crate::report::Reporter;
 use crate::secret::Secret;
 use crate::signals::Stop;
+use crate::text::shown_by;
 use crate::types::{Selection, Wait};
 
 /// What was asked for on the command line.
@@ -76,11 +77,7 @@ pub struct Context<'a> {
     pub stdout_is_regular_file: bool,
 }
 
-impl std::fmt::Debug for Context<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Context").field("state", &self.state).finish_non_exhaustive()
-    }
-}
+shown_by!(Context<'_>, state);
 
 /// What was typed, by account, or why nothing was; each to be taken once.
 #[derive(Debug, Clone, Default)]

@@ -52,7 +52,7 @@ use crate::place::{MboxSpool, NotedPlace, Place};
 use crate::problem::TRY_AGAIN;
 use crate::proof::{Intent, Noted, Piece, Published, Staged};
 use crate::signals::Stop;
-use crate::text;
+use crate::text::{self, shown_by};
 use crate::types::{Time, wide};
 
 /// Octets that are copied at a time.
@@ -196,11 +196,7 @@ struct Append {
     lead: &'static [u8],
 }
 
-impl std::fmt::Debug for MboxOutlet {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MboxOutlet").field("settings", &self.settings).finish_non_exhaustive()
-    }
-}
+shown_by!(MboxOutlet, settings);
 
 impl MboxSettings {
     /// How long a busy mbox is waited for.

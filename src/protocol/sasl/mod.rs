@@ -21,14 +21,13 @@ mod oauth;
 mod plain;
 mod scram;
 
-use std::fmt;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::protocol::limits::{CHALLENGE_LIMIT, COMMAND_LINE_LIMIT};
 use crate::protocol::redact::Redactor;
 use crate::secret::Secret;
+use crate::text::shown_by;
 
 pub use credentials::{Binding, ChannelBinding, Credentials, Nonce};
 pub use digest::Hash;
@@ -252,11 +251,7 @@ impl Exchange {
     }
 }
 
-impl fmt::Debug for Exchange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Exchange").field("mechanism", &self.mechanism).finish_non_exhaustive()
-    }
-}
+shown_by!(Exchange, mechanism);
 
 /// Strict base64 with its padding (RFC 4648 §4); `+`, `+ ` and `+  ` are all an empty challenge.
 fn decode(challenge: &[u8]) -> Result<Vec<u8>, SaslError> {

@@ -21,6 +21,7 @@ use crate::retrieval::error::Error;
 use crate::retrieval::run::Run;
 use crate::retrieval::survey::{self, list};
 use crate::retrieval::{Context, Options};
+use crate::text::shown_by;
 use crate::types::{MessageNumber, Time, UniqueIdBuf, Wait};
 
 /// A session that the user leads.
@@ -41,11 +42,7 @@ pub struct ByHand<'a> {
     lock: Lock,
 }
 
-impl std::fmt::Debug for ByHand<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ByHand").field("client", &self.client).finish_non_exhaustive()
-    }
-}
+shown_by!(ByHand<'_>, client);
 
 /// What the ledger knows of a message that is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
