@@ -11,6 +11,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+
 use crate::access::{self, Owner};
 use crate::secret::Secret;
 use crate::signals::Stop;
@@ -57,10 +59,22 @@ impl ProcessEnd {
 pub enum NoEnd {
     /// It could not be started.
     Start(io::Error),
+    /// The system has no room for another process now: typically too many run, or memory is short.
+    NoRoom(io::Error),
     /// The system lost sight of it.
     Wait(io::Error),
     /// The time is over, or a signal came.
     Late,
+}
+
+impl NoEnd {
+    fn at_start(error: io::Error) -> Self {
+        const NO_ROOM: [Errno; 4] = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE];
+        match Errno::from_io_error(&error) {
+            Some(errno) if NO_ROOM.contains(&errno) => Self::NoRoom(error),
+            _ => Self::Start(error),
+        }
+    }
 }
 
 /// How a program is run.
@@ -92,13 +106,13 @@ pub fn run(
     let mut command = Command::new(program);
     let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
     command.args(arguments).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = Reaped(access::spawn(&mut command, owner).map_err(NoEnd::Start)?);
+    let mut child = Reaped(access::spawn(&mut command, owner).map_err(NoEnd::at_start)?);
     if let (Some(mut stdin), Some(input)) = (child.0.stdin.take(), input.cloned()) {
         // One that doesn't read it all is judged by its exit status.
-        thread::Builder::new().spawn(move || stdin.write_all(input.expose())).map_err(NoEnd::Start)?;
+        thread::Builder::new().spawn(move || stdin.write_all(input.expose())).map_err(NoEnd::at_start)?;
     }
-    let out = first_line_of(child.0.stdout.take(), longest).map_err(NoEnd::Start)?;
-    let errors = first_line_of(child.0.stderr.take(), longest).map_err(NoEnd::Start)?;
+    let out = first_line_of(child.0.stdout.take(), longest).map_err(NoEnd::at_start)?;
+    let errors = first_line_of(child.0.stderr.take(), longest).map_err(NoEnd::at_start)?;
     let printed = wait_for(&out, deadline, stop).map_err(|_| NoEnd::Late)?;
     let status = wait(&mut child.0, deadline, stop).map_err(NoEnd::Wait)?.ok_or(NoEnd::Late)?;
     let mut complaint = Secret::new("");
@@ -171,5 +185,21 @@ fn wait(child: &mut Child, deadline: Instant, stop: &Stop) -> io::Result<Option<
         }
         thread::sleep(pause);
         pause = pause.saturating_mul(2).min(BETWEEN_LOOKS);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::NoEnd;
+    use rustix::io::Errno;
+
+    #[test]
+    fn a_system_without_room_for_a_process_is_not_a_program_that_is_missing() {
+        for errno in [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE] {
+            assert!(matches!(NoEnd::at_start(errno.into()), NoEnd::NoRoom(_)), "{errno}");
+        }
+        for errno in [Errno::NOENT, Errno::ACCESS, Errno::NOEXEC] {
+            assert!(matches!(NoEnd::at_start(errno.into()), NoEnd::Start(_)), "{errno}");
+        }
     }
 }

@@ -91,6 +91,14 @@ pub enum Error {
         /// The account.
         account: String,
     },
+    /// The system has no room for `load-command` or `save-command` now.
+    #[error("{which} did not start: {source}")]
+    NoResources {
+        /// The key.
+        which: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
     /// Other processes renew the same token, one after the other, and it takes too long.
     #[error("another popfetch has been renewing the token for {} s", waited.as_secs())]
     Locked {
@@ -158,7 +166,7 @@ impl Problem for Error {
             Self::UnusableToken { .. } => {
                 "the provider's token-endpoint must give bearer tokens (RFC 6750)".into()
             }
-            Self::Unavailable { .. } => crate::problem::TRY_AGAIN.into(),
+            Self::Unavailable { .. } | Self::NoResources { .. } => crate::problem::TRY_AGAIN.into(),
             Self::OtherIssuer { .. } => {
                 "nothing was sent; log in again, and look at the address in the browser".into()
             }
@@ -187,7 +195,9 @@ impl Problem for Error {
             Self::NotAnAnswer { .. } | Self::UnusableToken { .. } | Self::OtherIssuer { .. } => {
                 ExitCode::Protocol
             }
-            Self::Unavailable { .. } | Self::Locked { .. } | Self::Stopped => ExitCode::Later,
+            Self::Unavailable { .. } | Self::NoResources { .. } | Self::Locked { .. } | Self::Stopped => {
+                ExitCode::Later
+            }
             Self::Disk(e) => e.exit_code(),
             Self::Store(_) | Self::Damaged { .. } | Self::Settings { .. } => ExitCode::Configuration,
             Self::ClientSecret(e) => e.exit_code(),

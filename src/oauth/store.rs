@@ -238,6 +238,7 @@ impl<'a> Store<'a> {
             NoEnd::Late if self.stop.raised() => Error::Stopped,
             NoEnd::Late => failed(format!("took longer than {} s", self.patience.command.as_secs())),
             NoEnd::Start(e) => failed(format!("cannot be run: {e}")),
+            NoEnd::NoRoom(source) => Error::NoResources { which, source },
             NoEnd::Wait(e) => failed(format!("was lost sight of: {e}")),
         })?;
         if ended.status.success() { Ok(ended.printed) } else { Err(failed(ended.failure())) }

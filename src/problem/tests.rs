@@ -155,7 +155,7 @@ fn of_oauth() -> Problems {
         |exit, kind| OAuthRefusal { what: text("it refused"), hint: Some(text("log in")), exit, kind };
     let refused = |exit, kind| OAuthError::Refused { host: server(), refusal: refusal(exit, kind) };
     every!(OAuthError: NotLoggedIn, Refused, Http, NotAnAnswer, UnusableToken, Unavailable, OtherIssuer, Disk, Store, Damaged,
-        Command, Locked, ClientSecret, Settings, TooLate, Stopped, Local;
+        Command, NoResources, Locked, ClientSecret, Settings, TooLate, Stopped, Local;
         OAuthError::NotLoggedIn { account: text("work"), store: text("/x") } => 77,
         refused(ExitCode::Refused, RefusalKind::Login) => 77,
         refused(ExitCode::Configuration, RefusalKind::Client) => 78,
@@ -169,6 +169,7 @@ fn of_oauth() -> Problems {
         OAuthError::Damaged { account: text("work"), store: text("/x") } => 78,
         OAuthError::Command { which: "load-command", what: text("failed"), account: text("work") } => 77,
         OAuthError::Command { which: "save-command", what: text("failed"), account: text("work") } => 77,
+        OAuthError::NoResources { which: "load-command", source: std::io::ErrorKind::WouldBlock.into() } => 75,
         OAuthError::Locked { path: "/x".into(), waited: Duration::from_secs(45) } => 75,
         OAuthError::ClientSecret(Box::new(CredentialsError::Unusable { account: text("work"), why: NotOneLine::Empty })) => 78,
         OAuthError::Settings { what: text("x"), hint: text("y") } => 78,
