@@ -169,7 +169,7 @@ fn of_oauth() -> Problems {
         OAuthError::Damaged { account: text("work"), store: text("/x") } => 78,
         OAuthError::Command { which: "load-command", what: text("failed"), account: text("work") } => 77,
         OAuthError::Command { which: "save-command", what: text("failed"), account: text("work") } => 77,
-        OAuthError::NoResources { which: "load-command", source: std::io::ErrorKind::WouldBlock.into() } => 75,
+        OAuthError::NoResources { which: "load-command", source: ErrorKind::WouldBlock.into() } => 75,
         OAuthError::Locked { path: "/x".into(), waited: Duration::from_secs(45) } => 75,
         OAuthError::ClientSecret(Box::new(CredentialsError::Unusable { account: text("work"), why: NotOneLine::Empty })) => 78,
         OAuthError::Settings { what: text("x"), hint: text("y") } => 78,
