@@ -618,6 +618,8 @@ fn others(ledger: &Ledger, maildrop: &Maildrop, ours: &HashMap<EntryId, Ours>) -
 
 /// Whether a delivery of an entry is expected under the entry's key: of several the last ones are, as many as are listed
 /// under it, unless that is in question.
+// Both are asked of each delivery: inlined, no entry is made for them.
+#[inline(always)]
 fn is_expected(id: EntryId, nth: usize, ledger: &Ledger, maildrop: &Maildrop) -> bool {
     let entry = ledger.entry(id);
     let is_questioned = entry.doubtful || entry.varies || entry.state == EntryState::Deleted;
@@ -626,6 +628,7 @@ fn is_expected(id: EntryId, nth: usize, ledger: &Ledger, maildrop: &Maildrop) ->
 }
 
 /// As [`Other::stray`].
+#[inline(always)]
 fn is_stray(id: EntryId, ledger: &Ledger, maildrop: &Maildrop) -> bool {
     let entry = ledger.entry(id);
     let is_of_before = entry.absent && !entry.candidate || entry.state == EntryState::Deleted;
