@@ -61,6 +61,40 @@ impl std::fmt::Debug for Digest {
     }
 }
 
+/// A digest as it stands in a ledger: where many are compared and hardly any is equal, none has to be decoded.  Equal
+/// digests have equal texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DigestText([u8; Digest::CHARACTERS]);
+
+impl DigestText {
+    /// Of these characters, whatever they are.
+    #[must_use]
+    pub fn new(text: [u8; Digest::CHARACTERS]) -> Self {
+        Self(text)
+    }
+
+    /// The digest; `None` when this isn't the text of one.
+    #[must_use]
+    pub fn digest(&self) -> Option<Digest> {
+        Digest::parse(&self.0)
+    }
+
+    /// A number by which texts can be put in order: of the first eight characters, so that few have it in common.
+    #[must_use]
+    pub fn rank(&self) -> u64 {
+        self.0.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+    }
+}
+
+impl From<Digest> for DigestText {
+    fn from(digest: Digest) -> Self {
+        let mut text = [0; Digest::CHARACTERS];
+        // Eighteen octets make twenty-four characters.
+        let _ = URL_SAFE_NO_PAD.encode_slice(digest.0, &mut text);
+        Self(text)
+    }
+}
+
 /// The digests of a message as received.  All leave out `Status, X-Status, X-Keywords, X-UID, X-UIDL, X-IMAP,
 /// X-IMAPbase, Content-Length, Lines`, which servers change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

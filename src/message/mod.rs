@@ -11,7 +11,7 @@ mod received;
 mod sum;
 pub mod summary;
 
-pub use digest::{Digest, Digests};
+pub use digest::{Digest, DigestText, Digests};
 pub use examiner::{Examiner, Facts, fuzz_examiner, sender, stored};
 pub use header::Headline;
 pub(crate) use header::is_changed_by_servers;
