@@ -499,6 +499,6 @@ mod tests {
     fn nothing_of_an_answer_is_shown_by_accident() {
         let answer = read(b"HTTP/1.1 200 OK\r\nX: tanstaaf\r\n\r\ntanstaaf", 9).unwrap();
         assert_eq!(answer.field("x"), Some("tanstaaf"));
-        assert_eq!(format!("{answer:?}"), "Answer { status: 200, .. }");
+        assert_eq!(format!("{answer:?}"), "HttpAnswer { status: 200, .. }");
     }
 }
