@@ -286,6 +286,13 @@ mod tests {
     use super::{Candidates, ExpectedName, Naming, NamingAnswer, NamingForm, NamingQuestion};
     use crate::types::{MessageNumber, Octets, UniqueId};
 
+    impl Naming {
+        /// Which message the question is about that is to be answered first.
+        pub(in crate::retrieval) fn asked_about(&self) -> Option<MessageNumber> {
+            self.asked.front().and_then(|(_, question)| question.number)
+        }
+    }
+
     fn n(number: usize) -> MessageNumber {
         MessageNumber::new(u32::try_from(number).unwrap()).unwrap()
     }

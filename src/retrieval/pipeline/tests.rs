@@ -1,3 +1,5 @@
+mod flow;
+
 use std::collections::{HashMap, HashSet};
 
 use super::naming::{Candidates, ExpectedName, Naming, NamingForm};
@@ -70,6 +72,19 @@ fn pipeline(jobs: Vec<Job>, rules: Rules, standing: SessionStanding) -> Tried {
         ..standing
     };
     Pipeline::new(jobs.into_iter(), rules, standing, Vec::new(), Allowance::default())
+}
+
+/// For the tests of what drives it.
+impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
+    /// This was sent.
+    pub(in crate::retrieval) fn asked_for(&mut self, job: Job) {
+        self.sent(job);
+    }
+
+    /// Octets that take room.
+    pub(in crate::retrieval) fn unsettled(&self) -> u64 {
+        self.unsettled
+    }
 }
 
 const LINE: Readiness = Readiness { pipelines: true, at_rest: true };
