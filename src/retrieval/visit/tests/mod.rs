@@ -1,5 +1,6 @@
 //! What commands show that only look, and what the ones do that a user leads: over a server on loopback.
 
+mod by_hand;
 mod check;
 mod delete;
 mod list;
