@@ -197,6 +197,7 @@ mod tests {
     use crate::exit::ExitCode;
     use crate::report::{Condition, ConditionKind, Delivery, Event, ReportedError, Reporter};
     use crate::retrieval::trial::Home;
+    use proptest::prelude::*;
     use std::io::Read as _;
     use std::sync::{Arc, Mutex};
 
@@ -372,5 +373,15 @@ mod tests {
         home.stop.raise();
         before(&account, &home.context());
         assert_eq!(begun(&home), [""; 0]);
+    }
+
+    proptest! {
+        /// Whatever a server or a program writes between quotation marks, none of it reaches a hook's environment, on whatever line.
+        #[test]
+        fn no_quoted_word_reaches_a_hook(before in "[a-z: ]{0,20}", quoted in ".{0,40}", after in "[a-z ]{0,20}") {
+            let found = line(&format!("{before}\"{quoted}\"{after}"));
+            prop_assert_eq!(&found, &format!("{before}…{after}"));
+            prop_assert!(!found.contains(['\n', '"']));
+        }
     }
 }

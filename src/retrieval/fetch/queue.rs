@@ -144,6 +144,7 @@ mod tests {
     use crate::retrieval::pipeline::{Ask, Job};
     use crate::retrieval::trial::unique_id;
     use crate::types::Octets;
+    use proptest::prelude::*;
     use std::collections::HashMap;
 
     const NEW: Decision = Decision::Retrieve(Why::New);
@@ -286,5 +287,37 @@ mod tests {
         let listed = maildrop.at(4).unwrap();
         assert_eq!(listed_as(&listed, &maildrop, &keys), None, "the next listing has nothing to know it by");
         assert_eq!(known_key(&listed, &keys), Some(Key::Header(facts("n").digests.header)));
+    }
+
+    proptest! {
+        /// Each message that is to be asked for has its turn, once; and none that may hold the others up comes before them.
+        #[test]
+        fn every_message_has_its_turn_and_none_is_kept_waiting_by_what_may_fail(
+            kinds in proptest::collection::vec(0..4_u8, 0..40),
+            died in proptest::collection::hash_set(1..41_u32, 0..12),
+        ) {
+            let world = World::new();
+            let names: Vec<String> = (1..=kinds.len()).map(|n| format!("m{n}")).collect();
+            let listed: Vec<(&str, Option<u64>)> = names.iter().map(|name| (name.as_str(), Some(SIZE))).collect();
+            let decision = |kind: &u8| match kind {
+                0 => Decision::Leave(Why::Known),
+                1 => Decision::Identify,
+                2 => Decision::Compare(Why::Renumbered),
+                _ => NEW,
+            };
+            let decisions: Vec<Decision> = kinds.iter().map(decision).collect();
+            let died: Vec<ListedAs> = died.iter().map(|n| ListedAs::UniqueId(unique_id(&format!("m{n}")))).collect();
+            let found = jobs(&world, &listed, &decisions, &world.policy(Retention::Keep), &died);
+            let mut places: Vec<usize> = found.iter().map(|job| job.index).collect();
+            let ranks: Vec<u8> = found
+                .iter()
+                .map(|job| if job.comes_last() { 2 } else { u8::from(job.decision == Decision::Identify) })
+                .collect();
+            prop_assert!(ranks.is_sorted(), "{:?}", ranks);
+            places.sort_unstable();
+            let asked: Vec<usize> =
+                (0..kinds.len()).filter(|place| !matches!(decisions[*place], Decision::Leave(_))).collect();
+            prop_assert_eq!(places, asked);
+        }
     }
 }

@@ -96,6 +96,7 @@ mod tests {
     use crate::protocol::response::{Reply, ResponseCode};
     use crate::retrieval::pipeline::{Ask, Job};
     use crate::types::MessageNumber;
+    use proptest::prelude::*;
 
     fn refused(code: Option<ResponseCode>, text: &str) -> RefusedMessage {
         let reply = Reply { ok: false, code, text: text.as_bytes() };
@@ -208,5 +209,20 @@ mod tests {
         assert_eq!(refuses_everything(&[busy(), busy()]), None);
         assert!(refuses_everything(&[busy(), busy(), busy()]).is_some());
         assert_eq!(refuses_everything(&[busy(), busy(), refused(None, "no")]), None);
+    }
+
+    proptest! {
+        /// Whatever a server answers: a few refusals are never taken for all, and a row is only what stands at the end.
+        #[test]
+        fn few_refusals_are_never_everything(texts in proptest::collection::vec("[a-c]{0,2}[0-9]{0,2}", 0..40)) {
+            let refusals: Vec<RefusedMessage> = texts.iter().map(|text| refused(None, text)).collect();
+            let alike = |one: &String, other: &String| {
+                let bare = |text: &String| text.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
+                bare(one) == bare(other)
+            };
+            let row = texts.last().map_or(0, |last| texts.iter().rev().take_while(|text| alike(text, last)).count());
+            let expected = texts.last().filter(|_| row >= super::MOST_ALIKE).cloned();
+            prop_assert_eq!(refuses_everything(&refusals), expected);
+        }
     }
 }
