@@ -141,7 +141,7 @@ mod tests {
     use crate::message::Facts;
     use crate::plan::compare::{Comparison, Search};
     use crate::plan::trial::{World, facts, key, number};
-    use crate::plan::{Decision, Policy, Why};
+    use crate::plan::{Decision, Why};
     use crate::report::Action;
     use std::collections::HashMap;
 
@@ -152,7 +152,7 @@ mod tests {
         world.deliver_content(key("a"), "h/a@i");
         world.fail("failed", None);
         let maildrop = world.maildrop(&[("a", None), ("failed", None), ("new", None), ("-", None)]);
-        let policy = Policy { ..world.policy(retention) };
+        let policy = world.policy(retention);
         let comparison =
             Comparison::new(&maildrop, &decisions, &world.ledger, Search::EveryKey, false).unwrap();
         let retired: HashMap<_, _> = retired.iter().map(|(n, why)| (number(*n), *why)).collect();
