@@ -22,6 +22,7 @@ use rustix::io::Errno;
 
 use crate::exit::ExitCode;
 use crate::problem::Problem;
+use crate::types::wide;
 
 /// What was being done when the disk refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +143,7 @@ pub fn create_new(path: &Path, mode: u32) -> Result<File> {
 pub fn read_up_to(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut filled = 0;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        let at = offset.saturating_add(u64::try_from(filled).unwrap_or(u64::MAX));
+        let at = offset.saturating_add(wide(filled));
         match file.read_at(rest, at) {
             Ok(0) => break,
             Ok(read) => filled += read,

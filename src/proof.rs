@@ -121,11 +121,6 @@ impl Recognised {
     pub fn session(&self) -> SessionId {
         self.session
     }
-    /// The number in that session.
-    #[must_use]
-    pub fn number(&self) -> MessageNumber {
-        self.number
-    }
     /// Whether both proofs are about the same message.
     #[must_use]
     pub fn agrees(&self, delivered: &Delivered) -> bool {

@@ -4,11 +4,11 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use super::error::{Error, shown};
+use super::error::Error;
 use super::owner::{Owner, act};
 use super::paths::{check_path, check_private, open_regular};
 use crate::secret::Secret;
-use crate::text::size;
+use crate::text::{self, size};
 
 /// Reads a file of secrets, up to `limit` octets; with the rights of `owner`, if there is one, unless it's root's own.
 ///
@@ -40,7 +40,7 @@ pub fn read_as(
 /// # Errors
 /// Missing, unreadable, not a regular file, or too large.
 pub fn read(path: &Path, what: &str, limit: u64) -> Result<(Secret, Metadata), Error> {
-    let shown = shown(path);
+    let shown = text::path(path);
     let unreadable = |e: io::Error| {
         let hint = match e.kind() {
             io::ErrorKind::NotFound => "create it, or correct the path",

@@ -10,10 +10,10 @@ use std::path::{Component, Path, PathBuf};
 use nix::unistd::{Group, User};
 use rustix::fs::OFlags;
 
-use super::error::{self, Error, shell_word, shown};
+use super::error::{Error, shell_word};
 use super::owner::Owner;
 use super::switch::{is_root, us};
-use crate::text::printable;
+use crate::text::{self, printable};
 
 /// Symbolic links that are followed on one path, at most: as many as Linux does.
 const MOST_LINKS: u32 = 40;
@@ -45,7 +45,7 @@ pub fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
 /// # Errors
 /// With the command that corrects it.
 pub fn check_private(path: &Path, metadata: &Metadata, owner: Option<&Owner>) -> Result<(), Error> {
-    let shown = shown(path);
+    let shown = text::path(path);
     if let Some(stranger) =
         stranger(metadata, us()).filter(|uid| owner.is_none_or(|owner| owner.uid() != *uid))
     {
@@ -97,11 +97,11 @@ pub fn check_path(path: &Path) -> Result<(), Error> {
     let us = us();
     walk(Path::new("/"), &way, |at, metadata, is_end| {
         if let Some(uid) = stranger(metadata, us).filter(|uid| !stands_for_root(*uid)) {
-            let shown = shown(at);
+            let shown = text::path(at);
             let what = if is_end {
                 format!("{shown} belongs to {}", name_of(uid))
             } else {
-                format!("{} can be replaced by {}, who owns {shown}", error::shown(path), name_of(uid))
+                format!("{} can be replaced by {}, who owns {shown}", text::path(path), name_of(uid))
             };
             return Err(Error::new(what, format!("run as {}, or chown it", name_of(uid))));
         }
@@ -111,11 +111,11 @@ pub fn check_path(path: &Path) -> Result<(), Error> {
         let mode = metadata.mode();
         let by_all = mode & 0o002 != 0 && !(metadata.is_dir() && mode & 0o1000 != 0);
         if by_all {
-            let what = format!("everybody can change {} (mode {:03o})", shown(at), mode & 0o7777);
+            let what = format!("everybody can change {} (mode {:03o})", text::path(at), mode & 0o7777);
             return Err(Error::new(what, format!("chmod o-w {}", shell_word(at))));
         }
         if mode & 0o020 != 0 && is_end && !is_private_group(metadata.gid()) {
-            let what = format!("its group can change {} (mode {:03o})", shown(at), mode & 0o7777);
+            let what = format!("its group can change {} (mode {:03o})", text::path(at), mode & 0o7777);
             return Err(Error::new(what, format!("chmod g-w {}", shell_word(at))));
         }
         Ok(())
@@ -150,7 +150,7 @@ fn belongs_to(path: &Path, owner: &Owner) -> Result<(), Error> {
         Ok(metadata) if metadata.uid() != owner.uid() => {
             let what = format!(
                 "{} belongs to {}, not to {}",
-                shown(path),
+                text::path(path),
                 name_of(metadata.uid()),
                 name_of(owner.uid())
             );
@@ -168,12 +168,12 @@ fn check_way_of_root(start: &Path, way: &Path, path: &Path) -> Result<Option<Pat
         if let Some(uid) = stranger(metadata, 0).filter(|uid| !stands_for_root(*uid)) {
             let name = name_of(uid);
             let what = if at == path {
-                format!("{} belongs to {name}, and popfetch runs as root", shown(path))
+                format!("{} belongs to {name}, and popfetch runs as root", text::path(path))
             } else {
                 format!(
                     "{} can be replaced by {name}, who owns {}, and popfetch runs as root",
-                    shown(path),
-                    shown(at)
+                    text::path(path),
+                    text::path(at)
                 )
             };
             return Err(Error::new(
@@ -182,7 +182,7 @@ fn check_way_of_root(start: &Path, way: &Path, path: &Path) -> Result<Option<Pat
             ));
         }
         if !metadata.is_symlink() && mode & 0o002 != 0 && !(metadata.is_dir() && mode & 0o1000 != 0) {
-            let what = format!("everybody can change {}, and popfetch runs as root", shown(at));
+            let what = format!("everybody can change {}, and popfetch runs as root", text::path(at));
             return Err(Error::new(what, format!("chmod o-w {}", shell_word(at))));
         }
         Ok(())

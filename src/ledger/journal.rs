@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::durable::{self, Step};
 use crate::text;
-use crate::types::Time;
+use crate::types::{Time, wide};
 
 use super::entry::LedgerExtent;
 use super::error::Error;
@@ -83,7 +83,7 @@ impl Journal {
 
     /// Octets of the ledger: the next line's offset.
     pub(super) fn len(&self) -> u64 {
-        self.end.saturating_add(u64::try_from(self.buffer.len()).unwrap_or(u64::MAX))
+        self.end.saturating_add(wide(self.buffer.len()))
     }
 
     /// Refuses to go on with a file that can't be trusted any more.
@@ -190,10 +190,10 @@ impl Journal {
         let mut octets = Vec::new();
         let mut offsets = Vec::with_capacity(facts.len());
         for fact in facts {
-            offsets.push(self.end.saturating_add(u64::try_from(octets.len()).unwrap_or(u64::MAX)));
+            offsets.push(self.end.saturating_add(wide(octets.len())));
             fact.write(&mut octets);
         }
-        let length = u64::try_from(octets.len()).unwrap_or(u64::MAX);
+        let length = wide(octets.len());
         durable::reserve(&self.file, &self.path, length.saturating_add(outcomes))
             .map_err(|e| NotNoted::Undone(e.into()))?;
         if let Err(e) = durable::write(&self.file, &self.path, &octets) {
@@ -220,6 +220,18 @@ impl Journal {
         offset: u64,
         read: impl FnOnce(&Fact<'_>) -> Option<T>,
     ) -> Result<T, Error> {
+        self.look_up_content(offset, |content| read(&Fact::parse(content)?))
+    }
+
+    /// As [`Journal::look_up`], for callers that don't need all of the line.
+    ///
+    /// # Errors
+    /// [`Error::Disk`]; [`Error::Damaged`] when it is not what it was.
+    pub(super) fn look_up_content<T>(
+        &self,
+        offset: u64,
+        read: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Result<T, Error> {
         let mut window = self.window.take();
         let found = self.look_up_in(&mut window, offset, read);
         self.window.replace(window);
@@ -230,7 +242,7 @@ impl Journal {
         &self,
         window: &mut Window,
         offset: u64,
-        read: impl FnOnce(&Fact<'_>) -> Option<T>,
+        read: impl FnOnce(&[u8]) -> Option<T>,
     ) -> Result<T, Error> {
         let disk = |e| Error::Disk(durable::Error::new(Step::Read, &self.path, e));
         let line = if let Some(at) = offset.checked_sub(self.end) {
@@ -239,7 +251,7 @@ impl Journal {
         } else {
             window.line(&self.file, offset).map_err(disk)?
         };
-        match line.and_then(checked).and_then(Fact::parse).and_then(|fact| read(&fact)) {
+        match line.and_then(checked).and_then(read) {
             Some(value) => Ok(value),
             None => Err(Error::damaged(&self.path, self.number_of(offset), "has changed since it was read")),
         }

@@ -93,7 +93,6 @@ mod tests {
 
     const ID: &str = "0123456789abcdef";
 
-    /// M1
     #[test]
     fn ten_thousand_in_a_second_are_unique() {
         let mut names = NameMaker::new(ID, "laptop");

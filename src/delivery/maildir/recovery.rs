@@ -350,7 +350,7 @@ mod tests {
     const DELIVERED: Recovered = Recovered { delivered: 1, again: 0 };
     const AGAIN: Recovered = Recovered { delivered: 0, again: 1 };
 
-    /// D1: the line was written, the rename not done (or only in the page cache that died).
+    /// The line was written, the rename not done (or only in the page cache that died).
     #[test]
     fn whole_in_tmp_is_published_between_the_ledgers_syncs() {
         for age in [0, 10 * TMP_IS_SAFE, -5] {
@@ -384,7 +384,7 @@ mod tests {
         assert_eq!(home.list("new").len(), 1);
     }
 
-    /// M1: both names, and the reader has moved the new one: not a second time.
+    /// Both names, and the reader has moved the new one: not a second time.
     #[test]
     fn a_left_over_goes_only_when_the_ledger_knows() {
         let (recovered, steps, home) = case(0, |tmp, _, cur| {
@@ -552,7 +552,7 @@ mod tests {
         }
     }
 
-    /// D1: a batch in every state at once, and a second run that finds nothing to change.
+    /// A batch in every state at once, and a second run that finds nothing to change.
     #[test]
     fn a_mixed_batch_settles_once() {
         let mut home = Home::new(SyncMode::Auto);

@@ -116,7 +116,7 @@ fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().permissions().mode() & 0o777
 }
 
-/// M1, D2: nothing is in new/ before it's staged and noted; modes.  F14: the octets are the sender's.
+/// Nothing is in new/ before it's staged and noted; modes; the octets are the sender's.
 #[test]
 fn a_message_goes_through_tmp_to_new() {
     let message: Vec<u8> =
@@ -157,7 +157,7 @@ fn what_does_not_come_is_taken_back() {
     assert!(home.list("tmp").is_empty());
 }
 
-/// D3: what cannot be synced is withdrawn, and never counts as staged.
+/// What cannot be synced is withdrawn, and never counts as staged.
 #[test]
 fn a_failed_sync_withdraws_the_batch() {
     let mut home = Home::new(SyncMode::Each);
@@ -244,7 +244,7 @@ fn where_a_reader_has_moved_a_message_its_folder_is_synced() {
     }
 }
 
-/// M1: never over an existing name.
+/// Never over an existing name.
 #[test]
 fn nothing_is_overwritten() {
     let mut home = Home::new(SyncMode::Each);

@@ -271,7 +271,6 @@ mod tests {
         let came = bench.run(|fetch| {
             let queue = JobQueue::new(
                 (fetch.maildrop, fetch.decisions, fetch.policy),
-                fetch.keys,
                 fetch.failed_before,
                 HashMap::new(),
             );

@@ -16,7 +16,7 @@ use crate::ledger::memory::{ListedAs, Memory};
 use crate::message::{Digest, Facts};
 use crate::place::{Place, Spooled};
 use crate::plan::compare::{Comparison, Search};
-use crate::plan::trial::{NOW, World};
+use crate::plan::trial::{NOW, World, number};
 use crate::plan::{Decision, Policy, Who};
 use crate::proof::Key;
 use crate::retrieval::Options;
@@ -28,6 +28,7 @@ use crate::retrieval::pipeline::standing::{QuestionPace, SessionStanding};
 use crate::retrieval::run::Run;
 use crate::retrieval::trial::Home;
 use crate::secret::Secret;
+use crate::types::MessageNumber;
 
 /// Where a message that arrives is put: it takes what it is given, or fails at one step.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -99,8 +100,8 @@ pub(super) struct Bench {
     pub(super) pipelines: bool,
     /// Failures of messages that can't be distinguished have been reported.
     pub(super) some_failed_before: bool,
-    /// Messages at which a session broke off before.
-    pub(super) died: Vec<ListedAs>,
+    /// The numbers of messages at which a session broke off before.
+    pub(super) died: Vec<u32>,
     /// The account's destinations: the world's Maildirs.
     pub(super) destinations: Vec<Takes>,
 }
@@ -167,12 +168,13 @@ impl Bench {
         }
         let (reports, inbox): (Reports, Inbox) = committer::reports().unwrap();
         let (sender, orders): (Sender<Work>, _) = channel();
-        let died: HashMap<ListedAs, usize> = self.died.iter().cloned().zip(0..).collect();
+        let broken: HashMap<MessageNumber, usize> = self.died.iter().map(|n| number(*n)).zip(0..).collect();
+        let died = broken.iter().map(|(number, order)| (ListedAs::Numbered(*number, None), *order)).collect();
         let mut tally = std::mem::take(&mut self.tally);
         tally.standing = SessionStanding {
             naming: Naming::new(1, Some(NamingForm::Size), false, None),
             pace: QuestionPace::new(0, 32),
-            died: died.clone(),
+            died,
             ..tally.standing
         };
         let comparison =
@@ -182,7 +184,7 @@ impl Bench {
             Search::OwnKey => comparison.watching(ledger, &maildrop).unwrap(),
             Search::EveryKey => comparison,
         };
-        let queue = JobQueue::new((&maildrop, &self.decisions, &self.policy), &keys, &failed_before, died);
+        let queue = JobQueue::new((&maildrop, &self.decisions, &self.policy), &failed_before, broken);
         let mut fetch = Fetch {
             run: &run,
             client: &mut client,
@@ -238,10 +240,12 @@ impl<T> Came<T> {
 impl Fetch<'_> {
     /// The job for the message at this place, as the queue makes it.
     pub(super) fn job(&self, place: usize) -> Job {
-        let died = self.state.pipeline.standing.died.clone();
-        let mut queue =
-            JobQueue::new((self.maildrop, self.decisions, self.policy), self.keys, self.failed_before, died);
-        queue.find(|job| job.index == place).unwrap()
+        let broken = self.state.pipeline.standing.died.iter().filter_map(|(died, order)| match died {
+            ListedAs::Numbered(number, _) => Some((*number, *order)),
+            ListedAs::UniqueId(_) => None,
+        });
+        let listing = (self.maildrop, self.decisions, self.policy);
+        JobQueue::new(listing, self.failed_before, broken.collect()).find(|job| job.index == place).unwrap()
     }
 }
 

@@ -343,7 +343,7 @@ fn a_connection_that_ends_blames_a_message_the_second_time() {
     {
         let mut bench = bench();
         if died_before {
-            bench.died = vec![ListedAs::UniqueId(unique_id("new"))];
+            bench.died = vec![3];
         }
         let came = bench.run(|fetch| {
             fetch.state.pipeline.standing.others_came = others_came;
