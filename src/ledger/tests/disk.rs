@@ -166,10 +166,8 @@ fn copies_whose_lines_may_be_on_disk_do_not_come_back() {
         let message = arrival(key("a"), "a", &[to]);
         let staged = vec![piece(&message, to)];
         let all: Vec<_> = refused.iter().map(|(step, but)| refuses(*step, "ledger", *but)).collect();
-        let (noted, _) = steps(
-            move |step, path| all.iter().any(|refuses| refuses(step, path)),
-            || ledger.note(staged),
-        );
+        let (noted, _) =
+            steps(move |step, path| all.iter().any(|refuses| refuses(step, path)), || ledger.note(staged));
         let Err((Error::Disk(_), back)) = noted else { panic!("{noted:?}") };
         assert!(back.is_empty(), "{refused:?}");
         assert!(matches!(ledger.sync(), Err(Error::Broken { .. })), "{refused:?}");
