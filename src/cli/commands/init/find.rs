@@ -1,6 +1,7 @@
 //! From a mail address to a server that is there: what is found is connected to, and nothing is believed before TLS and the
 //! server's name.
 
+use std::net::IpAddr;
 use std::thread;
 
 use super::draft::{Choices, ChosenServer, Init, described, usage};
@@ -16,6 +17,8 @@ use crate::text::printable;
 
 /// At most this many failed attempts are shown.
 const MOST_SHOWN: usize = 12;
+/// What an account is called that has neither a provider nor a domain to be called after.
+const NAMELESS: &str = "mail";
 
 impl Init<'_> {
     /// The server, with the user's name at it, and a name for the account.
@@ -255,8 +258,11 @@ impl Init<'_> {
     }
 }
 
-/// The label of a domain by which people know it: `example` of `mail.example.co.uk`.
+/// The label of a domain by which people know it: `example` of `mail.example.co.uk`.  An address has none.
 fn label(domain: &str) -> String {
+    if domain.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
+        return NAMELESS.to_owned();
+    }
     let labels: Vec<&str> = domain.split('.').collect();
     let mut from_end = labels.iter().rev().skip(1);
     let second = from_end.next().copied().unwrap_or(domain);
@@ -270,7 +276,7 @@ fn word(text: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let word: String = text.chars().map(plain).collect();
     let word = word.trim_matches('-');
-    if word.is_empty() { "mail".to_owned() } else { word.to_owned() }
+    if word.is_empty() { NAMELESS.to_owned() } else { word.to_owned() }
 }
 
 fn without_pop(provider: &MailProvider) -> ReportedError {
@@ -298,6 +304,8 @@ mod tests {
             ("xn--bcher-kva.example", "xn--bcher-kva"),
             ("pop", "pop"),
             ("-.-", "mail"),
+            ("192.0.2.10", "mail"),
+            ("[2001:db8::1]", "mail"),
         ] {
             assert_eq!(label(domain), name, "{domain}");
         }
