@@ -225,7 +225,8 @@ mod tests {
     /// The user and the group that this thread acts as, and its groups.
     fn rights() -> (u32, u32, Vec<u32>) {
         let groups = rustix::process::getgroups().unwrap();
-        let groups = groups.into_iter().map(rustix::process::Gid::as_raw).collect();
+        let mut groups: Vec<u32> = groups.into_iter().map(rustix::process::Gid::as_raw).collect();
+        groups.sort_unstable();
         (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw(), groups)
     }
 
@@ -238,7 +239,8 @@ mod tests {
     fn all_of_a_users_rights_are_taken_on_and_given_back() {
         let Some(nobody) = nobody() else { return };
         let before = rights();
-        let groups = vec![nobody.rights.gid, 12_345];
+        let mut groups = vec![nobody.rights.gid, 12_345];
+        groups.sort_unstable();
         let member = Owner { rights: Rights { groups: groups.clone(), ..nobody.rights.clone() }, ..nobody };
         let theirs = (member.uid(), member.rights.gid, groups);
         {
