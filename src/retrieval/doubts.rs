@@ -389,6 +389,7 @@ fn shuffle<T>(items: &mut [T], seed: u64) {
 
 #[cfg(test)]
 mod tests {
+    mod listed;
     mod settled;
 
     use super::{Raised, are_numbers, moved, put_in_doubt};
