@@ -132,3 +132,58 @@ fn a_destination_without_mail_in_the_batch_cannot_fail_it() {
         assert_eq!(*log.lock().unwrap(), ["publish 1 at 0", "whole 1 1"], "{does:?}");
     }
 }
+
+/// Programs rarely sync what they write: before a deletion may rest on one's word everything is brought to the disk, and
+/// where that fails nobody hears of the message.
+#[cfg(feature = "crash-points")]
+#[test]
+fn what_a_program_has_taken_is_on_the_disk_before_anybody_hears_of_it() {
+    use crate::durable::{Step, trial::steps};
+    let is_all = |step: Step, path: &Path| step == Step::Sync && path.ends_with("every file system");
+    for (sync_after, fails) in [(false, false), (true, false), (true, true)] {
+        let mut world = World::new();
+        let (mut ends, log) = ends(&world, &[Does::Takes], true, sync_after);
+        let parcels = vec![parcel(1, "a", &world.maildirs[..1])];
+        let (reports, inbox) = reports().unwrap();
+        let mut witness = super::Told(Arc::clone(&log));
+        let tally = &mut BatchProgress::new(&reports, &mut witness);
+        let work = || commit(&mut world.ledger, &mut ends, parcels, tally);
+        let (result, taken) = steps(move |step, path| fails && is_all(step, path), work);
+        assert_eq!(result.is_err(), fails);
+        let synced: Vec<bool> = taken.iter().map(|(step, name)| is_all(*step, Path::new(name))).collect();
+        assert_eq!(synced.iter().filter(|synced| **synced).count(), usize::from(sync_after));
+        assert_eq!(synced.last(), Some(&sync_after), "behind all else");
+        assert_eq!(inbox.settled.try_iter().count(), usize::from(!fails));
+        assert_eq!(log.lock().unwrap().contains(&"whole 1 1".to_owned()), !fails);
+    }
+}
+
+/// A disk that is full by then: what was published is found by the next run, and nobody hears of it in this one.
+#[cfg(feature = "crash-points")]
+#[test]
+fn nobody_hears_of_an_outcome_that_could_not_be_written() {
+    use crate::durable::{Step, trial::steps};
+    for (one_by_one, does) in [
+        (false, Does::Takes),
+        (true, Does::Takes),
+        (false, Does::Refuses { permanent: false }),
+        (true, Does::Refuses { permanent: false }),
+    ] {
+        let mut world = World::new();
+        let (mut ends, log) = ends(&world, &[does], one_by_one, false);
+        let parcels = vec![parcel(1, "a", &world.maildirs[..1])];
+        let (reports, inbox) = reports().unwrap();
+        let mut witness = super::Told(Arc::clone(&log));
+        let tally = &mut BatchProgress::new(&reports, &mut witness);
+        // The first write is the note.
+        let writes = std::cell::Cell::new(0);
+        let refuses = move |step: Step, _: &Path| {
+            writes.set(writes.get() + u32::from(step == Step::Write));
+            step == Step::Write && writes.get() > 1
+        };
+        let (result, _) = steps(refuses, || commit(&mut world.ledger, &mut ends, parcels, tally));
+        assert!(result.is_err());
+        assert_eq!(*log.lock().unwrap(), ["publish 1 at 0"], "{one_by_one} {does:?}");
+        assert_eq!(inbox.settled.try_iter().count(), 0);
+    }
+}
