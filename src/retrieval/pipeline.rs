@@ -321,7 +321,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
     fn question_is_due(&self) -> bool {
         let (messages, octets) = self.uncovered;
         let due = self.question_due || self.standing.pace.is_due(messages, octets);
-        due && messages > 0 && !self.is_impossible()
+        due && !self.is_impossible()
     }
 
     /// Asks what only the server can know that holds this maildrop.
