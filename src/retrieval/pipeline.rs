@@ -315,7 +315,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
     fn trial_is_due(&mut self, line: Readiness) -> bool {
         let naming = &self.standing.naming;
         let due = naming.needs_trial() || (naming.is_on_trial() && !line.pipelines);
-        due && !self.is_in_doubt() && self.upcoming().is_some()
+        due && self.upcoming().is_some()
     }
 
     fn question_is_due(&self) -> bool {
