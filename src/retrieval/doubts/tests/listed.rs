@@ -130,9 +130,12 @@ fn a_settled_session_leaves_what_it_has_seen() {
         settle(&mut world.ledger, &mut habits, &maildrop, &policy, &Tally::default()).unwrap();
         assert!(!world.ledger.is_renumbering(), "{names:?}");
         assert_eq!((habits.listed, habits.complete), (u32::try_from(names.len()).unwrap(), true));
+        // An empty one shows nothing of where they are, but puts all in doubt.
         let present: Vec<EntryId> = world.ledger.present().collect();
-        let expected: Vec<EntryId> = names.iter().map(|name| id(&world, name)).collect();
+        let there = if names.is_empty() { &["a", "b", "f"][..] } else { names };
+        let expected: Vec<EntryId> = there.iter().map(|name| id(&world, name)).collect();
         assert_eq!(present, expected, "{names:?}");
+        assert_eq!(doubted(&world, &["a", "b"]), [names.is_empty(), true], "{names:?}");
         let learnt = world.ledger.entry(id(&world, "f")).listed_size;
         assert_eq!(learnt, (!names.is_empty()).then_some(Octets(7)), "{names:?}");
         assert!(world.written() > before);
