@@ -175,12 +175,10 @@ fn nobody_hears_of_an_outcome_that_could_not_be_written() {
         let (reports, inbox) = reports().unwrap();
         let mut witness = super::Told(Arc::clone(&log));
         let tally = &mut BatchProgress::new(&reports, &mut witness);
-        // The first write is the note.
-        let writes = std::cell::Cell::new(0);
-        let refuses = move |step: Step, _: &Path| {
-            writes.set(writes.get() + u32::from(step == Step::Write));
-            step == Step::Write && writes.get() > 1
-        };
+        // From the moment on when it is published.
+        let published = Arc::clone(&log);
+        let refuses =
+            move |step: Step, _: &Path| step == Step::Write && !published.lock().unwrap().is_empty();
         let (result, _) = steps(refuses, || commit(&mut world.ledger, &mut ends, parcels, tally));
         assert!(result.is_err());
         assert_eq!(*log.lock().unwrap(), ["publish 1 at 0"], "{one_by_one} {does:?}");
