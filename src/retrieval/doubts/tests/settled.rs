@@ -3,7 +3,7 @@
 use super::{doubted, raise, world};
 use crate::account::Retention;
 use crate::ledger::memory::{Habits, UniqueIds};
-use crate::plan::trial::{NOW, SIZE, World, facts, key, number};
+use crate::plan::trial::{NOW, World, facts, key, number};
 use crate::plan::{Decision, Policy, Why};
 use crate::proof::EntryId;
 use crate::retrieval::Options;
@@ -148,26 +148,5 @@ fn a_failed_comparison_puts_everything_in_doubt_once() {
         assert_eq!((habits.unique_ids, habits.matched_gaps), (then, 0));
         assert!(world.ledger.is_renumbering());
         assert_eq!(doubted(&world, &["a", "b"]), [false, !suspected]);
-    }
-}
-
-/// What the next listing is compared with: which messages were there, and how large they were.
-#[test]
-fn the_next_listing_is_compared_with_what_a_whole_session_saw() {
-    for (listed, window, absent, size) in [
-        (&[("a", Some(7))][..], false, [false, true], 7),
-        (&[("a", None)], false, [false, true], SIZE),
-        (&[], false, [true, true], SIZE),
-        // Of a window nothing follows, and sizes without unique-ids are nobody's.
-        (&[("a", Some(7))], true, [false, false], SIZE),
-        (&[("-", Some(7))], false, [false, false], SIZE),
-    ] {
-        let mut world = world(&["a", "b"]);
-        let maildrop = world.maildrop(listed);
-        let policy = Policy { window, ..world.policy(Retention::Keep) };
-        settle(&mut world.ledger, &mut Habits::default(), &maildrop, &policy, &Tally::default()).unwrap();
-        let entries = ["a", "b"].map(|name| world.ledger.entry(world.ledger.find_key(&key(name)).unwrap()));
-        assert_eq!(entries.map(|entry| entry.absent), absent, "{listed:?} {window}");
-        assert_eq!(entries[0].listed_size.map(|octets| octets.0), Some(size), "{listed:?} {window}");
     }
 }
