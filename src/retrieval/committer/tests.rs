@@ -332,7 +332,7 @@ fn what_is_learnt_of_a_message_is_recorded() {
     assert!(entry("a").varies);
     assert!(entry("large").reported_too_large);
     assert_eq!((entry("large").failures, entry("failed").failures), (0, 1));
-    assert_eq!(world.ledger.headers(id), [Digest::of(b"other"); 0]);
+    assert!(world.ledger.headers(id).is_empty());
 }
 
 /// An error ends the work: what was handed over behind it is not begun, and stays on the server.
