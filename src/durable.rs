@@ -622,47 +622,4 @@ pub(crate) mod trial {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{create_new, make_directories, rename_new, write};
-
-    #[test]
-    fn rename_new_never_replaces() {
-        let home = tempfile::tempdir().unwrap();
-        let [from, to] = ["from", "to"].map(|n| home.path().join(n));
-        write(&create_new(&from, 0o600).unwrap(), &from, b"new").unwrap();
-        std::fs::write(&to, "old").unwrap();
-        let refused = rename_new(&from, &to).unwrap_err();
-        assert_eq!(refused.source.kind(), std::io::ErrorKind::AlreadyExists);
-        assert_eq!(std::fs::read(&to).unwrap(), b"old");
-        std::fs::remove_file(&to).unwrap();
-        rename_new(&from, &to).unwrap();
-        assert_eq!(std::fs::read(&to).unwrap(), b"new");
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn kernels_that_report_lost_writes() {
-        for (release, reports) in [
-            ("6.18.44-fc", true),
-            ("5.8.0", true),
-            ("5.10", true),
-            ("5.7.19-generic", false),
-            ("4.19.0-8", false),
-            ("10.0", true),
-            ("", false),
-            ("x", false),
-        ] {
-            assert_eq!(super::reports_lost_writes(release.as_bytes()), reports, "{release}");
-        }
-    }
-
-    #[test]
-    fn directories_are_private() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let home = tempfile::tempdir().unwrap();
-        let deep = home.path().join("a/b/c");
-        make_directories(&deep).unwrap();
-        make_directories(&deep).unwrap();
-        assert_eq!(deep.metadata().unwrap().permissions().mode() & 0o777, 0o700);
-    }
-}
+mod tests;

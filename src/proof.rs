@@ -318,3 +318,16 @@ pub struct DestinationRecord {
     /// For a Maildir: when its `tmp/` was made, or its device, and its inode, when it was last used.
     pub inode: Option<(u64, u64)>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{DestinationKind, DestinationName};
+
+    #[test]
+    fn a_command_is_shown_with_its_arguments() {
+        let name =
+            DestinationName { kind: DestinationKind::Pipe, address: b"procmail\0-d\0a\x1b b".to_vec() };
+        let shown = name.shown();
+        assert!(shown.starts_with("procmail -d a") && !shown.contains(['\0', '\x1b']), "{shown}");
+    }
+}

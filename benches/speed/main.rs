@@ -11,7 +11,8 @@
 //! `truncate -s 6G ext4.img; mkfs.ext4 ext4.img; mount -o loop ext4.img /mnt`.
 //!
 //! On a machine that has other work to do, short rows need `chrt -f 20` before the command: two equal programs differ by a
-//! third without it, and by 2 % with it.
+//! third without it, and by 2 % with it.  How much of the start-up is the time that the system takes to map the pages of the
+//! program depends on what else its memory holds: it's the ratio of one run that counts.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

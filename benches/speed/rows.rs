@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::check::{self, Digest, Found};
 use crate::measure::{Invocation, Measured, settle};
-use crate::programs::{Destination, Job, PASSWORD, Program};
+use crate::programs::{self, Destination, Job, PASSWORD, Program};
 use crate::support::certificates::{Authority, Leaf};
 use crate::support::mail;
 use crate::support::relay::Line;
@@ -300,6 +300,7 @@ impl Bench {
         let folder = tempfile::Builder::new().prefix("popfetch-bench-").tempdir_in(root).unwrap();
         // getmail is another program.
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        programs::copy_into(folder.path());
         let authority = Authority::new();
         authority.write(&folder.path().join("ca.pem"));
         Self { runs, programs, folder, authority }

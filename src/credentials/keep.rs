@@ -151,7 +151,10 @@ fn in_store(name: &str, password: &Secret, environment: &Environment, stop: &Sto
         1 => format!("mail/{name}"),
         number => format!("mail/{name}-{number}"),
     });
-    let entry = names.into_iter().find(is_free).unwrap_or_else(|| format!("mail/{name}"));
+    let Some(entry) = names.into_iter().find(is_free) else {
+        let what = format!("the password store has too many entries like mail/{name}");
+        return Err(Error::NotKept { what, hint: "remove those that no account uses".to_owned() });
+    };
     let argv = ["pass", "insert", "--multiline", &entry];
     feed(&argv, password, stop)?;
     Ok(format!("pass show {entry}"))
@@ -256,6 +259,7 @@ mod tests {
 
     use super::{Keep, Keeper, keepers};
     use crate::environment::Environment;
+    use crate::problem::Problem as _;
     use crate::secret::Secret;
     use crate::signals::Stop;
 
@@ -303,5 +307,63 @@ mod tests {
         assert_eq!(metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
         Keep::File("home.password".to_owned()).undo(&folder);
         assert!(!path.exists() && folder.join("home-2.password").exists());
+    }
+
+    /// pass(1) replaces what is there without asking.
+    #[test]
+    fn an_entry_of_the_password_store_is_never_replaced() {
+        let home = tempfile::tempdir().unwrap();
+        let store = home.path().join(".password-store/mail");
+        std::fs::create_dir_all(&store).unwrap();
+        let put = || {
+            super::in_store("home", &Secret::new("hunter2"), &environment(home.path()), &Stop::new().unwrap())
+                .unwrap_err()
+        };
+        for number in 1..=super::MOST_NAMES {
+            let name = if number == 1 { "home.gpg".to_owned() } else { format!("home-{number}.gpg") };
+            write(store.join(name), "of another account").unwrap();
+        }
+        let full = put().shown();
+        assert!(full.contains("too many entries like mail/home"), "{full}");
+    }
+
+    #[test]
+    fn where_the_password_store_is_can_be_set() {
+        let home = tempfile::tempdir().unwrap();
+        let with = |set: &str| {
+            let mut environment = environment(home.path());
+            environment.variables.insert("PASSWORD_STORE_DIR".into(), set.into());
+            super::store(&environment).unwrap()
+        };
+        assert_eq!(with("/elsewhere"), Path::new("/elsewhere"));
+        assert_eq!(with(""), home.path().join(".password-store"));
+    }
+
+    #[test]
+    fn a_program_that_fails_has_not_kept_the_password() {
+        let stop = Stop::new().unwrap();
+        let feed = |line: &str| super::feed(&["/bin/sh", "-c", line], &Secret::new("hunter2"), &stop);
+        assert_eq!(feed("cat; exit 0").unwrap(), Secret::new("hunter2"));
+        assert_eq!(feed("exit 0").unwrap(), Secret::new(""), "nor need it read");
+        let failed = feed("cat; exit 3").unwrap_err().shown();
+        assert!(failed.contains("failed") && !failed.contains("hunter2"), "{failed}");
+        stop.raise();
+        let began = std::time::Instant::now();
+        assert!(matches!(feed("exec sleep 30"), Err(super::Error::Stopped { .. })));
+        assert!(began.elapsed() < std::time::Duration::from_secs(20));
+    }
+
+    #[cfg(feature = "crash-points")]
+    #[test]
+    fn half_a_password_is_not_left() {
+        use crate::durable::{Step, trial::steps};
+        let home = tempfile::tempdir().unwrap();
+        for refused in [Step::Write, Step::Sync] {
+            let (kept, _) = steps(
+                move |step, _| step == refused,
+                || super::new_file(home.path(), "home", "password", b"hunter2\n"),
+            );
+            assert!(kept.is_err() && home.path().read_dir().unwrap().next().is_none(), "{refused:?}");
+        }
     }
 }

@@ -147,7 +147,7 @@ pub fn fuzz_netrc(text: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{find, fuzz_netrc, holds_password};
+    use super::{find, fuzz_netrc, holds_password, user};
     use proptest::prelude::*;
 
     proptest! {
@@ -187,6 +187,28 @@ mod tests {
         }
         assert!(holds_password(text));
         assert!(!holds_password(b"machine a login b\n"));
+    }
+
+    #[test]
+    fn an_entry_that_names_no_user_is_anybodys_and_one_without_a_password_is_nothing() {
+        let text = b"machine a.example login she password hers\nmachine a.example password any\n\
+            default password anywhere\n";
+        let find = |host: &str, who: &str| {
+            find(text, who, |machine| machine == host).map(|secret| secret.expose().to_vec())
+        };
+        for (host, who, password) in
+            [("a.example", "she", "hers"), ("a.example", "he", "any"), ("b.example", "she", "anywhere")]
+        {
+            assert_eq!(find(host, who), Some(password.into()), "{who} at {host}");
+        }
+    }
+
+    #[test]
+    fn the_user_is_that_of_the_first_entry_of_the_host_that_names_one() {
+        let text =
+            b"machine other login wrong\ndefault login nobody\nmachine h password x\nmachine h login me\n";
+        assert_eq!(user(text, |machine| machine == "h").as_deref(), Some("me"));
+        assert_eq!(user(text, |machine| machine == "none"), None);
     }
 
     #[test]

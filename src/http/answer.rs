@@ -456,6 +456,40 @@ mod tests {
     }
 
     #[test]
+    fn only_a_status_of_success_is_one() {
+        for (status, is_success) in
+            [(200, true), (299, true), (300, false), (302, false), (400, false), (500, false)]
+        {
+            let answer = read(format!("HTTP/1.1 {status} x\r\n\r\n").as_bytes(), 99).unwrap();
+            assert_eq!(answer.is_success(), is_success, "{status}");
+        }
+    }
+
+    /// Two readers that take its length differently would take it for different answers.
+    #[test]
+    fn an_answer_whose_length_is_in_doubt_is_refused() {
+        let length = AnswerFault::Malformed("it gave no clear length of its answer");
+        let chunk = AnswerFault::Malformed("it sent a broken chunk");
+        let extension =
+            |octets: usize| format!("Transfer-Encoding: chunked\r\n\r\n0;{}\r\n\r\n", "x".repeat(octets));
+        let (fits, long) = (extension(1000), extension(1100));
+        let whole = format!("Content-Length: {LARGEST_BODY}\r\n\r\n{}", "x".repeat(LARGEST_BODY));
+        let cases: [(&str, Result<usize, AnswerFault>); 7] = [
+            ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", Err(length)),
+            ("Transfer-Encoding: identity\r\nContent-Length: 2\r\n\r\n{}", Ok(2)),
+            ("Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}x", Err(length)),
+            ("Content-Length: +2\r\n\r\n{}", Err(length)),
+            (&fits, Ok(0)),
+            (&long, Err(chunk)),
+            (&whole, Ok(LARGEST_BODY)),
+        ];
+        for (rest, expected) in cases {
+            let answer = read(format!("HTTP/1.1 200 OK\r\n{rest}").as_bytes(), 700);
+            assert_eq!(answer.map(|answer| answer.body.expose().len()), expected, "{rest:.80}");
+        }
+    }
+
+    #[test]
     fn a_body_has_64_kib_at_most_however_it_ends() {
         for (head, tail, chunked) in [
             ("HTTP/1.1 200 OK\r\n\r\n", "", false),

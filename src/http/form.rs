@@ -79,6 +79,16 @@ mod tests {
 
     use super::{decode, encode};
 
+    /// What `from_str_radix` would take for a number isn't one here.
+    #[test]
+    fn a_broken_escape_is_taken_as_it_is() {
+        for (text, value) in
+            [("%41", "A"), ("%+1", "% 1"), ("%4", "%4"), ("%4g", "%4g"), ("%-1", "%-1"), ("%", "%")]
+        {
+            assert_eq!(decode(&format!("a={text}")), [("a".to_owned(), value.to_owned())], "{text}");
+        }
+    }
+
     #[test]
     fn what_is_broken_stands_for_itself() {
         for (text, expected) in [

@@ -293,4 +293,37 @@ mod tests {
             waiting.join().unwrap().unwrap();
         });
     }
+
+    /// A lock on a file that has lost its name keeps no process out.
+    #[test]
+    fn a_file_has_its_name_as_long_as_no_other_has_it() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("lock");
+        let file = std::fs::File::create(&path).unwrap();
+        assert!(super::has_its_name(&file, &path));
+        std::fs::remove_file(&path).unwrap();
+        assert!(!super::has_its_name(&file, &path));
+        std::fs::File::create(&path).unwrap();
+        assert!(!super::has_its_name(&file, &path));
+    }
+
+    #[test]
+    fn looking_waits_for_a_run_but_not_beyond_a_stop_or_its_patience() {
+        let home = tempfile::tempdir().unwrap();
+        let stop = Stop::new().unwrap();
+        let look = |wait| Lock::wait_until_free(home.path(), wait, &stop);
+        look(Wait::NO).unwrap();
+        let held = Lock::acquire(home.path(), Wait::NO, &stop).unwrap();
+        for wait in [Wait::NO, Wait::AtMost(std::time::Duration::from_millis(1))] {
+            assert!(matches!(look(wait), Err(Error::Locked)));
+        }
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| look(Wait::Forever));
+            drop(held);
+            waiting.join().unwrap().unwrap();
+        });
+        let _held = Lock::acquire(home.path(), Wait::NO, &stop).unwrap();
+        stop.raise();
+        assert!(matches!(look(Wait::Forever), Err(Error::Locked)));
+    }
 }

@@ -79,4 +79,31 @@ mod tests {
         std::fs::write(home.path().join(FILE), b"x\n1\n1 %\n0 a\n2 %zz\n3 c\n\xff\n4 d").unwrap();
         assert_eq!(Shown::load(home.path()), Shown([entry(3, b"c"), entry(4, b"d")].into()));
     }
+
+    /// Anything may stand in its place.
+    #[test]
+    fn what_cannot_be_ours_is_not_read() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join(FILE);
+        std::fs::write(&path, b"3 c\n").unwrap();
+        std::fs::File::options().write(true).open(&path).unwrap().set_len(super::LONGEST + 1).unwrap();
+        assert_eq!(Shown::load(home.path()), Shown::default());
+        std::fs::remove_file(&path).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+        assert_eq!(Shown::load(home.path()), Shown::default());
+    }
+
+    #[cfg(feature = "crash-points")]
+    #[test]
+    fn what_cannot_be_written_leaves_what_was_there() {
+        use crate::durable::{Step, trial::steps};
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join("ledger"), "").unwrap();
+        std::fs::write(home.path().join("shown.new"), "left by a crash").unwrap();
+        let shown = Shown([(MessageNumber::FIRST, UniqueId::new(b"a").unwrap().to_buf())].into());
+        shown.save(home.path()).unwrap();
+        let (refused, _) = steps(|step, _| step == Step::Write, || Shown::default().save(home.path()));
+        assert!(refused.is_err() && !home.path().join("shown.new").exists());
+        assert_eq!(Shown::load(home.path()), shown);
+    }
 }

@@ -185,6 +185,20 @@ mod tests {
         }
     }
 
+    /// What has no end must not be read to its end.
+    #[test]
+    fn a_line_that_is_far_too_long_is_none() {
+        let text = [vec![b'x'; 4 * super::LONGEST_LINE], b"\n".to_vec()].concat();
+        let mut lines = FileLines::new(text.as_slice());
+        match lines.next().unwrap() {
+            NextLine::Unended(begin) => assert!(begin.len() <= 2 * super::LONGEST_LINE),
+            NextLine::Line(_) | NextLine::End => panic!("it is taken for a line"),
+        }
+        let mut window = Window::default();
+        assert_eq!(window.line(text.as_slice(), 0).unwrap(), None);
+        assert!(window.octets.len() <= super::LONGEST_LINE);
+    }
+
     /// A thousand keys that are looked up one after another cost a few system calls, and a single one costs little.
     #[test]
     fn lines_that_follow_one_another_are_read_together() {

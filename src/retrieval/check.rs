@@ -1,6 +1,9 @@
 //! Tries what an account's configuration names, and delivers, retrieves and changes nothing: its destinations, where its
 //! password comes from, and, if asked to, the login.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 
 use super::context::{Context, Options};

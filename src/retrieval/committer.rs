@@ -97,7 +97,7 @@ impl From<ledger::Error> for Error {
     }
 }
 
-/// The committer's side of the conversation with the network thread.
+/// The committer's side of the conversation with the network thread.  Its end wakes that: the stream is closed with it.
 #[derive(Debug)]
 pub(super) struct Reports {
     settled: Sender<SettledMessage>,
@@ -143,13 +143,6 @@ impl Reports {
             // A full socket wakes it as well.
             let _ = (&self.wake).write(&[1]);
         }
-    }
-}
-
-impl Drop for Reports {
-    fn drop(&mut self) {
-        // The end of the stream wakes the network thread; nothing here can fail.
-        let _ = self.wake.shutdown(std::net::Shutdown::Both);
     }
 }
 

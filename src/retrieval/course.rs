@@ -184,11 +184,8 @@ mod tests {
     use crate::plan::trial::{SIZE, World, facts, number};
     use crate::plan::{Decision, Policy, Why};
     use crate::proof::Key;
-    use crate::types::{Octets, UniqueId, UniqueIdBuf};
-
-    fn unique_id(name: &str) -> UniqueIdBuf {
-        UniqueId::new(name.as_bytes()).unwrap().to_buf()
-    }
+    use crate::retrieval::trial::unique_id;
+    use crate::types::Octets;
 
     /// By all that another session may list it by; but never by what another message is listed by as well.
     #[test]

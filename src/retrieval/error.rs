@@ -392,3 +392,184 @@ impl From<super::committer::Error> for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Error;
+    use crate::client;
+    use crate::delivery;
+    use crate::exit::ExitCode;
+    use crate::ledger;
+    use crate::problem::Problem as _;
+    use crate::protocol::auth::{Method, RefusalReason};
+    use crate::retrieval::committer;
+    use crate::types::MessageNumber;
+
+    const HERE: &str = "pop.example.com:995";
+
+    fn server() -> String {
+        HERE.to_owned()
+    }
+
+    fn listing(text: &str, passes: bool) -> Error {
+        Error::ListingRefused { command: "UIDL", text: text.to_owned(), passes }
+    }
+
+    fn refused(meaning: RefusalReason) -> client::Error {
+        client::Error::LoginRefused {
+            server: server(),
+            method: Method::UserPass,
+            meaning,
+            text: "no".to_owned(),
+            token: None,
+            secret_sent: true,
+            locked: false,
+        }
+    }
+
+    fn silent() -> client::Error {
+        client::Error::TimedOut { server: server(), during: "UIDL".to_owned(), pipelined: false }
+    }
+
+    /// Each error of this room with the exit code that a script sees.
+    fn all() -> Vec<(Error, ExitCode)> {
+        let number = MessageNumber::FIRST;
+        let text = || "no".to_owned();
+        vec![
+            (listing("later", true), ExitCode::Later),
+            (listing("no such command", false), ExitCode::Protocol),
+            (listing("[SYS/PERM] broken", false), ExitCode::Unavailable),
+            (Error::NoIdentity { server: server() }, ExitCode::Protocol),
+            (Error::NoUniqueIds { server: server() }, ExitCode::Protocol),
+            (Error::NoHeaders { server: server() }, ExitCode::Protocol),
+            (Error::OnlyWindow { server: server() }, ExitCode::Configuration),
+            (
+                Error::NothingMatches { server: server(), program: "getmail", seen: 3, listed: 5 },
+                ExitCode::Protocol,
+            ),
+            (Error::OnlyNumbers { program: "getmail" }, ExitCode::Protocol),
+            (Error::UniqueIdsLost { server: server(), directory: "/s/work".to_owned() }, ExitCode::Later),
+            (Error::OutOfStep, ExitCode::Protocol),
+            (Error::NothingNames, ExitCode::Protocol),
+            (Error::NotSafe, ExitCode::Protocol),
+            (Error::Refuses { text: text() }, ExitCode::Later),
+            (Error::NoFurtherSession(refused(RefusalReason::Credentials)), ExitCode::Later),
+            (Error::Unfinished, ExitCode::Later),
+            (Error::Endless { number }, ExitCode::Protocol),
+            (Error::Paused { until: "12:00".to_owned() }, ExitCode::Refused),
+            (Error::MessageRefused { number, text: text() }, ExitCode::Later),
+            (Error::SeveralMessages { messages: 2 }, ExitCode::Usage),
+            (Error::TooManyMessages { messages: 20_000, most: 10_000 }, ExitCode::Usage),
+            (Error::OtherMessage { number, was: "x".to_owned() }, ExitCode::NoInput),
+            (Error::Busy, ExitCode::Later),
+            (Error::NoThread(std::io::ErrorKind::OutOfMemory.into()), ExitCode::LocalIo),
+            (Error::Bug, ExitCode::Bug),
+        ]
+    }
+
+    #[test]
+    fn each_error_has_its_exit_code() {
+        for (e, expected) in all() {
+            assert_eq!(e.exit_code(), expected, "{e}");
+            assert_eq!(e.at(HERE).exit_code(), expected, "{e}");
+        }
+    }
+
+    /// One sentence of what happened, and one of what to do: never the one inside the other.
+    #[test]
+    fn each_error_has_a_hint_of_its_own() {
+        for (e, _) in all() {
+            let (message, at) = (e.to_string(), e.at(HERE));
+            let hint = e.hint().unwrap_or_else(|| panic!("{message}"));
+            assert!(!hint.is_empty() && !message.contains(&*hint), "{message}: {hint}");
+            assert_eq!(at.hint(), e.hint());
+        }
+    }
+
+    /// With several accounts a message must say whose server it is about, and not say it twice.
+    #[test]
+    fn an_error_of_the_server_names_it_once() {
+        for (e, _) in all() {
+            let (alone, there) = (e.to_string(), e.at(HERE).to_string());
+            assert!(there == alone || there == format!("{HERE}: {alone}"), "{there}");
+            let times = there.matches(HERE).count();
+            let is_ours = matches!(
+                e,
+                Error::Busy
+                    | Error::Bug
+                    | Error::NoThread(_)
+                    | Error::SeveralMessages { .. }
+                    | Error::TooManyMessages { .. }
+                    | Error::OtherMessage { .. }
+                    | Error::OnlyNumbers { .. }
+            );
+            assert_eq!(times, usize::from(!is_ours), "{there}");
+        }
+    }
+
+    /// The words of a refusal may say what the user has to do at the provider.
+    #[test]
+    fn a_refused_listing_is_explained_by_its_words() {
+        let hint = |text, passes| listing(text, passes).hint().unwrap().into_owned();
+        assert_eq!(hint("whatever", true), "nothing was changed: the next run asks again");
+        assert!(hint("whatever", false).contains("-vv shows the dialogue"));
+    }
+
+    /// Giving a ledger up has a price, and the command to do it is there to be copied.
+    #[test]
+    fn beginning_again_without_unique_ids_is_spelled_out() {
+        let e = Error::UniqueIdsLost { server: server(), directory: "/state/work".to_owned() };
+        let hint = e.hint().unwrap();
+        assert!(hint.contains("mv '/state/work' '/state/work.old'"), "{hint}");
+        assert!(hint.contains("retrieved again"), "{hint}");
+    }
+
+    /// A login is paused only for what the same credentials would be refused for again.
+    #[test]
+    fn only_refused_credentials_pause_the_login() {
+        for (e, expected) in [
+            (Error::from(refused(RefusalReason::Credentials)), true),
+            (refused(RefusalReason::SysPerm).into(), false),
+            (refused(RefusalReason::NeedsUtf8).into(), false),
+            (silent().into(), false),
+            // A further session of a run that was let in before.
+            (Error::NoFurtherSession(refused(RefusalReason::Credentials)), false),
+            (Error::Paused { until: String::new() }, false),
+            (Error::OutOfStep, false),
+        ] {
+            assert_eq!(e.refuses_credentials(), expected, "{e}");
+        }
+    }
+
+    /// What a session's end means for what came in it.
+    #[test]
+    fn disorder_an_early_end_and_silence_are_told_apart() {
+        use crate::protocol::error::{Awaiting, Error as Protocol};
+        let protocol = |source| Error::from(client::Error::Protocol { server: server(), source });
+        for (e, disorder, ends, silent) in [
+            (Error::OutOfStep, true, false, false),
+            (protocol(Protocol::Closed { during: Awaiting::Greeting }), false, true, false),
+            (Error::from(silent()), false, true, true),
+            (Error::NothingNames, false, false, false),
+            (Error::Bug, false, false, false),
+            (client::Error::Stopped.into(), false, false, false),
+        ] {
+            let found = (e.is_disorder(), e.ends_session(), e.is_silence());
+            assert_eq!(found, (disorder, ends, silent), "{e}");
+        }
+    }
+
+    /// A disk that fails keeps its own words and code, whichever thread has met it.
+    #[test]
+    fn what_the_committer_met_is_the_run_s_error() {
+        let full = || delivery::Error::unfit(ExitCode::LocalIo, "the disk is full", "make room");
+        let e = Error::from(committer::Error::Delivery(full()));
+        assert_eq!((e.to_string(), e.exit_code()), (full().to_string(), ExitCode::LocalIo));
+        assert_eq!(e.hint().as_deref(), Some("make room"));
+        let e = Error::from(committer::Error::Ledger(ledger::Error::Locked));
+        assert!(matches!(e, Error::Ledger(ledger::Error::Locked)));
+        // A destination reports the ledger's error as the ledger would.
+        let there = delivery::Error::from(ledger::Error::Locked);
+        assert_eq!(there.exit_code(), ledger::Error::Locked.exit_code());
+    }
+}

@@ -25,6 +25,10 @@ mod refusal;
 mod round;
 mod sending;
 mod tally;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod trial;
 
 use std::time::Duration;
 

@@ -131,3 +131,131 @@ fn not_blamed(memory: &Memory, known: u64) -> Option<Failing> {
     let reason = lasting.reason.clone().filter(|_| known == 0);
     Some(Failing { messages, unique_id: None, octets: None, failures: 0, next_try: None, reason })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Failing, OnServer, failing, not_blamed, on_server, remembered};
+    use crate::ledger::history::Past;
+    use crate::ledger::memory::{Alert, Lasting, Memory};
+    use crate::plan::trial::{NOW, World, facts, key};
+    use crate::proof::Key;
+    use crate::report::ConditionKind;
+    use crate::retrieval::trial::{Home, Letter, unique_id};
+
+    fn failings(home: &Home) -> Vec<Failing> {
+        failing(&home.account(""), &home.context().state, crate::clock::now()).unwrap()
+    }
+
+    /// What became of a past delivery on the server, as far as listings have shown.
+    #[test]
+    fn a_message_is_kept_deleted_or_gone_on_the_server() {
+        let mut world = World::new();
+        ["kept", "gone"].iter().for_each(|name| _ = world.deliver(name));
+        world.delete("deleted");
+        world.listed(&["kept"]);
+        let past = |key: &Key| Past::settled(key, 1, NOW, Vec::new());
+        for (name, expected) in [
+            ("kept", Some(OnServer::Kept)),
+            ("gone", Some(OnServer::Gone)),
+            ("deleted", Some(OnServer::Deleted)),
+            ("never known", None),
+        ] {
+            let past = past(&Key::UniqueId(unique_id(name)));
+            assert_eq!(on_server(&world.ledger, &past), expected, "{name}");
+        }
+        let nameless = past(&Key::Header(facts("n").digests.header));
+        assert_eq!(on_server(&world.ledger, &nameless), None, "no listing names it");
+        assert!(on_server(&world.ledger, &past(&key("kept"))).is_some());
+        assert_eq!(
+            [OnServer::Kept, OnServer::Deleted, OnServer::Gone].map(OnServer::word),
+            ["kept", "deleted", "gone"]
+        );
+    }
+
+    #[test]
+    fn deliveries_are_remembered_oldest_first_with_what_became_of_them() {
+        let home = Home::holding(&[Letter::new("a", "a"), Letter::new("b", "b")]);
+        let account = home.account("");
+        let read = || remembered(&account, &home.context().state, crate::clock::now()).unwrap();
+        assert_eq!(read(), [], "there was no run");
+        home.run("");
+        home.post().letters = vec![Letter::new("c", "c")];
+        home.run("leave-on-server = false");
+        let found: Vec<_> = read()
+            .into_iter()
+            .map(|past| (past.delivery.unique_id.unwrap(), past.delivery.from.unwrap(), past.on_server))
+            .collect();
+        let from = || "a@example.com".to_owned();
+        assert_eq!(
+            found,
+            [
+                ("a".to_owned(), from(), Some(OnServer::Gone)),
+                ("b".to_owned(), from(), Some(OnServer::Gone)),
+                ("c".to_owned(), from(), Some(OnServer::Deleted)),
+            ]
+        );
+    }
+
+    /// A message that failed is named, with how often and when it is tried again.
+    #[test]
+    fn what_failed_is_listed_with_its_next_try() {
+        let home = Home::holding(&[Letter::new("a", "a"), Letter::new("b", "b")]);
+        home.run("");
+        assert_eq!(failings(&home), []);
+        home.post().letters = vec![Letter::new("bad", "x"), Letter::new("c", "c")];
+        home.post().refused = vec![("RETR 1".to_owned(), "-ERR broken".to_owned())];
+        home.run("");
+        let found = failings(&home);
+        assert_eq!((found.len(), found[0].unique_id.as_deref(), found[0].failures), (1, Some("bad"), 1));
+        assert_eq!(
+            (found[0].messages, found[0].next_try),
+            (1, None),
+            "it may have been chance: at the next run"
+        );
+        assert!(found[0].octets.is_some());
+        home.run("");
+        let found = failings(&home);
+        assert_eq!(found[0].failures, 2);
+        assert!(found[0].next_try.unwrap() > crate::clock::now());
+        // It isn't there any more: nothing is to be tried.
+        home.post().letters.remove(0);
+        home.post().refused.clear();
+        home.run("");
+        assert_eq!(failings(&home), []);
+    }
+
+    fn lasting(messages: u64, reason: Option<&str>) -> Memory {
+        let mut memory = Memory::default();
+        let mut alert = Alert::since(NOW);
+        alert.lasting = Some(Lasting {
+            exit: crate::exit::ExitCode::Later,
+            messages,
+            message: "3 messages failed".to_owned(),
+            hint: None,
+            reason: reason.map(str::to_owned),
+            next: None,
+        });
+        memory.alerts.insert(ConditionKind::MessagesFailed.word().to_owned(), alert);
+        memory
+    }
+
+    /// Those of which it isn't known whether each failed on its own are counted together, and none is counted twice.
+    #[test]
+    fn failures_that_nobody_is_blamed_for_are_one_line() {
+        for (counted, known, expected) in
+            [(3, 0, Some(3)), (3, 1, Some(2)), (3, 3, None), (3, 4, None), (0, 0, None)]
+        {
+            let found = not_blamed(&lasting(counted, Some("quota")), known);
+            assert_eq!(found.as_ref().map(|failing| failing.messages), expected, "{counted} {known}");
+            // With others the reason may be theirs.
+            let reason = found.and_then(|failing| failing.reason);
+            assert_eq!(reason.is_some(), expected.is_some() && known == 0, "{counted} {known}");
+        }
+        assert_eq!(not_blamed(&Memory::default(), 0), None);
+        let mut over = lasting(3, None);
+        over.alerts.values_mut().for_each(|alert| alert.lasting = None);
+        assert_eq!(not_blamed(&over, 0), None);
+        let found = not_blamed(&lasting(2, None), 0).unwrap();
+        assert_eq!((found.unique_id, found.octets, found.failures, found.next_try), (None, None, 0, None));
+    }
+}

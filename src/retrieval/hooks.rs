@@ -193,9 +193,13 @@ impl Reporter for DeliveryListener {
 
 #[cfg(test)]
 mod tests {
-    use super::{RunSummary, complaint, error_line};
+    use super::{DeliveryListener, RunNews, RunSummary, after, before, complaint, error_line, input};
     use crate::exit::ExitCode;
-    use crate::report::ReportedError;
+    use crate::report::{Condition, ConditionKind, Delivery, Event, ReportedError, Reporter};
+    use crate::retrieval::trial::Home;
+    use proptest::prelude::*;
+    use std::io::Read as _;
+    use std::sync::{Arc, Mutex};
 
     fn line(message: &str) -> String {
         let (exit, message) = (ExitCode::Later, message.to_owned());
@@ -220,5 +224,164 @@ mod tests {
     fn the_last_line_is_the_complaint() {
         assert_eq!(complaint(b"working\n\x1b[1mno space\n\n"), "\\x1b[1mno space");
         assert_eq!(complaint(b""), "");
+    }
+
+    /// Keeps what it is reported, and answers as it is set up.
+    #[derive(Default)]
+    struct Screen {
+        shows_deliveries: bool,
+        heard: Mutex<Vec<Event>>,
+        stopping: Mutex<Vec<u64>>,
+    }
+
+    impl Reporter for Screen {
+        fn report(&self, _: &str, event: &Event) {
+            self.heard.lock().unwrap().push(event.clone());
+        }
+        fn stopping(&self, messages: u64) {
+            self.stopping.lock().unwrap().push(messages);
+        }
+        fn is_watched(&self) -> bool {
+            self.shows_deliveries
+        }
+        fn wants_detail(&self) -> bool {
+            self.shows_deliveries
+        }
+        fn wants_dialogue(&self) -> bool {
+            !self.shows_deliveries
+        }
+        fn wants_deliveries(&self) -> bool {
+            self.shows_deliveries
+        }
+    }
+
+    fn delivered(id: &str) -> Event {
+        Event::Delivered(Delivery {
+            number: None,
+            unique_id: Some(id.to_owned()),
+            octets: 5,
+            from: None,
+            subject: None,
+            date: None,
+            message_id: None,
+            destinations: Vec::new(),
+            time: "2026-01-01T00:00:00Z".to_owned(),
+        })
+    }
+
+    /// A program gets a line for each message, whether the user sees deliveries or not; the user sees the rest as before.
+    #[test]
+    fn deliveries_are_kept_for_the_program_and_shown_only_where_they_are_wanted() {
+        for shows_deliveries in [true, false] {
+            let screen = Arc::new(Screen { shows_deliveries, ..Screen::default() });
+            let listener = DeliveryListener::new(Arc::clone(&screen) as Arc<dyn Reporter>);
+            assert!(listener.wants_deliveries(), "or nobody would make them");
+            for event in [delivered("a"), Event::Arrived, delivered("b")] {
+                listener.report("work", &event);
+            }
+            listener.stopping(3);
+            let lines = String::from_utf8(listener.lines()).unwrap();
+            let ids: Vec<bool> =
+                lines.lines().zip(["a", "b"]).map(|(line, id)| line.contains(&format!("\"{id}\""))).collect();
+            assert_eq!((ids, lines.lines().count()), (vec![true, true], 2), "{lines}");
+            assert_eq!(listener.lines(), b"", "they are taken once");
+            let heard = screen.heard.lock().unwrap().len();
+            assert_eq!(heard, if shows_deliveries { 3 } else { 1 });
+            assert_eq!(*screen.stopping.lock().unwrap(), [3]);
+            let answers = (listener.is_watched(), listener.wants_detail(), listener.wants_dialogue());
+            assert_eq!(answers, (shows_deliveries, shows_deliveries, !shows_deliveries));
+        }
+    }
+
+    /// What a program reads is a file without a name: nothing of it is left behind, however the program ends.
+    #[test]
+    fn what_a_program_reads_leaves_nothing_behind() {
+        let state = tempfile::tempdir().unwrap();
+        for lines in [&b""[..], b"one\ntwo\n"] {
+            let mut text = Vec::new();
+            input(state.path(), lines).unwrap().read_to_end(&mut text).unwrap();
+            assert_eq!(text, lines);
+            assert_eq!(std::fs::read_dir(state.path()).unwrap().count(), 0);
+        }
+        let nowhere = state.path().join("missing");
+        assert!(input(&nowhere, b"x").is_err());
+        assert!(input(&nowhere, b"").is_ok(), "before the first run there is no place for a file");
+    }
+
+    /// What is wrong though the run went on is an error, too; what ended it comes first.
+    #[test]
+    fn a_condition_is_reported_where_nothing_ended_the_run() {
+        let mut summary = RunSummary::default();
+        summary.put(Condition {
+            kind: ConditionKind::DeletionRefused,
+            exit: ExitCode::Later,
+            messages: 0,
+            message: "the server did not delete 1 message: \"read-only\"".to_owned(),
+            hint: None,
+            reason: None,
+            next: None,
+            news: false,
+            said: false,
+        });
+        assert_eq!(error_line(&summary), "the server did not delete 1 message: …");
+        let (exit, message) = (ExitCode::Later, "h:110 kept us waiting too long for UIDL".to_owned());
+        summary.failure = Some(ReportedError { exit, message: message.clone(), hint: None, news: true });
+        assert_eq!(error_line(&summary), message);
+    }
+
+    /// A page of complaints is cut to its last line, and that to a length that fits a screen.
+    #[test]
+    fn a_complaint_is_one_short_line() {
+        let long = "x".repeat(5000);
+        assert!(complaint(long.as_bytes()).chars().count() <= super::COMPLAINT_CHARACTERS);
+        assert_eq!(complaint(b"one\n  two  \n \n\t\n"), "two");
+        assert_eq!(complaint(b"\n\n"), "");
+        assert_eq!(complaint(b"\xff\n"), "\\xff");
+    }
+
+    /// No program is begun that nobody has asked for, nor before a run that a signal has ended already.
+    #[test]
+    fn only_what_is_due_is_run() {
+        let home = Home::holding(&[]);
+        let mut account = home.account("");
+        // A program that isn't there is reported: so it shows which ones would have been run.
+        let missing = || Some(vec!["/nonexistent/program".to_owned()]);
+        account.hooks = crate::account::Hooks {
+            before_run: missing(),
+            on_new_mail: missing(),
+            on_trouble: missing(),
+            on_recovered: missing(),
+        };
+        let begun = |home: &Home| -> Vec<String> {
+            let words = |line: String| line.split(' ').next().unwrap_or_default().to_owned();
+            home.take_reported().into_iter().map(words).collect()
+        };
+        let verdict = |failure, recovered| RunNews { news: failure, failure, recovered };
+        for (delivered, verdict, expected) in [
+            (0, verdict(false, false), &[][..]),
+            (1, verdict(false, false), &["on-new-mail"]),
+            (0, verdict(true, false), &["on-trouble"]),
+            (0, verdict(false, true), &["on-recovered"]),
+            (2, verdict(true, true), &["on-new-mail", "on-trouble", "on-recovered"]),
+        ] {
+            let summary = RunSummary { delivered, ..RunSummary::default() };
+            after(&account, &home.context(), &summary, verdict, b"");
+            assert_eq!(begun(&home), expected, "{delivered} {verdict:?}");
+        }
+        before(&account, &home.context());
+        assert_eq!(begun(&home), ["before-run"]);
+        home.stop.raise();
+        before(&account, &home.context());
+        assert_eq!(begun(&home), [""; 0]);
+    }
+
+    proptest! {
+        /// Whatever a server or a program writes between quotation marks, none of it reaches a hook's environment, on whatever line.
+        #[test]
+        fn no_quoted_word_reaches_a_hook(before in "[a-z: ]{0,20}", quoted in ".{0,40}", after in "[a-z ]{0,20}") {
+            let found = line(&format!("{before}\"{quoted}\"{after}"));
+            prop_assert_eq!(&found, &format!("{before}…{after}"));
+            prop_assert!(!found.contains(['\n', '"']));
+        }
     }
 }

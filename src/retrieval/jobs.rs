@@ -222,15 +222,20 @@ fn server(account: &Account) -> (&str, u16) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Account, AccountQueue, Connections, most_open, server};
+    use super::{
+        Account, AccountQueue, Connections, Context, Event, ExitCode, Options, answering_signals, each,
+        most_open, retrieve_all, server,
+    };
     use crate::account::{
         Auth, Deliver, FirstRun, Hooks, ListingMode, PasswordSource, Retention, Switch, SyncMode, Tls, Trust,
         Utf8Mode, Way,
     };
+    use crate::report::Reporter;
+    use crate::retrieval::trial::{Home, Letter};
     use std::collections::HashMap;
     use std::num::NonZeroUsize;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::{Barrier, Mutex};
+    use std::sync::{Arc, Barrier, Mutex};
     use std::time::Duration;
 
     fn account(name: usize, host: &str, port: u16) -> Account {
@@ -344,5 +349,118 @@ mod tests {
         queue.give_back(second);
         let queue = AccountQueue::new(&accounts, count(4), 1);
         assert!(queue.take().is_some());
+    }
+
+    /// After a signal those that haven't begun are left out; those at work end in order.
+    #[test]
+    fn after_a_signal_no_other_account_begins() {
+        let home = Home::holding(&[]);
+        let accounts: Vec<Account> = (0..9).map(|n| account(n, "a", 110)).collect();
+        let connections = |total| Connections { total: count(total), per_server: count(total) };
+        let done = each(&accounts, &home.context(), connections(1), &|account| account.name.clone());
+        let names: Vec<&str> = done.iter().map(|(_, name)| name.as_str()).collect();
+        assert_eq!(names, ["0", "1", "2", "3", "4", "5", "6", "7", "8"]);
+        for total in [1, 3] {
+            home.stop.raise();
+            let done = each(&accounts, &home.context(), connections(total), &|_| ());
+            assert!((1..=total).contains(&done.len()), "{}", done.len());
+        }
+    }
+
+    /// A bug in one account's work is that account's alone, and everyone sees that it was a bug.
+    #[test]
+    fn the_exit_code_is_that_which_needs_the_user_most() {
+        let home = Home::holding(&[Letter::new("a", "a")]);
+        let well = home.account_with_password("");
+        let gone =
+            Account { name: "gone".to_owned(), user: "other".to_owned(), ..home.account_at_a_closed_port() };
+        let gone = Account { password: well.password.clone(), ..gone };
+        let refused = Account {
+            name: "refused".to_owned(),
+            user: "third".to_owned(),
+            auth: Auth::CramMd5,
+            ..well.clone()
+        };
+        let connections = Connections { total: count(2), per_server: count(2) };
+        for (accounts, expected) in [
+            (vec![well.clone()], ExitCode::Done),
+            (vec![well.clone(), gone.clone()], ExitCode::Later),
+            (vec![gone, refused, well], ExitCode::Refused),
+            (vec![], ExitCode::Done),
+        ] {
+            let names: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
+            let found = retrieve_all(&accounts, &Options::default(), &home.context(), connections);
+            assert_eq!(found, expected, "{names:?} {:?}", home.reported());
+        }
+    }
+
+    /// Programs and mboxes keep files open: a run's share grows with what it has to hold.
+    #[test]
+    fn what_an_account_may_have_open_grows_with_its_destinations() {
+        let one = Account { deliver: vec![Deliver::Stdout], ..account(0, "a", 110) };
+        let two = Account { deliver: vec![Deliver::Stdout, Deliver::Maildir("/m".into())], ..one.clone() };
+        let none = Account { deliver: vec![], ..one.clone() };
+        assert!(most_open(&none) < most_open(&one) && most_open(&one) < most_open(&two));
+    }
+
+    /// Two ports of one host are two servers: each has its own limit.
+    #[test]
+    fn a_server_is_a_host_and_a_port() {
+        let accounts: Vec<Account> =
+            [("a", 110), ("a", 995), ("a", 110)].map(|(host, port)| account(0, host, port)).into();
+        let queue = AccountQueue::new(&accounts, count(1), usize::MAX);
+        let ports = [queue.take(), queue.take()].map(|taken| taken.unwrap().port);
+        assert_eq!(ports, [110, 995]);
+        queue.clear();
+        assert!(queue.take().is_none(), "the third is given up");
+    }
+
+    /// What is done while a user looks on is done all the same, and a signal is announced once.
+    #[test]
+    fn a_signal_is_answered_at_once_where_a_user_looks_on() {
+        for (is_watched, raised, expected) in [(true, true, 1), (true, false, 0), (false, true, 0)] {
+            let home = Home::holding(&[]);
+            let screen =
+                Arc::new(Screen { is_watched, announced: AtomicUsize::new(0), heard: Barrier::new(2) });
+            let context = Context { reporter: Arc::clone(&screen) as Arc<dyn Reporter>, ..home.context() };
+            let result = answering_signals(&Options::default(), &context, || {
+                if raised {
+                    home.stop.raise();
+                }
+                if expected == 1 {
+                    screen.heard.wait();
+                }
+                7
+            });
+            assert_eq!(
+                (result, screen.announced.load(Ordering::SeqCst)),
+                (7, expected),
+                "{is_watched} {raised}"
+            );
+        }
+    }
+
+    /// Counts what is announced.
+    struct Screen {
+        is_watched: bool,
+        announced: AtomicUsize,
+        heard: Barrier,
+    }
+
+    impl Reporter for Screen {
+        fn report(&self, _: &str, _: &Event) {}
+        fn stopping(&self, _: u64) {
+            self.announced.fetch_add(1, Ordering::SeqCst);
+            self.heard.wait();
+        }
+        fn is_watched(&self) -> bool {
+            self.is_watched
+        }
+        fn wants_detail(&self) -> bool {
+            false
+        }
+        fn wants_dialogue(&self) -> bool {
+            false
+        }
     }
 }

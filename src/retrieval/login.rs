@@ -227,17 +227,303 @@ fn attempt(
     Ok(client)
 }
 
-/// Says how commands are sent, by what the server offers after login.
+/// Sets how commands are sent, by what the server offers after login.
 pub(super) fn agree_on_pipelining(run: &Run<'_>, memory: &Memory, client: &mut Client<Transaction>) {
-    let account = run.account;
-    let offered = client.capabilities().is_some_and(|capabilities| capabilities.pipelining());
-    client.set_pipelining(match account.pipelining {
+    let offered = client.capabilities().is_some_and(Capabilities::pipelining);
+    client.set_pipelining(sending(run.account.pipelining, offered, memory.pipelining));
+}
+
+/// Whether commands share a flight: as the user wants it, the server offers it, and it has worked.
+fn sending(wanted: Switch, offered: bool, known: KnownPipelining) -> Sending {
+    match wanted {
         Switch::Off => Sending::Off,
-        Switch::Auto if !offered => Sending::Off,
-        Switch::Auto | Switch::On => match memory.pipelining {
-            KnownPipelining::Broken(_) if account.pipelining == Switch::Auto => Sending::Off,
-            // It was switched on explicitly.
-            KnownPipelining::Broken(_) | KnownPipelining::InStep | KnownPipelining::Unproven => Sending::On,
-        },
-    });
+        Switch::Auto if !offered || matches!(known, KnownPipelining::Broken(_)) => Sending::Off,
+        // It works as far as is known, or was switched on explicitly.
+        Switch::Auto | Switch::On => Sending::On,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        LoginRetries, MOST_DROPS, Sending, WAITS_FOR_LOCK, log_in, pin, remembered, sending, sends_utf8, way,
+    };
+    use crate::account::{Auth, Switch};
+    use crate::client::{self, LoginFacts};
+    use crate::ledger::memory::{KnownFlight, KnownPipelining, Memory, Offer, OfferStage, Utf8};
+    use crate::plan::trial::NOW;
+    use crate::protocol::auth::{Method, RefusalReason};
+    use crate::protocol::sasl::Mechanism;
+    use crate::retrieval::Options;
+    use crate::retrieval::run::Run;
+    use crate::retrieval::trial::{Home, Post};
+    use crate::secret::Secret;
+    use crate::types::Time;
+    use std::sync::atomic::Ordering;
+
+    fn facts(method: Method, trustworthy: bool) -> LoginFacts {
+        LoginFacts { method, trustworthy, utf8: false, utf8_offered: false, one_flight: false }
+    }
+
+    fn retries(flight: KnownFlight) -> LoginRetries {
+        LoginRetries { without_utf8: false, with_memory: true, waits: WAITS_FOR_LOCK.into_iter(), flight }
+    }
+
+    fn offer() -> Offer {
+        let capabilities = vec![b"UIDL".to_vec(), b"SASL PLAIN".to_vec()];
+        Offer { way: "x".to_owned(), stage: OfferStage::BeforeLogin, when: NOW, capabilities }
+    }
+
+    fn refused(meaning: RefusalReason, secret_sent: bool) -> client::Error {
+        client::Error::LoginRefused {
+            server: "h:110".to_owned(),
+            method: Method::UserPass,
+            meaning,
+            text: "no".to_owned(),
+            token: None,
+            secret_sent,
+            locked: false,
+        }
+    }
+
+    fn cut() -> client::Error {
+        let during = crate::protocol::error::Awaiting::Greeting;
+        let source = crate::protocol::error::Error::Closed { during };
+        client::Error::Protocol { server: "h:110".to_owned(), source }
+    }
+
+    /// Whether another attempt follows this failure, with what was remembered; the attempts and the memory afterwards.
+    fn again(
+        attempts: &mut LoginRetries,
+        memory: &mut Memory,
+        settings: &str,
+        e: &client::Error,
+    ) -> (bool, Vec<String>) {
+        let home = Home::holding(&[]);
+        let (account, options, context) = (home.account(settings), Options::default(), home.context());
+        let run = Run::new(&account, &options, &context, NOW);
+        (attempts.again(&run, memory, e), home.reported())
+    }
+
+    /// A password that was refused must not be sent again: that is how accounts get locked.
+    #[test]
+    fn a_refused_password_is_not_tried_again() {
+        for (meaning, secret_sent, has_offers, expected) in [
+            (RefusalReason::Credentials, true, true, false),
+            (RefusalReason::Credentials, true, false, false),
+            // The mechanism was refused before anything was sent: what was remembered of the server may be wrong.
+            (RefusalReason::Credentials, false, true, true),
+            (RefusalReason::Credentials, false, false, false),
+            (RefusalReason::SysPerm, true, true, false),
+        ] {
+            let mut memory = Memory { offers: vec![offer(); usize::from(has_offers)], ..Memory::default() };
+            let mut attempts = retries(KnownFlight::Unproven);
+            let e = refused(meaning, secret_sent);
+            assert_eq!(
+                again(&mut attempts, &mut memory, "", &e).0,
+                expected,
+                "{meaning:?} {secret_sent} {has_offers}"
+            );
+            assert_eq!(memory.offers, [], "it is asked anew what the server offers");
+            assert!(!again(&mut attempts, &mut memory, "", &e).0, "once at most");
+        }
+    }
+
+    /// A server that wants UTF8 is given it, unless the user has switched it off; and asked once more at most.
+    #[test]
+    fn a_server_that_wants_utf8_gets_it_at_the_second_attempt() {
+        let wants = refused(RefusalReason::NeedsUtf8, true);
+        for (settings, utf8, has_offers, expected) in [
+            ("", Utf8::Dropped(NOW), false, true),
+            ("", Utf8::Unknown, true, true),
+            ("", Utf8::Unknown, false, false),
+            ("utf8 = \"off\"", Utf8::Dropped(NOW), true, false),
+        ] {
+            let mut memory =
+                Memory { utf8, offers: vec![offer(); usize::from(has_offers)], ..Memory::default() };
+            let mut attempts = retries(KnownFlight::Unproven);
+            let found = again(&mut attempts, &mut memory, settings, &wants).0;
+            assert_eq!((found, memory.utf8), (expected, Utf8::Unknown), "{settings} {utf8:?} {has_offers}");
+            memory.utf8 = Utf8::Dropped(NOW);
+            let twice = again(&mut attempts, &mut memory, settings, &wants).0;
+            assert!(!(found && twice), "once at most");
+        }
+        // It was just left out because the connection ended at it: that isn't forgotten within one login.
+        let mut attempts = LoginRetries { without_utf8: true, ..retries(KnownFlight::Unproven) };
+        let mut memory = Memory { utf8: Utf8::Dropped(NOW), ..Memory::default() };
+        assert!(!again(&mut attempts, &mut memory, "", &wants).0);
+        assert_eq!(memory.utf8, Utf8::Dropped(NOW));
+    }
+
+    /// Without UTF8 some servers give other messages than they hold: one that accepted it gets three more chances.
+    #[test]
+    fn a_server_that_accepted_utf8_is_not_asked_without_it_after_one_broken_connection() {
+        let hung_up = client::Error::HungUpOnUtf8(Box::new(cut()));
+        let mut memory = Memory { utf8: Utf8::Works(0), ..Memory::default() };
+        for drops in 1..=MOST_DROPS {
+            let mut attempts = retries(KnownFlight::Unproven);
+            assert!(!again(&mut attempts, &mut memory, "", &hung_up).0);
+            assert_eq!(memory.utf8, Utf8::Works(drops));
+        }
+        let mut attempts = retries(KnownFlight::Unproven);
+        let (follows, reported) = again(&mut attempts, &mut memory, "", &hung_up);
+        assert!(follows && reported.iter().any(|line| line.contains("not sent for a week")), "{reported:?}");
+        assert_eq!(memory.utf8, Utf8::Dropped(NOW));
+        let (follows, reported) = again(&mut attempts, &mut memory, "", &hung_up);
+        assert!(!follows, "without the command it can't end the connection at it");
+        assert!(!reported.iter().any(|line| line.contains("not sent for a week")));
+        // One that never accepted it is asked without at once.
+        let mut memory = Memory::default();
+        assert!(again(&mut retries(KnownFlight::Unproven), &mut memory, "", &hung_up).0);
+    }
+
+    /// A server that drops what follows PASS in one flight gets it in two: once, and no more for the same reason.
+    #[test]
+    fn what_followed_the_password_in_vain_is_sent_behind_the_login() {
+        let cut = client::Error::FlightCut(Box::new(cut()));
+        for (flight, expected) in
+            [(KnownFlight::Unproven, true), (KnownFlight::One, true), (KnownFlight::Two(Time(1)), false)]
+        {
+            let mut attempts = retries(flight);
+            let (follows, _) = again(&mut attempts, &mut Memory::default(), "", &cut);
+            assert_eq!(follows, expected, "{flight:?}");
+            assert_eq!(attempts.flight, if expected { KnownFlight::Two(NOW) } else { flight });
+            assert!(!again(&mut attempts, &mut Memory::default(), "", &cut).0, "{flight:?}");
+        }
+    }
+
+    /// A maildrop that this run has just left may be locked a little longer; another program's lock isn't waited for here.
+    #[test]
+    fn only_our_own_last_session_is_waited_for() {
+        let locked = client::Error::GreetingRefused {
+            server: "h:110".to_owned(),
+            code: Some(crate::protocol::response::ResponseCode::InUse),
+            text: "[IN-USE] maildrop is locked".to_owned(),
+        };
+        assert!(locked.is_locked());
+        for (logged_in, stopped, waits, expected) in [
+            (false, false, 3, false),
+            // A signal ends the wait, and there is no other attempt.
+            (true, true, 3, false),
+            (true, false, 0, false),
+        ] {
+            let home = Home::holding(&[]);
+            let (account, options, context) = (home.account(""), Options::default(), home.context());
+            let run = Run::new(&account, &options, &context, NOW);
+            run.logged_in.store(logged_in, Ordering::Relaxed);
+            if stopped {
+                home.stop.raise();
+            }
+            let mut attempts = retries(KnownFlight::Unproven);
+            (waits..3).for_each(|_| _ = attempts.waits.next());
+            assert_eq!(
+                attempts.again(&run, &mut Memory::default(), &locked),
+                expected,
+                "{logged_in} {waits}"
+            );
+            assert_eq!(attempts.waits.len(), if logged_in { waits.max(1) - 1 } else { waits });
+        }
+    }
+
+    /// What else goes wrong is no reason for a second attempt.
+    #[test]
+    fn a_connection_that_broke_is_the_next_run_s_matter() {
+        let silent = client::Error::TimedOut {
+            server: "h:110".to_owned(),
+            during: "PASS".to_owned(),
+            pipelined: false,
+        };
+        for e in [cut(), silent, client::Error::Stopped] {
+            let mut memory = Memory { offers: vec![offer()], ..Memory::default() };
+            assert!(!again(&mut retries(KnownFlight::Unproven), &mut memory, "", &e).0, "{e}");
+        }
+    }
+
+    /// Nothing weaker is chosen automatically than what was used before; a listener could otherwise talk a client down.
+    #[test]
+    fn the_strongest_method_is_remembered_and_never_a_weaker_one() {
+        let strongest = Method::ALL.first().copied().unwrap();
+        let plain = Method::Sasl(Mechanism::Plain);
+        let name = |method: Method| Some(method.name().to_owned());
+        for (before, auth, method, trustworthy, expected) in [
+            (None, Auth::Auto, plain, true, name(plain)),
+            (name(plain), Auth::Auto, strongest, true, name(strongest)),
+            (name(strongest), Auth::Auto, plain, true, name(strongest)),
+            // Of one class none is better than another.
+            (name(plain), Auth::Auto, Method::UserPass, true, name(plain)),
+            // The user's own choice is no finding; and in clear text anybody may have answered.
+            (None, Auth::UserPass, Method::UserPass, true, None),
+            (None, Auth::Auto, plain, false, None),
+            // What can't be understood is as if it had never been learnt.
+            (Some("NONSENSE".to_owned()), Auth::Auto, plain, true, name(plain)),
+        ] {
+            let mut memory = Memory { strongest: before.clone(), ..Memory::default() };
+            pin(&mut memory, auth, &facts(method, trustworthy));
+            assert_eq!(memory.strongest, expected, "{before:?} {auth:?} {method:?} {trustworthy}");
+        }
+    }
+
+    /// What a server offers holds for the way it was asked: another port or another TLS setting may lead to another one.
+    #[test]
+    fn an_offer_is_remembered_for_the_way_it_was_made() {
+        let home = Home::holding(&[]);
+        let account = home.account("");
+        let mut memory =
+            Memory { offers: vec![Offer { way: way(&account), ..offer() }], ..Memory::default() };
+        assert!(remembered(&memory, &account).unwrap().uidl());
+        for other in ["proxy = \"socks5://127.0.0.1:9\"", "tls-ca-file = \"/tmp/ca.pem\""] {
+            let Some(other) = home.try_account(other) else { continue };
+            assert_ne!(way(&other), way(&account));
+            assert!(remembered(&memory, &other).is_none());
+        }
+        memory.offers[0].stage = OfferStage::AfterLogin;
+        assert!(remembered(&memory, &account).is_none());
+    }
+
+    #[test]
+    fn utf8_is_sent_unless_it_is_off_or_ended_the_connection() {
+        let home = Home::holding(&[]);
+        for (settings, utf8, expected) in [
+            ("", Utf8::Unknown, true),
+            ("", Utf8::Works(2), true),
+            ("", Utf8::Dropped(NOW), false),
+            ("utf8 = \"off\"", Utf8::Works(0), false),
+        ] {
+            let (account, options, context) = (home.account(settings), Options::default(), home.context());
+            let run = Run::new(&account, &options, &context, NOW);
+            let memory = Memory { utf8, ..Memory::default() };
+            assert_eq!(sends_utf8(&run, &memory), expected, "{settings} {utf8:?}");
+        }
+    }
+
+    /// Commands share a flight where the server offers it, and has not answered out of step; or where the user says so.
+    #[test]
+    fn commands_share_a_flight_as_server_user_and_experience_allow() {
+        let broken = KnownPipelining::Broken(NOW);
+        for (wanted, offered, known, expected) in [
+            (Switch::Auto, true, KnownPipelining::Unproven, Sending::On),
+            (Switch::Auto, true, KnownPipelining::InStep, Sending::On),
+            (Switch::Auto, true, broken, Sending::Off),
+            (Switch::Auto, false, KnownPipelining::InStep, Sending::Off),
+            (Switch::On, false, KnownPipelining::Unproven, Sending::On),
+            (Switch::On, true, broken, Sending::On),
+            (Switch::Off, true, KnownPipelining::InStep, Sending::Off),
+        ] {
+            assert_eq!(sending(wanted, offered, known), expected, "{wanted:?} {offered} {known:?}");
+        }
+    }
+
+    /// What the server offers after the login decides, and that it has let us in is known to the run.
+    #[test]
+    fn a_login_settles_how_commands_are_sent() {
+        for (capabilities, expected) in [(vec!["UIDL", "PIPELINING"], true), (vec!["UIDL"], false)] {
+            let home = Home::new(Post { capabilities, ..Post::default() });
+            let (account, options, context) = (home.account(""), Options::default(), home.context());
+            let run = Run::new(&account, &options, &context, NOW);
+            let client = log_in(&run, &mut Memory::default(), &Secret::new("pencil"), None).unwrap();
+            assert_eq!(client.pipelines(), expected);
+            assert!(run.logged_in.load(Ordering::Relaxed));
+            client.hang_up();
+        }
+    }
 }

@@ -4,6 +4,9 @@
 //! Such messages are known by their unique-ids alone, which proves nothing ("Identity is content"): their headers are
 //! asked for by `TOP n 0` in the same session, as many as one session may ask for, and by the next ones.
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::RefCell;
 use std::time::Duration;
 

@@ -250,8 +250,13 @@ fn had_run_ahead(seconds: i64, since: Option<Time>, now: Time) -> (Option<Time>,
 
 #[cfg(test)]
 mod tests {
-    use super::{DAY, HOUR, had_run_ahead};
-    use crate::types::Time;
+    use super::{Account, DAY, HOUR, Lock, Memory, Options, SyncMode, had_run_ahead};
+    use crate::exit::ExitCode;
+    use crate::ledger::{self, lock::LockStage};
+    use crate::retrieval::trial::{Home, Letter};
+    use crate::types::{Time, Wait};
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::PathBuf;
 
     #[test]
     fn times_in_the_future_are_given_up_when_two_runs_agree() {
@@ -268,5 +273,123 @@ mod tests {
         ] {
             assert_eq!(had_run_ahead(seconds, since, now), expected, "{seconds}, {since:?}");
         }
+    }
+
+    fn directory(home: &Home) -> PathBuf {
+        ledger::directory(&home.context().state, &home.account("").mailbox())
+    }
+
+    /// Those who look from outside see by the lock that a run has ended in order, and by the memory how.
+    #[test]
+    fn a_run_leaves_how_it_ended() {
+        let home = Home::holding(&[Letter::new("a", "a")]);
+        home.run("");
+        let status = Lock::look(&directory(&home)).unwrap();
+        assert_eq!(status.stage, LockStage::Ended);
+        assert!(status.last_run.is_some());
+        let memory = Memory::load(&directory(&home));
+        let last = memory.last.unwrap();
+        assert_eq!(
+            (last.exit, last.server, last.mail.map(|(_, messages)| messages)),
+            (ExitCode::Done, Some(1), Some(1))
+        );
+        home.post().refused_before = vec![("PASS".to_owned(), "-ERR [AUTH] no".to_owned())];
+        home.run("listing = \"full\"");
+        let memory = Memory::load(&directory(&home));
+        assert_eq!(memory.last.unwrap().exit, ExitCode::Refused);
+        assert!(memory.pause.is_some(), "the next run doesn't try the same at once");
+        assert_eq!(Lock::look(&directory(&home)).unwrap().stage, LockStage::Ended);
+    }
+
+    /// A refused login isn't tried again before its time, unless the user insists.
+    #[test]
+    fn a_refused_password_is_not_sent_at_every_run() {
+        let home = Home::holding(&[Letter::new("a", "a")]);
+        home.run("");
+        home.post().refused_before = vec![("PASS".to_owned(), "-ERR [AUTH] no".to_owned())];
+        home.run("");
+        home.post().refused_before.clear();
+        let summary = home.run("");
+        assert_eq!(summary.exit(), ExitCode::Refused);
+        assert!(summary.failure.unwrap().message.contains("not tried again before"));
+        assert_eq!(home.sent().len(), 0);
+        let insists = Options { insist: true, ..Options::default() };
+        assert_eq!(home.run_as("", insists).exit(), ExitCode::Done);
+        assert_eq!(home.run("").exit(), ExitCode::Done, "it works again");
+    }
+
+    /// A ledger that has become shorter than it was is damaged, not torn: to go on would deliver everything again.
+    #[test]
+    fn a_ledger_that_was_cut_off_ends_the_run() {
+        let home = Home::holding(&[Letter::new("a", "a"), Letter::new("b", "b")]);
+        home.run("");
+        let path = directory(&home).join("ledger");
+        let octets = std::fs::metadata(&path).unwrap().len();
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.set_len(octets / 2).unwrap();
+        drop(file);
+        let summary = home.run("leave-on-server = false");
+        assert_ne!(summary.exit(), ExitCode::Done);
+        assert_eq!((home.sent().len(), home.left().len()), (0, 2), "{summary:?}");
+        assert_eq!(home.delivered().values().sum::<usize>(), 2);
+    }
+
+    /// Another user could put names of other files there.
+    #[test]
+    fn a_state_directory_that_others_can_write_is_not_used() {
+        let home = Home::holding(&[Letter::new("a", "a")]);
+        home.run("");
+        std::fs::set_permissions(directory(&home), std::fs::Permissions::from_mode(0o777)).unwrap();
+        let summary = home.run("");
+        assert_eq!(summary.exit(), ExitCode::Configuration, "{summary:?}");
+        assert_eq!(home.sent().len(), 0);
+    }
+
+    /// Another popfetch has the mailbox: it is left to it, and that passes on its own.
+    #[test]
+    fn a_mailbox_that_another_run_has_is_left_to_it() {
+        let home = Home::holding(&[Letter::new("a", "a")]);
+        home.run("");
+        home.post().letters.push(Letter::new("b", "b"));
+        let lock = Lock::acquire(&directory(&home), Wait::NO, &home.stop).unwrap();
+        let summary = home.run("alert-after = \"1h\"");
+        let failure = summary.failure.as_ref().unwrap();
+        assert_eq!((summary.exit(), failure.news), (ExitCode::Later, false));
+        assert_eq!((home.sent().len(), home.delivered().len()), (0, 1));
+        drop(lock);
+        assert_eq!(home.run("").delivered, 1);
+    }
+
+    /// A user who switches syncing off hears in each run what that may cost.
+    #[test]
+    fn mail_that_is_not_synced_is_warned_of() {
+        let home = Home::holding(&[]);
+        let account = home.account("");
+        assert_eq!(account.sync, SyncMode::Off);
+        home.run("");
+        let warns =
+            |home: &Home| home.reported().iter().filter(|line| line.contains("sync = \"off\"")).count();
+        assert_eq!(warns(&home), 1);
+        let account = Account { sync: SyncMode::Each, ..account };
+        home.take_reported();
+        let summary = super::retrieve(&account, &home.options(), &home.context());
+        assert_eq!((summary.exit(), warns(&home)), (ExitCode::Done, 0));
+    }
+
+    /// A poll that finds everything as it was left reads neither the listing nor the ledger.
+    #[test]
+    fn an_idle_poll_asks_for_the_ends_of_the_maildrop_only() {
+        let home = Home::holding(&[Letter::new("a", "a"), Letter::new("b", "b")]);
+        home.run("");
+        let before = std::fs::read(directory(&home).join("ledger")).unwrap();
+        let summary = home.run("");
+        assert_eq!((summary.listed, summary.delivered), (2, 0));
+        let asked = home.sent().concat();
+        assert!(asked.contains(&"STAT".to_owned()) && !asked.contains(&"UIDL".to_owned()), "{asked:?}");
+        assert_eq!(std::fs::read(directory(&home).join("ledger")).unwrap(), before);
+        // What has come is seen by the count, and the session goes on with the listing.
+        home.post().letters.push(Letter::new("c", "c"));
+        assert_eq!(home.run("").delivered, 1);
+        assert_eq!(home.sent().len(), 1, "in the same session");
     }
 }

@@ -315,13 +315,13 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
     fn trial_is_due(&mut self, line: Readiness) -> bool {
         let naming = &self.standing.naming;
         let due = naming.needs_trial() || (naming.is_on_trial() && !line.pipelines);
-        due && !self.is_in_doubt() && self.upcoming().is_some()
+        due && self.upcoming().is_some()
     }
 
     fn question_is_due(&self) -> bool {
         let (messages, octets) = self.uncovered;
         let due = self.question_due || self.standing.pace.is_due(messages, octets);
-        due && messages > 0 && !self.is_impossible()
+        due && !self.is_impossible()
     }
 
     /// Asks what only the server can know that holds this maildrop.

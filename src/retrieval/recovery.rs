@@ -189,3 +189,78 @@ impl Neighbours for Settling {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Settling, release_hint, settle};
+    use crate::delivery::neighbours::{Neighbour, Neighbours as _};
+    use crate::delivery::{self, Surroundings};
+    use crate::exit::ExitCode;
+    use crate::ledger::lock::Lock;
+    use crate::plan::trial::{NOW, World};
+    use crate::problem::Problem as _;
+    use crate::proof::{DestinationKind, DestinationName};
+    use crate::retrieval::Options;
+    use crate::retrieval::run::Run;
+    use crate::retrieval::trial::Home;
+    use crate::signals::Stop;
+    use crate::types::Wait;
+
+    /// A destination out of reach holds the run up: the command that gives it up is named, as the user must type it.
+    #[test]
+    fn the_way_to_give_up_a_destination_is_named() {
+        let home = Home::holding(&[]);
+        let (account, options, context) = (home.account(""), Options::default(), home.context());
+        let run = Run::new(&account, &options, &context, NOW);
+        let configured = run.destinations().0[0].name();
+        let other = DestinationName { kind: DestinationKind::Maildir, address: b"/gone".to_vec() };
+        let hint = |name: &DestinationName| {
+            let e = release_hint(&run, name, delivery::Error::later("the folder is gone", "mount it"));
+            assert_eq!((e.to_string().as_str(), e.exit_code()), ("the folder is gone", ExitCode::Later));
+            e.hint().unwrap().into_owned()
+        };
+        assert!(hint(&other).ends_with("popfetch state release work"), "{}", hint(&other));
+        let expected = format!("popfetch state release work --destination '{}'", configured.shown());
+        assert!(
+            hint(&configured).starts_with("mount it; or give up") && hint(&configured).ends_with(&expected)
+        );
+        // What can't be given up has its own hint.
+        let full = delivery::Error::unfit(ExitCode::LocalIo, "the disk is full", "make room");
+        assert_eq!(release_hint(&run, &other, full).hint().as_deref(), Some("make room"));
+    }
+
+    /// Where no run has died there is nothing to settle, wherever the destinations are.
+    #[test]
+    fn destinations_without_open_lines_are_not_touched() {
+        let mut world = World::new();
+        world.deliver("a");
+        world.deliver_to_one("b");
+        let (stop, state) = (Stop::new().unwrap(), tempfile::tempdir().unwrap());
+        let around = Surroundings {
+            owner: None,
+            stop: &stop,
+            state_root: state.path(),
+            state: state.path(),
+            search: None,
+            stdout_is_regular_file: false,
+        };
+        let settled = settle(&mut world.ledger, around, |_| true);
+        let counts = (settled.delivered, settled.dropped, settled.published.len(), settled.failed.len());
+        assert_eq!(counts, (0, 0, 0, 0));
+    }
+
+    /// Another mailbox's lines at an mbox are settled before anything is appended to it; while its run is at work, they are
+    /// that run's.
+    #[test]
+    fn a_neighbour_at_work_is_left_alone() {
+        let state = tempfile::tempdir().unwrap();
+        let directory = state.path().join("other");
+        let (stop, mbox) = (Stop::new().unwrap(), state.path().join("mbox"));
+        let neighbour = Neighbour { ledger: "abc".to_owned(), directory: directory.clone() };
+        let mut settling = Settling { state: state.path().to_owned(), owner: None, stop: stop.clone() };
+        let lock = Lock::acquire(&directory, Wait::NO, &stop).unwrap();
+        assert!(!settling.settle(&neighbour, &mbox).unwrap());
+        drop(lock);
+        assert!(settling.settle(&neighbour, &mbox).unwrap(), "it has no ledger, and so nothing open");
+    }
+}

@@ -143,3 +143,108 @@ fn find(ledger: &Ledger, wanted: &str) -> Result<DestinationRecord, Error> {
 fn unfit(what: String, hint: impl Into<String>) -> Error {
     delivery::Error::unfit(ExitCode::Usage, what, hint).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{ReleaseOffer, find, offer, release, was};
+    use crate::delivery::Surroundings;
+    use crate::exit::ExitCode;
+    use crate::plan::trial::World;
+    use crate::problem::Problem as _;
+    use crate::retrieval::trial::{Home, Letter};
+    use crate::signals::Stop;
+    use std::path::Path;
+
+    fn around<'a>(stop: &'a Stop, state: &'a Path) -> Surroundings<'a> {
+        Surroundings {
+            owner: None,
+            stop,
+            state_root: state,
+            state,
+            search: None,
+            stdout_is_regular_file: false,
+        }
+    }
+
+    #[test]
+    fn one_message_was_and_several_were() {
+        assert_eq!([1, 2, 1500].map(was), ["1 message was", "2 messages were", "1500 messages were"]);
+    }
+
+    /// The user may name a destination by any part of it that no other has.
+    #[test]
+    fn a_destination_is_found_by_what_only_it_is_called() {
+        let world = World::new();
+        let found = |wanted| find(&world.ledger, wanted).map(|record| record.id);
+        assert_eq!(found("/one").unwrap(), world.maildirs[0]);
+        assert_eq!(found("tw").unwrap(), world.maildirs[1]);
+        for (wanted, words) in [
+            ("/", "several destinations are called /"),
+            ("three", "no destination is called three"),
+            ("\x1b[1m", "no destination is called \\x1b[1m"),
+        ] {
+            let e = found(wanted).unwrap_err();
+            assert_eq!((e.to_string(), e.exit_code()), (words.to_owned(), ExitCode::Usage));
+            let hint = e.hint().unwrap();
+            assert!(hint.contains("/one") && hint.contains("/two"), "{hint}");
+        }
+    }
+
+    /// What a user agrees to: what is given up, and what may be there twice by that.
+    #[test]
+    fn an_offer_counts_what_is_lacked_and_only_where_it_is_given_up() {
+        let mut world = World::new();
+        let (stop, state) = (Stop::new().unwrap(), Path::new("/nowhere"));
+        let records = world.ledger.destinations().to_vec();
+        let offers = |world: &World, given_up| offer(&world.ledger, around(&stop, state), given_up);
+        assert_eq!(offers(&world, &records), ReleaseOffer::default(), "nothing is unfinished");
+        world.deliver("whole");
+        world.deliver_to_one("a");
+        world.deliver_to_one("b");
+        let found = offers(&world, &records[1..2]);
+        assert_eq!(found.consequences.len(), 1);
+        assert!(found.consequences[0].contains("2 messages lacked there"), "{:?}", found.consequences);
+        assert!(found.consequences[0].contains("/two"), "{:?}", found.consequences);
+        assert_eq!(offers(&world, &records[..1]), ReleaseOffer::default(), "the first has them");
+        assert_eq!(offers(&world, &[]), ReleaseOffer::default());
+        // What no destination has isn't lost by giving one up: it comes again.
+        world.fail_at_destination("c", "c");
+        assert_eq!(offers(&world, &records[..1]), ReleaseOffer::default());
+    }
+
+    /// A run has delivered, and has left nothing unfinished.
+    fn delivered() -> Home {
+        let home = Home::holding(&[Letter::new("a", "a")]);
+        assert_eq!(home.run("").exit(), ExitCode::Done, "{:?}", home.reported());
+        home
+    }
+
+    #[test]
+    fn where_nothing_is_unfinished_nobody_is_asked() {
+        let home = delivered();
+        let mut asked = 0;
+        let (offer, agreed) = release(&home.account(""), &home.context(), None, &mut |_| {
+            asked += 1;
+            true
+        })
+        .unwrap();
+        assert_eq!((offer, agreed, asked), (ReleaseOffer::default(), false, 0));
+        // Nor before the first run.
+        let home = Home::holding(&[]);
+        let (offer, agreed) = release(&home.account(""), &home.context(), None, &mut |_| true).unwrap();
+        assert_eq!((offer, agreed), (ReleaseOffer::default(), false));
+        assert!(!home.path().join("state").exists());
+    }
+
+    /// What is configured and there will get its mail at the next run: giving it up would only lose it there.
+    #[test]
+    fn a_destination_that_is_there_is_not_given_up() {
+        let home = delivered();
+        let account = home.account("");
+        let e = release(&account, &home.context(), Some("Mail"), &mut |_| true).unwrap_err();
+        assert!(e.to_string().ends_with("is configured, and is there"), "{e}");
+        assert_eq!(e.exit_code(), ExitCode::Usage);
+        let e = release(&account, &home.context(), Some("elsewhere"), &mut |_| true).unwrap_err();
+        assert_eq!(e.exit_code(), ExitCode::Usage, "{e}");
+    }
+}

@@ -241,3 +241,137 @@ fn key(state: &Path) -> Vec<u8> {
         new
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Run, key};
+    use crate::account::Account;
+    use crate::client;
+    use crate::exit::ExitCode;
+    use crate::oauth::Watch as _;
+    use crate::plan::trial::NOW;
+    use crate::protocol::auth::{Method, RefusalReason};
+    use crate::retrieval::error::Error;
+    use crate::retrieval::trial::Home;
+    use crate::retrieval::{Options, Passwords};
+    use crate::secret::Secret;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn with<T>(home: &Home, account: &Account, options: &Options, work: impl FnOnce(&Run<'_>) -> T) -> T {
+        let context = home.context();
+        work(&Run::new(account, options, &context, NOW))
+    }
+
+    /// The key is made once, for nobody else's eyes, and kept: each run must find the pauses of the last.
+    #[test]
+    fn the_key_of_a_state_directory_is_kept_and_is_private() {
+        let state = tempfile::tempdir().unwrap();
+        let first = key(state.path());
+        assert_eq!(first.len(), 64);
+        assert_eq!(key(state.path()), first);
+        let mode = std::fs::metadata(state.path().join("key")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        // One that was lost, or torn, is made again.
+        std::fs::write(state.path().join("key"), "").unwrap();
+        let second = key(state.path());
+        assert!(second != first && second.len() == 64 && key(state.path()) == second);
+        // Where it can't be kept there is one all the same.
+        let nowhere = state.path().join("missing");
+        assert_eq!(key(&nowhere).len(), 64);
+    }
+
+    #[test]
+    fn a_server_is_named_with_its_port() {
+        let home = Home::holding(&[]);
+        for (host, expected) in
+            [("pop.example.com", "pop.example.com:995"), ("2001:db8::1", "[2001:db8::1]:995")]
+        {
+            let account = Account { host: host.to_owned(), port: 995, ..home.account("") };
+            let found = with(&home, &account, &Options::default(), |run| {
+                (run.server(), run.failure(&Error::OutOfStep, false))
+            });
+            assert_eq!(found.0, expected);
+            assert_eq!(found.1.message, format!("{expected}: the server answered out of step"));
+            assert_eq!((found.1.exit, found.1.news), (ExitCode::Protocol, false));
+        }
+    }
+
+    /// What was typed is used once, and before any other source.
+    #[test]
+    fn what_was_typed_before_the_run_is_its_password() {
+        let home = Home::holding(&[]);
+        let account = home.account_with_password("");
+        let passwords = Passwords::typed("work", Secret::new("typed"));
+        let options = Options { passwords, ..Options::default() };
+        let found = with(&home, &account, &options, |run| [run.secret().unwrap(), run.secret().unwrap()]);
+        assert_eq!(found.map(|secret| secret.expose().to_vec()), [b"typed".to_vec(), b"pencil".to_vec()]);
+    }
+
+    /// A line that the user doesn't want isn't put on top of a message.
+    #[test]
+    fn a_received_line_is_made_only_where_it_is_wanted() {
+        let home = Home::holding(&[]);
+        for (settings, expected) in [("received-header = true", true), ("received-header = false", false)] {
+            let account = home.account(settings);
+            let line = with(&home, &account, &Options::default(), |run| run.received_line());
+            assert_eq!(!line.is_empty(), expected, "{settings}");
+            let line = String::from_utf8(line).unwrap();
+            assert!(!expected || (line.starts_with("Received: ") && line.ends_with('\n')), "{line}");
+        }
+    }
+
+    /// Another token is asked for only where a token was refused: a password that was refused is refused again.
+    #[test]
+    fn a_refused_password_has_no_other_token() {
+        let home = Home::holding(&[]);
+        let account = home.account("");
+        let e = client::Error::LoginRefused {
+            server: "h:110".to_owned(),
+            method: Method::UserPass,
+            meaning: RefusalReason::Credentials,
+            text: "no".to_owned(),
+            token: None,
+            secret_sent: true,
+            locked: false,
+        };
+        let secret = Secret::new("pencil");
+        with(&home, &account, &Options::default(), |run| {
+            assert!(!run.has_other_token(&secret, &e).unwrap());
+            assert_eq!(run.current(&secret).expose(), b"pencil");
+        });
+    }
+
+    /// A dry run changes nothing but this: a server has replaced the token, so that the new one must be kept.
+    #[test]
+    fn a_token_that_a_dry_run_renewed_is_spoken_of() {
+        for dry_run in [true, false] {
+            let home = Home::holding(&[]);
+            let options = Options { dry_run, ..Options::default() };
+            with(&home, &home.account(""), &options, |run| run.refreshed("id.example.com", 3600));
+            assert_eq!(home.reported().len(), usize::from(dry_run), "{:?}", home.reported());
+        }
+    }
+
+    /// Where nobody looks at details none are made.
+    #[test]
+    fn details_cost_nothing_where_they_are_not_shown() {
+        struct Blind;
+        impl crate::report::Reporter for Blind {
+            fn report(&self, _: &str, _: &crate::report::Event) {
+                panic!("nothing is to be reported");
+            }
+            fn wants_detail(&self) -> bool {
+                false
+            }
+            fn wants_dialogue(&self) -> bool {
+                false
+            }
+        }
+        let home = Home::holding(&[]);
+        let (account, options) = (home.account(""), Options::default());
+        let context = crate::retrieval::Context { reporter: std::sync::Arc::new(Blind), ..home.context() };
+        let run = Run::new(&account, &options, &context, NOW);
+        run.detail(|| panic!("it isn't made"));
+        assert!(run.dialogue().is_none());
+    }
+}

@@ -1,6 +1,9 @@
 //! What a maildrop holds, and what is to do with it: the listings, what they put in doubt, and the plan.  A session goes
 //! on from here; `--dry-run` ends here.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 
 use super::doubts;

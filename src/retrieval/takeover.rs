@@ -8,6 +8,9 @@
 //! A mailbox in which popfetch has delivered mail may be imported into: what the ledger knows stays as it is, and only what
 //! it doesn't know is added.  So to import twice is to import once.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use super::context::{Context, Options};

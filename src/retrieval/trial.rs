@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -13,14 +14,21 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::committer::Parcel;
 use super::{Context, Options, Passwords, retrieve};
 use crate::account::Account;
 use crate::config::{Request, for_run};
 use crate::connection::Connectors;
+use crate::delivery::Waiting;
 use crate::environment::Environment;
+use crate::message::{Digest, Headline};
+use crate::place::{Place, Spooled};
+use crate::plan::trial::{facts, key, number};
+use crate::proof::{Arrival, ArrivalId, DestinationId};
 use crate::report::{Event, Reporter, RunSummary};
 use crate::secret::Secret;
 use crate::signals::Stop;
+use crate::types::{Octets, UniqueId, UniqueIdBuf};
 
 /// A server that hears nothing for so long gives a session up.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -51,6 +59,35 @@ impl Letter {
     }
 }
 
+pub(super) fn unique_id(name: &str) -> UniqueIdBuf {
+    UniqueId::new(name.as_bytes()).unwrap().to_buf()
+}
+
+/// A message of 100 octets that has arrived, and waits for these destinations.
+pub(super) fn parcel(at: u32, name: &str, set: &[DestinationId]) -> Parcel {
+    let message = Arc::new(Arrival {
+        id: ArrivalId::next(),
+        number: number(at),
+        key: key(name),
+        listed_size: Some(Octets(100)),
+        octets: 100,
+        digests: facts(name).digests,
+        headline: Headline::default(),
+        sender: String::new(),
+        recipient: String::new(),
+        utf8: false,
+        again: false,
+        set: set.to_vec(),
+        continues: None,
+    });
+    let waiting = || Waiting {
+        octets: 100,
+        digest: Digest::of(name.as_bytes()),
+        place: Place::Spooled(Spooled::Memory(Vec::new())),
+    };
+    Parcel { message, waiting: (0..set.len()).map(|slot| (slot, waiting())).collect() }
+}
+
 /// What becomes of `QUIT`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Farewell {
@@ -76,6 +113,8 @@ pub(super) struct Post {
     pub(super) farewell: Farewell,
     /// Commands that are refused, by their beginning, and the answer.
     pub(super) refused: Vec<(String, String)>,
+    /// The same, before the login.
+    pub(super) refused_before: Vec<(String, String)>,
     /// `QUIT` also deletes what was retrieved.
     pub(super) drops: bool,
     /// At most this many are listed; those that were retrieved are not listed any more after `QUIT`, though they stay.
@@ -96,6 +135,7 @@ impl Default for Post {
             cut_at: None,
             farewell: Farewell::Kept,
             refused: Vec::new(),
+            refused_before: Vec::new(),
             drops: false,
             window: None,
             unstuffed: false,
@@ -134,9 +174,10 @@ impl Visit {
             if post.cut_at == Some(self.commands) {
                 return Answer::End;
             }
-            if let Some((_, answer)) = post.refused.iter().find(|(start, _)| command.starts_with(start)) {
-                return Answer::Text(format!("{answer}\r\n"));
-            }
+        }
+        let refused = if self.has_begun { &post.refused } else { &post.refused_before };
+        if let Some((_, answer)) = refused.iter().find(|(start, _)| command.starts_with(start)) {
+            return Answer::Text(format!("{answer}\r\n"));
         }
         let here: Vec<(usize, &Letter)> =
             (1..).zip(&self.letters).filter(|(number, _)| !self.gone.contains(number)).collect();
@@ -245,6 +286,10 @@ impl Reporter for Heard {
             Event::Warning(text) | Event::Detail(text) => text.clone(),
             Event::MessageFailed { number, reason, .. } => format!("message {number} failed: {reason}"),
             Event::TooLarge { number, .. } => format!("message {number} is too large"),
+            Event::Planned { messages, octets } => format!("planned {messages} messages, {octets:?}"),
+            Event::Intended { number, action, why, .. } => {
+                format!("message {number}: {} ({})", action.verb(), why.word)
+            }
             _ => return,
         };
         locked(&self.0).push(line);
@@ -307,15 +352,27 @@ impl Home {
 
     /// The account, with these settings besides.
     pub(super) fn account(&self, settings: &str) -> Account {
+        self.try_account(settings).unwrap()
+    }
+
+    /// None where these settings are refused.
+    pub(super) fn try_account(&self, settings: &str) -> Option<Account> {
+        let home = self.path().display();
+        self.try_account_with(&format!("deliver.maildir = \"{home}/Mail\"\n{settings}"))
+    }
+
+    /// Where its mail goes is one of the settings.
+    pub(super) fn try_account_with(&self, settings: &str) -> Option<Account> {
         let path = self.path().join("config.toml");
-        let (port, home) = (self.port, self.path().display());
+        let port = self.port;
         let text = format!(
             "[accounts.work]\nserver = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\nauth = \"user-pass\"\n\
-             user = \"me\"\ntimeout = \"10s\"\nsync = \"off\"\ndeliver.maildir = \"{home}/Mail\"\n{settings}\n"
+             user = \"me\"\ntimeout = \"10s\"\nsync = \"off\"\n{settings}\n"
         );
         fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         let request = Request { file: Some(path), ..Request::default() };
-        for_run(&request, &self.environment).unwrap().accounts.remove(0)
+        Some(for_run(&request, &self.environment).ok()?.accounts.remove(0))
     }
 
     pub(super) fn context(&self) -> Context<'_> {
@@ -335,10 +392,30 @@ impl Home {
         self.run_as(settings, Options::default())
     }
 
+    /// What a user is asked for is typed: the password.
+    pub(super) fn options(&self) -> Options {
+        Options { passwords: Passwords::typed("work", Secret::new("pencil")), ..Options::default() }
+    }
+
+    /// The account with its password in the configuration, for commands that take no options.
+    pub(super) fn account_with_password(&self, settings: &str) -> Account {
+        self.account(&format!("password = \"pencil\"\n{settings}"))
+    }
+
+    /// An account whose server isn't there.
+    pub(super) fn account_at_a_closed_port(&self) -> Account {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Account { port, ..self.account("") }
+    }
+
+    /// What is sent from now on counts.
+    pub(super) fn forget_what_was_sent(&self) {
+        self.post().heard.clear();
+    }
+
     /// One run that is asked for something.
     pub(super) fn run_as(&self, settings: &str, options: Options) -> RunSummary {
-        let passwords = Passwords::typed("work", Secret::new("pencil"));
-        let options = Options { passwords, ..options };
+        let options = Options { passwords: self.options().passwords, ..options };
         locked(&self.heard.0).clear();
         self.post().heard.clear();
         let summary = retrieve(&self.account(settings), &options, &self.context());
@@ -347,7 +424,7 @@ impl Home {
     }
 
     /// It serves one session after the other: when it greets this one, those of the run are over.
-    fn wait_for_the_server(&self) {
+    pub(super) fn wait_for_the_server(&self) {
         let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         BufReader::new(stream).read_line(&mut String::new()).unwrap();
     }
@@ -355,6 +432,11 @@ impl Home {
     /// What the last run reported.
     pub(super) fn reported(&self) -> Vec<String> {
         locked(&self.heard.0).clone()
+    }
+
+    /// The same, and it is forgotten.
+    pub(super) fn take_reported(&self) -> Vec<String> {
+        std::mem::take(&mut *locked(&self.heard.0))
     }
 
     /// What the last run sent after the login, session by session.

@@ -4,6 +4,7 @@
 //! more is sent to it, so that a transcript with several `C:` lines in a row is a flight.  `S: (closes)` ends the connection.
 
 mod bounds;
+mod dialogue;
 mod login;
 mod opening;
 mod prefetch;

@@ -133,6 +133,8 @@ mod tests {
             top: true,
         };
         assert_eq!(memory.habits, habits);
+        let other = read(b"popfetch-memory 1\nhabits end names 7 part 2 - -\n").unwrap().habits;
+        assert_eq!((other.complete, other.folder_data, other.top), (false, false, false));
         assert_eq!(memory.alerts["network"], Alert::since(Time(1)));
         let lasting = Lasting {
             exit: ExitCode::Later,

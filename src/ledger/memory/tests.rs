@@ -188,3 +188,115 @@ fn any_octets_as_a_memory() {
         super::fuzz_memory(&text[cut..]);
     }
 }
+
+/// Servers change, and clocks are set back: what was learnt of them holds for a week.
+#[test]
+fn what_was_learnt_of_a_server_holds_for_a_week() {
+    let week = 7 * 86_400;
+    let since = Time(1_000_000_000);
+    let learnt = || Memory {
+        offers: vec![Offer { when: since, ..full().offers[0].clone() }],
+        pipelining: KnownPipelining::Broken(since),
+        flight: KnownFlight::Two(since),
+        utf8: Utf8::Dropped(since),
+        limit: Some(Limit { commands: 4, since }),
+        names: Some((NamingForm::Nothing, since)),
+        ..full()
+    };
+    for (after, holds) in [(0, true), (week - 1, true), (week, false), (-1, false)] {
+        let mut memory = learnt();
+        memory.expire(Time(since.0 + after));
+        let expired = Memory {
+            offers: Vec::new(),
+            pipelining: KnownPipelining::Unproven,
+            flight: KnownFlight::Unproven,
+            utf8: Utf8::Unknown,
+            limit: None,
+            names: None,
+            ..full()
+        };
+        assert_eq!(memory, if holds { learnt() } else { expired }, "{after}");
+    }
+    // What it has shown that it can do lasts.
+    let mut memory = Memory {
+        offers: Vec::new(),
+        pipelining: KnownPipelining::InStep,
+        flight: KnownFlight::One,
+        utf8: Utf8::Works(0),
+        limit: None,
+        names: Some((NamingForm::Size, since)),
+        ..full()
+    };
+    let before = memory.clone();
+    memory.expire(Time(since.0 + 50 * week));
+    assert_eq!(memory, before);
+}
+
+#[test]
+fn an_offer_takes_the_place_of_the_one_of_its_way_and_stage_alone() {
+    let mut memory = Memory::default();
+    let ways = ["995 implicit", "110 starttls"];
+    let stages = [OfferStage::BeforeLogin, OfferStage::AfterLogin];
+    for when in [1, 2] {
+        for way in ways {
+            for stage in stages {
+                memory.put_offer(Offer { way: way.into(), stage, when: Time(when), capabilities: vec![] });
+            }
+        }
+    }
+    assert_eq!(memory.offers.len(), 4);
+    for (way, stage) in ways.iter().flat_map(|way| stages.map(|stage| (way, stage))) {
+        assert_eq!(memory.offer(way, stage).map(|offer| offer.when), Some(Time(2)));
+    }
+}
+
+#[test]
+fn a_message_is_remembered_once() {
+    let id = |text: &str| UniqueId::new(text.as_bytes()).unwrap().to_buf();
+    let mut memory = Memory::default();
+    for (text, digest) in [("a", "1"), ("b", "2"), ("a", "3")] {
+        memory.withheld(id(text), Digest::of(digest.as_bytes()));
+        memory.died_at(ListedAs::UniqueId(id(text)));
+    }
+    assert_eq!(memory.withheld, [(id("b"), Digest::of(b"2")), (id("a"), Digest::of(b"3"))]);
+    assert_eq!(memory.died, ["b", "a"].map(|text| ListedAs::UniqueId(id(text))));
+}
+
+#[test]
+fn after_a_change_from_outside_the_next_run_looks_at_everything() {
+    let mut memory = full();
+    assert!(memory.quick.as_ref().unwrap().idle_under.is_some());
+    memory.expect_work();
+    assert_eq!(memory.quick.unwrap().idle_under, None);
+}
+
+#[test]
+fn what_a_killed_run_has_left_of_a_memory_is_removed() {
+    let home = tempfile::tempdir().unwrap();
+    let left = home.path().join("memory.new");
+    let leave = || std::fs::write(&left, "half of it").unwrap();
+    leave();
+    full().save(home.path()).unwrap();
+    assert!(!left.exists(), "without a ledger");
+    std::fs::write(home.path().join("ledger"), "").unwrap();
+    for _ in 0..2 {
+        leave();
+        full().save(home.path()).unwrap();
+        assert!(!left.exists());
+        assert_eq!(Memory::load(home.path()), full());
+    }
+}
+
+#[cfg(feature = "crash-points")]
+#[test]
+fn a_memory_that_cannot_be_written_stays_as_it_was() {
+    use crate::durable::{Step, trial::steps};
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("ledger"), "").unwrap();
+    full().save(home.path()).unwrap();
+    for refused in [Step::Write, Step::Rename] {
+        let (saved, _) = steps(move |step, _| step == refused, || Memory::default().save(home.path()));
+        assert!(saved.is_err() && !home.path().join("memory.new").exists());
+        assert_eq!(Memory::load(home.path()), full());
+    }
+}

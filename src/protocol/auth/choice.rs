@@ -561,6 +561,52 @@ mod tests {
     }
 
     /// EXTERNAL sends neither name nor password: what they are doesn't matter.
+    /// Whoever listens to a line that isn't encrypted could use the token, whatever the user has named.
+    #[test]
+    fn a_token_is_not_sent_in_clear_and_only_by_what_is_offered() {
+        let secret = Secret::new("token");
+        let token = |channel, words| Circumstances { wanted: Auth::Token, ..on(channel, words, &secret) };
+        for (words, expected) in [
+            ("XOAUTH2 OAUTHBEARER PLAIN", Some("XOAUTH2")),
+            ("OAUTHBEARER", Some("OAUTHBEARER")),
+            ("PLAIN USER", None),
+        ] {
+            for channel in [Channel::Tls, Channel::Loopback] {
+                match methods(&token(channel, words)) {
+                    Ok(methods) => {
+                        let names: Vec<_> = methods.iter().map(|method| method.name()).collect();
+                        assert_eq!(names, expected.into_iter().collect::<Vec<_>>(), "{words}");
+                        assert!(methods.iter().all(|method| method.sends_token()));
+                    }
+                    Err(error) => {
+                        assert!(
+                            matches!(error, AuthError::NotOffered { .. }) && expected.is_none(),
+                            "{words}"
+                        );
+                    }
+                }
+            }
+            let refused = methods(&token(Channel::Clear, words));
+            assert!(matches!(refused, Err(AuthError::TokenInClear)), "{words}: {refused:?}");
+        }
+        let without = Circumstances { offer: None, ..token(Channel::Tls, "") };
+        assert_eq!(names(&without), "XOAUTH2", "it may be there");
+        assert!(!Method::UserPass.sends_token() && !Method::Apop.sends_token());
+    }
+
+    /// A server could fill the screen.
+    #[test]
+    fn what_a_server_offers_is_quoted_briefly() {
+        let secret = Secret::new("pencil");
+        for (count, ends) in [(20, "M19)"), (21, "\u{2026})")] {
+            let words: Vec<String> = (0..count).map(|n| format!("M{n}")).collect();
+            let shown = methods(&on(Channel::Tls, &words.join(" "), &secret)).unwrap_err().to_string();
+            assert!(shown.ends_with(ends), "{shown}");
+        }
+        let long = "X".repeat(500);
+        assert!(methods(&on(Channel::Tls, &long, &secret)).unwrap_err().to_string().len() < 200);
+    }
+
     #[test]
     fn external_needs_no_password_that_can_be_sent() {
         for (secret, wanted, accepted) in

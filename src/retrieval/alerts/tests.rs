@@ -227,3 +227,137 @@ fn what_the_last_run_came_to_is_kept() {
     assert_eq!(remember(&mut desk, 99, Ok(()), failing), (75, Some(3), Some((80, 1))));
     assert!(desk.memory.last.as_ref().unwrap().error.is_none());
 }
+
+/// A refused login of a command shows in `status`, and one that works takes that back; other conditions last.
+#[test]
+fn a_login_of_a_command_counts_as_a_run_s_does() {
+    let mut desk = Desk::new();
+    desk.at(0, |alerts, memory| alerts.note_login(memory, Some(&passing())));
+    assert_eq!((&desk.memory.pause, &desk.memory.last), (&None, &None), "it proves nothing about the login");
+    desk.at(0, |alerts, memory| alerts.note_login(memory, Some(&refused())));
+    let last = desk.memory.last.clone().unwrap();
+    assert_eq!((last.exit, last.server, last.mail), (ExitCode::Refused, None, None));
+    assert!(last.error.unwrap().message.contains("refused the login"));
+    assert!(desk.is_paused(60));
+    desk.at(60, |alerts, memory| alerts.note_login(memory, None));
+    let last = desk.memory.last.clone().unwrap();
+    assert_eq!((last.exit, last.error), (ExitCode::Done, None));
+    assert!(!desk.is_paused(61));
+}
+
+/// What is wrong with messages isn't over because a login works.
+#[test]
+fn a_login_that_works_takes_back_only_its_own_failure() {
+    let mut desk = Desk::new();
+    desk.meets(0, ConditionKind::MessagesFailed, false);
+    desk.at(0, |alerts, memory| alerts.remember(memory, &Err(refused()), &RunSummary::default()));
+    desk.at(60, |alerts, memory| alerts.note_login(memory, None));
+    let last = desk.memory.last.clone().unwrap();
+    assert_eq!((last.exit, last.error), (ExitCode::Later, None));
+    // What ended the last run otherwise stays.
+    let mut desk = Desk::new();
+    desk.at(0, |alerts, memory| alerts.remember(memory, &Err(passing()), &RunSummary::default()));
+    desk.at(60, |alerts, memory| alerts.note_login(memory, None));
+    assert!(desk.memory.last.as_ref().unwrap().error.is_some());
+}
+
+/// What was known of the mailbox before a refused login stays known.
+#[test]
+fn a_refused_login_keeps_what_the_last_run_has_seen() {
+    let mut desk = Desk::new();
+    let summary = RunSummary { listed: 5, delivered: 2, ..RunSummary::default() };
+    desk.at(0, |alerts, memory| alerts.remember(memory, &Ok(()), &summary));
+    desk.at(60, |alerts, memory| alerts.note_login(memory, Some(&refused())));
+    let last = desk.memory.last.clone().unwrap();
+    assert_eq!((last.exit, last.server, last.mail), (ExitCode::Refused, Some(5), Some((NOW, 2))));
+}
+
+/// A lock that another popfetch holds for long is reported once, though nobody but its holder may write the memory.
+#[test]
+fn a_lock_that_is_held_for_long_is_reported_once() {
+    let mut desk = Desk::new();
+    let account = desk.home.account(SETTINGS);
+    let directory = crate::ledger::directory(&desk.home.context().state, &account.mailbox());
+    let stop = crate::signals::Stop::new().unwrap();
+    let lock = crate::ledger::lock::Lock::acquire(&directory, crate::types::Wait::NO, &stop).unwrap();
+    let ledger = crate::ledger::Ledger::open(&directory, &account.mailbox(), lock.clone(), NOW).unwrap();
+    let since = crate::ledger::lock::Lock::held_since(&directory).unwrap().seconds_since(NOW);
+    let locked = |desk: &mut Desk, seconds| desk.at(since + seconds, |alerts, _| alerts.locked());
+    assert!(!locked(&mut desk, HOUR - 60));
+    assert!(locked(&mut desk, HOUR + 60));
+    assert!(!locked(&mut desk, HOUR + 120), "it was reported");
+    assert!(locked(&mut desk, HOUR + DAY + 120), "and lasts still");
+    // The next run that gets the lock knows of it, and says that it is over.
+    drop(ledger);
+    drop(lock);
+    desk.at(since + 2 * DAY, |alerts, memory| alerts.unlocked(memory));
+    assert_eq!(desk.ends(since + 2 * DAY, Ok(())), (true, false, true));
+    let mut other = Memory::default();
+    std::mem::swap(&mut desk.memory, &mut other);
+    desk.at(since + 2 * DAY, |alerts, memory| alerts.unlocked(memory));
+    assert!(desk.memory.alerts.is_empty(), "it is taken once");
+}
+
+/// The reason of a failure is kept while it lasts, though a run that doesn't try again doesn't see it.
+#[test]
+fn the_reason_of_a_failure_outlives_runs_that_did_not_try_again() {
+    let mut desk = Desk::new();
+    let met = |desk: &mut Desk, seconds, reason: Option<&str>| {
+        let mut summary = RunSummary::default();
+        let kind = ConditionKind::MessagesFailed;
+        summary.put(Condition { reason: reason.map(str::to_owned), ..condition(kind, false) });
+        desk.at(seconds, |alerts, memory| alerts.judge(memory, &Ok(()), &mut summary));
+        desk.memory.alerts[kind.word()].lasting.as_ref().and_then(|lasting| lasting.reason.clone())
+    };
+    assert_eq!(met(&mut desk, 0, Some("quota")).as_deref(), Some("quota"));
+    assert_eq!(met(&mut desk, 60, None).as_deref(), Some("quota"));
+    assert_eq!(met(&mut desk, 120, Some("broken")).as_deref(), Some("broken"));
+}
+
+/// A program that the user wants to be run on failures hears of each once it counts, and of what was reported while it happened.
+#[test]
+fn a_condition_that_is_news_is_a_failure_of_the_run() {
+    for (seconds, said, expected) in [(0, false, false), (HOUR, false, true), (0, true, true)] {
+        let mut desk = Desk::new();
+        desk.meets(0, ConditionKind::DeletionRefused, false);
+        let mut summary = RunSummary::default();
+        summary.put(condition(ConditionKind::DeletionRefused, said));
+        let verdict = desk.at(seconds, |alerts, memory| alerts.judge(memory, &Ok(()), &mut summary));
+        assert_eq!((verdict.failure, verdict.recovered), (expected, false), "{seconds} {said}");
+    }
+}
+
+/// Notes of what was reported once are no failures, and are never over.
+#[test]
+fn a_note_stays_in_the_memory() {
+    for (kind, expected) in
+        [("passing", true), ("login", true), ("locked", true), ("messages-failed", true), ("a note", false)]
+    {
+        assert_eq!(super::is_failure(kind), expected, "{kind}");
+    }
+    let mut desk = Desk::new();
+    desk.memory.alert("a note", NOW).reported = Some(NOW);
+    assert_eq!(desk.ends(60, Ok(())), (true, false, false));
+    assert!(desk.memory.alerts.contains_key("a note"));
+}
+
+/// A run that was stopped hasn't seen whether anything is over.
+#[test]
+fn a_run_that_was_stopped_ends_no_failure() {
+    let mut desk = Desk::new();
+    desk.meets(0, ConditionKind::MessagesFailed, true);
+    desk.home.stop.raise();
+    assert_eq!(desk.ends(DAY, Ok(())), (true, false, false));
+    assert!(messages_reported(&desk.memory));
+}
+
+/// A server may write a whole page: what is kept of it has a bound.
+#[test]
+fn an_error_is_kept_in_a_bounded_form() {
+    let mut desk = Desk::new();
+    let long = Error::Refuses { text: "x".repeat(100_000) };
+    desk.at(0, |alerts, memory| alerts.remember(memory, &Err(long), &RunSummary::default()));
+    let error = desk.memory.last.as_ref().unwrap().error.clone().unwrap();
+    assert!(error.message.chars().count() <= super::LONGEST);
+    assert_eq!(error.exit, ExitCode::Later);
+}

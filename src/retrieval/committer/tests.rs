@@ -1,18 +1,20 @@
 //! Batches at destinations that do as they are told, in a real ledger.
 
+mod durability;
+
 use std::sync::{Arc, Mutex};
 
 use super::{
-    BatchProgress, CommitterEnd, Error, MessageOutcome, Parcel, Put, SettledMessage, Witness, Work, back_off,
-    commit, reports, run,
+    BatchProgress, CommitterEnd, Error, MessageOutcome, Put, SettledMessage, Witness, Work, back_off, commit,
+    reports, run,
 };
-use crate::delivery::{self, Failure, Outlet, Recorder, Waiting};
+use crate::delivery::{self, Failure, Outlet, Recorder};
 use crate::exit::ExitCode;
-use crate::ledger::EntryState;
-use crate::message::{Digest, Headline};
-use crate::place::{Place, Spooled};
-use crate::plan::trial::{NOW, World, facts, key, number};
-use crate::proof::{Arrival, ArrivalId, DestinationId, Noted, Piece, Published, Staged};
+use crate::ledger::{EntryState, Match};
+use crate::message::Digest;
+use crate::plan::trial::{NOW, World, key, number};
+use crate::proof::{Arrival, DestinationId, Noted, Piece, Published, Staged};
+use crate::retrieval::trial::parcel;
 use crate::types::{Octets, Time};
 
 /// What happened, in its order.
@@ -116,30 +118,6 @@ impl Course {
         let failed = |settled: &&SettledMessage| matches!(settled.outcome, MessageOutcome::Failed(_));
         self.settled.iter().filter(failed).map(|settled| settled.number.get()).collect()
     }
-}
-
-fn parcel(at: u32, name: &str, set: &[DestinationId]) -> Parcel {
-    let message = Arc::new(Arrival {
-        id: ArrivalId::next(),
-        number: number(at),
-        key: key(name),
-        listed_size: Some(Octets(100)),
-        octets: 100,
-        digests: facts(name).digests,
-        headline: Headline::default(),
-        sender: String::new(),
-        recipient: String::new(),
-        utf8: false,
-        again: false,
-        set: set.to_vec(),
-        continues: None,
-    });
-    let waiting = || Waiting {
-        octets: 100,
-        digest: Digest::of(name.as_bytes()),
-        place: Place::Spooled(Spooled::Memory(Vec::new())),
-    };
-    Parcel { message, waiting: (0..set.len()).map(|slot| (slot, waiting())).collect() }
 }
 
 fn ends(world: &World, does: &[Does], one_by_one: bool, sync_after: bool) -> (Vec<CommitterEnd>, Log) {
@@ -269,4 +247,141 @@ fn a_message_that_fails_again_waits_longer_each_time() {
     assert_eq!(waits, [None, Some(2), Some(4), None]);
     let hours = |failures| back_off(&world.ledger, failures).seconds_since(NOW) / 3600;
     assert_eq!([0, 1, 7, 8, 9, u16::MAX].map(hours), [1, 2, 128, 168, 168, 168]);
+}
+
+/// What this work comes to; what is reported of it, and what happened.
+fn after(
+    world: &mut World,
+    does: &[Does],
+    work: Vec<Work>,
+) -> (Result<(), Error>, Vec<SettledMessage>, Vec<String>) {
+    let (mut ends, log) = ends(world, does, false, false);
+    let (reports, inbox) = reports().unwrap();
+    let (sender, orders) = std::sync::mpsc::channel();
+    work.into_iter().for_each(|work| sender.send(work).unwrap());
+    drop(sender);
+    let mut told = Told(Arc::clone(&log));
+    let result = run(&mut world.ledger, &mut ends, &orders, &reports, &mut told);
+    let log = log.lock().unwrap().clone();
+    (result, inbox.settled.try_iter().collect(), log)
+}
+
+/// What no answer has named is taken back at every destination where it waits, and leaves no line.
+#[test]
+fn what_cannot_be_believed_is_taken_back_everywhere() {
+    let mut world = World::new();
+    let set = world.maildirs;
+    let work = vec![Work::Discard(parcel(1, "a", &set))];
+    let (result, settled, log) = after(&mut world, &[Does::Takes, Does::Takes], work);
+    result.unwrap();
+    assert_eq!(log, ["withdraw 1 at 0", "withdraw 1 at 1"]);
+    assert_eq!((settled.len(), world.ledger.len()), (0, 0));
+}
+
+/// A message that proved to be ours is proved to be delivered under the key that it has now, and not delivered again.
+#[test]
+fn a_message_that_is_ours_is_recorded_under_its_new_key() {
+    let mut world = World::new();
+    world.now();
+    let id = world.deliver("a");
+    let same_as = Match::first(id);
+    let work =
+        vec![Work::Same { number: number(7), key: key("moved"), listed_size: Some(Octets(100)), same_as }];
+    let (result, settled, log) = after(&mut world, &[Does::Takes], work);
+    result.unwrap();
+    assert_eq!(log, [""; 0]);
+    let moved = world.ledger.find_key(&key("moved")).unwrap();
+    assert!(matches!(
+        settled.as_slice(),
+        [SettledMessage { outcome: MessageOutcome::Same(Some(proof)), octets: 0, .. }]
+            if proof.number() == number(7) && proof.entry() == moved
+    ));
+    assert!(matches!(world.ledger.entry(moved).state, EntryState::Recorded | EntryState::Delivered));
+}
+
+/// What was only printed is ours as well, and nothing proves that it may be deleted.
+#[test]
+fn what_was_only_printed_gives_no_proof_of_delivery() {
+    let mut world = World::new();
+    world.now();
+    let id = world.print("p");
+    let same_as = Match::first(id);
+    let work = vec![Work::Same { number: number(1), key: key("p"), listed_size: None, same_as }];
+    let (result, settled, _) = after(&mut world, &[], work);
+    result.unwrap();
+    assert!(matches!(settled.as_slice(), [SettledMessage { outcome: MessageOutcome::Same(None), .. }]));
+}
+
+/// What is learnt of a message without delivering it goes into the ledger in its order.
+#[test]
+fn what_is_learnt_of_a_message_is_recorded() {
+    let mut world = World::new();
+    world.now();
+    let id = world.deliver("a");
+    let work = vec![
+        Work::Varies { entry: id },
+        Work::TooLarge { key: key("large"), listed_size: Some(Octets(9_000_000)) },
+        Work::Failed { key: key("failed"), listed_size: None, backs_off: true },
+        // Nothing is to be identified of one that was delivered: its unique-id is listed twice.
+        Work::Identify { entry: id, header: Digest::of(b"other"), identity: None },
+    ];
+    let (result, settled, _) = after(&mut world, &[], work);
+    result.unwrap();
+    assert_eq!(settled.len(), 0);
+    let entry = |name| world.ledger.entry(world.ledger.find_key(&key(name)).unwrap());
+    assert!(entry("a").varies);
+    assert!(entry("large").reported_too_large);
+    assert_eq!((entry("large").failures, entry("failed").failures), (0, 1));
+    assert!(world.ledger.headers(id).is_empty());
+}
+
+/// An error ends the work: what was handed over behind it is not begun, and stays on the server.
+#[test]
+fn nothing_is_begun_after_an_error() {
+    let mut world = World::new();
+    let set = [world.maildirs[0]];
+    let work = vec![Work::Batch(vec![parcel(1, "a", &set)]), Work::Batch(vec![parcel(2, "b", &set)])];
+    let (result, settled, log) = after(&mut world, &[Does::FailsAtLast], work);
+    assert!(matches!(result, Err(Error::Delivery(_))));
+    assert_eq!(log, ["publish 1 at 0", "whole 1 1"]);
+    assert_eq!(settled.len(), 1, "what was published before it is known to be delivered");
+    assert!(world.ledger.find_key(&key("b")).is_none());
+}
+
+/// The network thread sleeps until something is settled, or the committer has ended.
+#[test]
+fn the_network_is_woken_by_a_report_and_by_the_end() {
+    let readable = |inbox: &super::Inbox| {
+        let mut polled =
+            [rustix::event::PollFd::from_borrowed_fd(inbox.descriptor(), rustix::event::PollFlags::IN)];
+        rustix::event::poll(&mut polled, Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap()
+            > 0
+    };
+    let (reports, inbox) = reports().unwrap();
+    assert!(!readable(&inbox));
+    reports.tell([]);
+    assert!(!readable(&inbox), "nothing is to be heard of");
+    let settled = |n| SettledMessage { number: number(n), octets: 0, outcome: MessageOutcome::Same(None) };
+    reports.tell([settled(1), settled(2)]);
+    assert!(readable(&inbox));
+    inbox.heard();
+    assert!(!readable(&inbox), "the calls are taken back");
+    assert_eq!(inbox.settled.try_iter().count(), 2);
+    drop(reports);
+    assert!(readable(&inbox), "its end wakes as well");
+    // Many calls at once are taken back at once.
+    let (reports, inbox) = super::reports().unwrap();
+    (0..2000).for_each(|n| reports.tell([settled(n + 1)]));
+    inbox.heard();
+    assert!(!readable(&inbox));
+}
+
+/// A destination that refuses one of two messages keeps the other's proof: each is settled alone.
+#[test]
+fn each_message_of_a_batch_is_settled_alone() {
+    let course = batch(&[Does::Refuses { permanent: false }, Does::Refuses { permanent: true }], true, false);
+    course.result.as_ref().unwrap();
+    assert_eq!((course.delivered(), course.failed()), (vec![2], vec![1]));
+    let partly: Vec<&String> = course.log.iter().filter(|line| line.starts_with("partly")).collect();
+    assert_eq!(partly, ["partly 1 0"], "none has it");
 }

@@ -1,6 +1,9 @@
 //! One message from its `+OK` to its terminator, and what is done with it then: taken in by every destination that is to get it,
 //! or discarded.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use super::arriving::{Arriving, ArrivingHeader, Whole};

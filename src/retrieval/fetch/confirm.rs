@@ -3,6 +3,9 @@
 //! What has arrived is held until an answer that names has followed it.  Only then is it stored, compared with what we
 //! have, and recognised: [`Recognised`] is made here and nowhere else.
 
+#[cfg(test)]
+mod tests;
+
 use super::arriving::Whole;
 use super::queue::{known_key, listed_as};
 use super::round::{Fetch, Held};

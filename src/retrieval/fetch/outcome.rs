@@ -1,5 +1,8 @@
 //! What becomes of messages and deletions: handed to the committer in batches, heard of again, or failed.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::mpsc::TryRecvError;
 
 use super::arriving::Whole;

@@ -117,11 +117,38 @@ pub(super) fn listed_as(
 
 #[cfg(test)]
 mod tests {
-    use super::JobQueue;
+    use super::{JobQueue, UNKNOWN_SIZE, known_key, listed_as};
     use crate::account::Retention;
-    use crate::plan::trial::{World, number};
-    use crate::plan::{Decision, Why};
+    use crate::ledger::memory::ListedAs;
+    use crate::plan::trial::{SIZE, World, facts, key, number};
+    use crate::plan::{Decision, Policy, Why};
+    use crate::proof::{EntryId, Key};
+    use crate::retrieval::pipeline::{Ask, Job};
+    use crate::retrieval::trial::unique_id;
+    use crate::types::Octets;
+    use proptest::prelude::*;
     use std::collections::HashMap;
+
+    const NEW: Decision = Decision::Retrieve(Why::New);
+
+    /// The jobs for these messages, in their order.
+    fn jobs(
+        world: &World,
+        listed: &[(&str, Option<u64>)],
+        decisions: &[Decision],
+        policy: &Policy,
+        died: &[u32],
+    ) -> Vec<Job> {
+        let maildrop = world.maildrop(listed);
+        let ids: Vec<EntryId> = world.ledger.entries().collect();
+        let failed: HashMap<_, _> = ids.iter().map(|id| (*id, world.ledger.entry(*id).failures)).collect();
+        let died = died.iter().map(|n| number(*n)).zip(0..).collect();
+        JobQueue::new((&maildrop, decisions, policy), &failed, died).collect()
+    }
+
+    fn numbers(jobs: &[Job]) -> Vec<u32> {
+        jobs.iter().map(|job| job.number.get()).collect()
+    }
 
     /// What has never broken off comes first, then what did so longest ago: each gets its turn.
     #[test]
@@ -135,5 +162,119 @@ mod tests {
         let queue = JobQueue::new((&maildrop, &decisions, &policy), &failed, died);
         let order: Vec<u32> = queue.map(|job| job.number.get()).collect();
         assert_eq!(order, [3, 5, 2, 4, 1]);
+    }
+
+    /// Mail that comes well never waits for what has failed; what has failed least is tried first.
+    #[test]
+    fn messages_that_failed_come_last_and_those_that_failed_most_behind_them() {
+        let mut world = World::new();
+        for (name, times) in [("thrice", 3), ("once", 1), ("twice", 2)] {
+            (0..times).for_each(|_| _ = world.fail(name, None));
+        }
+        let listed = ["thrice", "new", "once", "twice", "newer"].map(|name| (name, None));
+        let found = jobs(&world, &listed, &[NEW; 5], &world.policy(Retention::Keep), &[]);
+        assert_eq!(numbers(&found), [2, 5, 3, 4, 1]);
+        assert_eq!(found.iter().map(|job| job.failures).collect::<Vec<_>>(), [0, 0, 1, 2, 3]);
+        assert_eq!(found.iter().filter(|job| job.comes_last()).count(), 3);
+    }
+
+    /// What is left is never asked for; what is only to be identified keeps no mail waiting.
+    #[test]
+    fn headers_that_nothing_waits_for_come_behind_the_mail() {
+        let mut world = World::new();
+        world.deliver("a");
+        world.fail("failed", None);
+        let decisions = [Decision::Identify, NEW, Decision::Leave(Why::Known), NEW, Decision::Identify];
+        let listed = ["a", "failed", "b", "new", "c"].map(|name| (name, None));
+        let found = jobs(&world, &listed, &decisions, &world.policy(Retention::Keep), &[]);
+        assert_eq!(numbers(&found), [4, 1, 5, 2]);
+        assert_eq!(found.iter().map(|job| job.ask).collect::<Vec<_>>()[1..3], [Ask::Header, Ask::Header]);
+    }
+
+    /// By TOP where the header may settle it, else by RETR.
+    #[test]
+    fn what_is_compared_is_asked_for_by_its_header_where_that_may_do() {
+        let mut world = World::new();
+        world.deliver("a");
+        for (decision, retention, ask, counted) in [
+            (NEW, Retention::Keep, Ask::Whole, true),
+            (Decision::Identify, Retention::Keep, Ask::Header, true),
+            (Decision::Compare(Why::Doubtful), Retention::Keep, Ask::Header, false),
+            (Decision::Compare(Why::Duplicate), Retention::Keep, Ask::Whole, false),
+            (Decision::Compare(Why::Window), Retention::Keep, Ask::Whole, false),
+            (Decision::Delete(Why::Days), Retention::Delete, Ask::Header, false),
+            (Decision::Compare(Why::Nameless), Retention::Keep, Ask::Header, false),
+            (Decision::Compare(Why::Nameless), Retention::Delete, Ask::Whole, false),
+        ] {
+            let found = jobs(&world, &[("a", None)], &[decision], &world.policy(retention), &[]);
+            assert_eq!((found[0].ask, found[0].counted), (ask, counted), "{decision:?} {retention:?}");
+        }
+    }
+
+    #[test]
+    fn a_size_that_is_not_known_is_guessed() {
+        let world = World::new();
+        let policy = Policy { max_message_size: Some(Octets(SIZE)), ..world.policy(Retention::Keep) };
+        let listed = [("a", Some(SIZE)), ("b", Some(SIZE + 1)), ("c", None)];
+        let found = jobs(&world, &listed, &[NEW; 3], &policy, &[]);
+        assert_eq!(found.iter().map(|job| job.size).collect::<Vec<_>>(), [SIZE, SIZE + 1, UNKNOWN_SIZE]);
+        assert_eq!(found.iter().map(|job| job.too_large).collect::<Vec<_>>(), [false, true, false]);
+    }
+
+    /// How a message will be known again: never by a name that another one has as well.
+    #[test]
+    fn what_broke_off_is_remembered_by_what_is_its_own() {
+        let mut world = World::new();
+        let a = world.deliver("a");
+        let nameless = world.deliver_content(Key::Header(facts("n").digests.header), "n");
+        let keys = HashMap::from([(a, key("a")), (nameless, world.ledger.key(nameless).unwrap())]);
+        let listed = [("a", Some(SIZE)), ("new", None), ("x", Some(SIZE)), ("x", None), ("-", Some(SIZE))];
+        let mut maildrop = world.maildrop(&listed);
+        let numbered = |n, octets: Option<u64>| Some(ListedAs::Numbered(number(n), octets.map(Octets)));
+        let named = |name| Some(ListedAs::UniqueId(unique_id(name)));
+        let expected =
+            [named("a"), named("new"), numbered(3, Some(SIZE)), numbered(4, None), numbered(5, Some(SIZE))];
+        let found: Vec<_> = maildrop.iter().map(|listed| listed_as(&listed, &maildrop, &keys)).collect();
+        assert_eq!(found, expected);
+        // What isn't at hand is not made up.
+        let found: Vec<_> =
+            maildrop.iter().map(|listed| listed_as(&listed, &maildrop, &HashMap::new())).collect();
+        assert_eq!((&found[0], &found[1]), (&None, &named("new")));
+        maildrop.assign(number(5), nameless);
+        let listed = maildrop.at(4).unwrap();
+        assert_eq!(listed_as(&listed, &maildrop, &keys), None, "the next listing has nothing to know it by");
+        assert_eq!(known_key(&listed, &keys), Some(Key::Header(facts("n").digests.header)));
+    }
+
+    proptest! {
+        /// Each message that is to be asked for has its turn, once; and none that may hold the others up comes before them.
+        #[test]
+        fn every_message_has_its_turn_and_none_is_kept_waiting_by_what_may_fail(
+            kinds in proptest::collection::vec(0..4_u8, 0..40),
+            died in proptest::collection::hash_set(1..41_u32, 0..12),
+        ) {
+            let world = World::new();
+            let names: Vec<String> = (1..=kinds.len()).map(|n| format!("m{n}")).collect();
+            let listed: Vec<(&str, Option<u64>)> = names.iter().map(|name| (name.as_str(), Some(SIZE))).collect();
+            let decision = |kind: &u8| match kind {
+                0 => Decision::Leave(Why::Known),
+                1 => Decision::Identify,
+                2 => Decision::Compare(Why::Renumbered),
+                _ => NEW,
+            };
+            let decisions: Vec<Decision> = kinds.iter().map(decision).collect();
+            let died: Vec<u32> = died.into_iter().collect();
+            let found = jobs(&world, &listed, &decisions, &world.policy(Retention::Keep), &died);
+            let mut places: Vec<usize> = found.iter().map(|job| job.index).collect();
+            let ranks: Vec<u8> = found
+                .iter()
+                .map(|job| if job.comes_last() { 2 } else { u8::from(job.decision == Decision::Identify) })
+                .collect();
+            prop_assert!(ranks.is_sorted(), "{:?}", ranks);
+            places.sort_unstable();
+            let asked: Vec<usize> =
+                (0..kinds.len()).filter(|place| !matches!(decisions[*place], Decision::Leave(_))).collect();
+            prop_assert_eq!(places, asked);
+        }
     }
 }

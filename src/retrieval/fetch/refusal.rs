@@ -96,6 +96,7 @@ mod tests {
     use crate::protocol::response::{Reply, ResponseCode};
     use crate::retrieval::pipeline::{Ask, Job};
     use crate::types::MessageNumber;
+    use proptest::prelude::*;
 
     fn refused(code: Option<ResponseCode>, text: &str) -> RefusedMessage {
         let reply = Reply { ok: false, code, text: text.as_bytes() };
@@ -133,6 +134,64 @@ mod tests {
         assert!(!refused(Some(ResponseCode::SysPerm), "[SYS/PERM] quota").refusal.passing);
     }
 
+    /// The code is the server's own word; text decides only where there is none.
+    #[test]
+    fn a_code_outranks_the_words() {
+        use ResponseCode::{Auth, InUse, LoginDelay, SysPerm, SysTemp, Utf8};
+        for (code, passing) in [
+            (SysTemp, true),
+            (InUse, true),
+            (LoginDelay, true),
+            (SysPerm, false),
+            (Auth, false),
+            (Utf8, false),
+        ] {
+            for words in ["quota exceeded", "no such message"] {
+                assert_eq!(refused(Some(code), words).refusal.passing, passing, "{code:?} {words}");
+            }
+        }
+    }
+
+    /// Message numbers in the words don't make two refusals different; anything else does.
+    #[test]
+    fn refusals_are_alike_but_for_their_numbers() {
+        let alike = |one: &str, other: &str| {
+            let mut refusals: Vec<RefusedMessage> = (1..10).map(|_| refused(None, one)).collect();
+            refusals.push(refused(None, other));
+            refuses_everything(&refusals).is_some()
+        };
+        assert!(alike("cannot open 7", "cannot open 1234"));
+        assert!(alike("", ""));
+        assert!(!alike("cannot open 7", "cannot open /7"));
+        assert!(!alike("cannot open", "Cannot open"));
+    }
+
+    /// Words of the server can't be too strange: no text is passing by accident of its octets.
+    #[test]
+    fn words_in_any_case_and_any_octets_are_read() {
+        assert!(super::speaks_of_passing(b"\xff MAILBOX OVER QUOTA \xfe"));
+        assert!(super::speaks_of_passing(b"RATE LIMITED: rate limit"));
+        assert!(!super::speaks_of_passing(b"\xff\xfe\x00"));
+        for words in super::PASSING {
+            assert_eq!(words, words.to_lowercase(), "the text is compared in lower case");
+        }
+    }
+
+    /// One other answer between them ends a row of refusals, however many there were.
+    #[test]
+    fn a_row_of_refusals_is_counted_from_its_end() {
+        let busy = || refused(Some(ResponseCode::SysTemp), "later");
+        let no = |n: usize| refused(None, &format!("broken {n}"));
+        let mut refusals: Vec<RefusedMessage> = (0..9).map(no).collect();
+        refusals.push(busy());
+        assert_eq!(refuses_everything(&refusals), None);
+        refusals.extend((0..9).map(no));
+        assert_eq!(refuses_everything(&refusals), None);
+        refusals.push(no(9));
+        assert_eq!(refuses_everything(&refusals).as_deref(), Some("broken 9"));
+        assert_eq!(refuses_everything(&[]), None);
+    }
+
     #[test]
     fn ten_that_say_the_same() {
         let no = |n: usize| refused(None, &format!("cannot read message {n}"));
@@ -150,5 +209,20 @@ mod tests {
         assert_eq!(refuses_everything(&[busy(), busy()]), None);
         assert!(refuses_everything(&[busy(), busy(), busy()]).is_some());
         assert_eq!(refuses_everything(&[busy(), busy(), refused(None, "no")]), None);
+    }
+
+    proptest! {
+        /// Whatever a server answers: a few refusals are never taken for all, and a row is only what stands at the end.
+        #[test]
+        fn few_refusals_are_never_everything(texts in proptest::collection::vec("[a-c]{0,2}[0-9]{0,2}", 0..40)) {
+            let refusals: Vec<RefusedMessage> = texts.iter().map(|text| refused(None, text)).collect();
+            let alike = |one: &String, other: &String| {
+                let bare = |text: &String| text.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
+                bare(one) == bare(other)
+            };
+            let row = texts.last().map_or(0, |last| texts.iter().rev().take_while(|text| alike(text, last)).count());
+            let expected = texts.last().filter(|_| row >= super::MOST_ALIKE).cloned();
+            prop_assert_eq!(refuses_everything(&refusals), expected);
+        }
     }
 }

@@ -160,3 +160,125 @@ impl Candidates for Choice<'_> {
         Some((listed.number, expected))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Choice, RoundState};
+    use crate::account::Retention;
+    use crate::plan::trial::{SIZE, World, facts, key, number};
+    use crate::plan::{Decision, Policy, Why};
+    use crate::proof::{EntryId, Key};
+    use crate::retrieval::fetch::trial::Bench;
+    use crate::retrieval::fetch::{JobQueue, Tally};
+    use crate::retrieval::pipeline::naming::{Candidates as _, ExpectedName, NamingForm};
+    use crate::retrieval::pipeline::standing::SessionStanding;
+    use crate::retrieval::trial::unique_id;
+    use crate::types::Octets;
+    use std::collections::{HashMap, HashSet};
+
+    /// A question is only about what the server has listed: a unique-id or a size that is at hand.
+    #[test]
+    fn a_message_is_asked_about_only_by_what_the_server_listed() {
+        let mut world = World::new();
+        let (a, b) = (world.deliver("a"), world.deliver("b"));
+        let nameless = world.deliver_content(Key::Header(facts("n").digests.header), "n");
+        let mut maildrop =
+            world.maildrop(&[("a", Some(7)), ("b", None), ("new", Some(9)), ("-", None), ("-", Some(5))]);
+        maildrop.assign(number(5), nameless);
+        // The ledger is the committer's: what isn't read before can't be looked up.
+        let keys = HashMap::from([(a, key("a")), (nameless, Key::Header(facts("n").digests.header))]);
+        assert!(!keys.contains_key(&b));
+        let choice = Choice { maildrop: &maildrop, keys: &keys, sample: &[0, 2] };
+        let named = |name| ExpectedName::UniqueId(unique_id(name));
+        let size = |octets| ExpectedName::Size(Octets(octets));
+        for (place, by_unique_id, by_size) in [
+            (0, Some(named("a")), Some(size(7))),
+            (1, None, None),
+            (2, Some(named("new")), Some(size(9))),
+            (3, None, None),
+            (4, None, Some(size(5))),
+            (5, None, None),
+        ] {
+            for (form, expected) in [
+                (NamingForm::UniqueId, by_unique_id),
+                (NamingForm::Size, by_size),
+                (NamingForm::DropListing, None),
+                (NamingForm::Nothing, None),
+            ] {
+                let at = u32::try_from(place + 1).unwrap();
+                let expected = expected.map(|expected| (number(at), expected));
+                assert_eq!(choice.at(place, form), expected, "{place} {form:?}");
+            }
+        }
+        assert_eq!((choice.places(), choice.sample()), (5, &[0, 2][..]));
+    }
+
+    /// A round begins with what earlier ones have used of max-messages, and what is planned counts before anything comes.
+    #[test]
+    fn a_round_starts_with_what_is_left_of_the_limits() {
+        for (delivered, retrieved, most, expected) in
+            [(0, 1, 2, true), (0, 2, 2, false), (1, 1, 2, false), (1, 0, 2, true), (0, 0, 0, false)]
+        {
+            let mut decisions = vec![Decision::Retrieve(Why::New); retrieved];
+            decisions.push(Decision::Compare(Why::Renumbered));
+            let names = ["a", "b", "c"];
+            let mut bench = Bench::new(World::new(), &names[..=retrieved], &decisions);
+            bench.policy = Policy { max_messages: Some(most), ..bench.policy };
+            bench.tally = Tally { delivered, ..Tally::default() };
+            let came = bench.run(|fetch| fetch.state.pipeline.allowance.take(Octets(SIZE)).is_ok());
+            assert_eq!(came.result, expected, "{delivered} {retrieved} {most}");
+        }
+    }
+
+    /// What earlier rounds came to is not lost, nor what this one could not send.
+    #[test]
+    fn a_round_adds_to_what_the_session_has() {
+        let mut world = World::new();
+        world.deliver("a");
+        let proof = world.ledger.prove_delivered(EntryId(0), number(1)).unwrap();
+        let mut bench = Bench::new(world, &["a"], &[Decision::Leave(Why::Known)]);
+        let gone = HashSet::from([number(9)]);
+        bench.tally = Tally {
+            delivered: 3,
+            accepted: vec![EntryId(7)],
+            standing: SessionStanding { confirmed: 4, gone: gone.clone(), ..SessionStanding::default() },
+            ..Tally::default()
+        };
+        let came = bench.run(|fetch| {
+            fetch.state.pipeline.delete(proof);
+            (fetch.state.pipeline.cut_short, fetch.state.pipeline.left_alone) = (true, true);
+        });
+        let tally = &came.tally;
+        assert_eq!((tally.delivered, tally.accepted.as_slice()), (3, &[EntryId(7)][..]));
+        assert_eq!((tally.standing.confirmed, &tally.standing.gone), (4, &gone));
+        assert_eq!((came.deletions(), tally.cut_short, tally.left_alone), (vec![1], true, true));
+        // What an earlier round has cut short stays so.
+        bench.tally = Tally { cut_short: true, left_alone: true, ..Tally::default() };
+        let came = bench.run(|_| ());
+        assert!(came.tally.cut_short && came.tally.left_alone);
+    }
+
+    /// Deletions that wait for the last question count among those that one session may ask for.
+    #[test]
+    fn deletions_that_wait_are_part_of_the_session_s_share() {
+        let mut world = World::new();
+        world.deliver("a");
+        let proof = world.ledger.prove_delivered(EntryId(0), number(1)).unwrap();
+        let mut bench =
+            Bench::new(world, &["a", "new"], &[Decision::Leave(Why::Known), Decision::Retrieve(Why::New)]);
+        bench.policy.retention = Retention::Delete;
+        bench.tally.waiting.push(proof);
+        let came = bench.run(|fetch| {
+            let queue = JobQueue::new(
+                (fetch.maildrop, fetch.decisions, fetch.policy),
+                fetch.failed_before,
+                HashMap::new(),
+            );
+            let tally = std::mem::take(&mut fetch.state.tally);
+            let mut state = RoundState::new(fetch.run, tally, Vec::new(), queue);
+            let ended = state.end();
+            (ended.waiting.len(), state.pipeline.has_deletions())
+        });
+        assert_eq!(came.result, (1, false), "it waits still");
+    }
+}

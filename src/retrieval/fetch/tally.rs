@@ -120,3 +120,65 @@ impl Tally {
 fn ours(reason: &str) -> &str {
     reason.split('"').next().unwrap_or_default().trim_end_matches([' ', ':', '('])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Tally, ours};
+    use crate::exit::ExitCode;
+    use crate::proof::EntryId;
+
+    /// Only after such a session may a quick poll stand for the next listing.
+    #[test]
+    fn what_failed_or_was_refused_or_is_uncertain_was_left_undone() {
+        type Change = fn(&mut Tally);
+        let cases: [(&str, Change, bool); 6] = [
+            ("nothing", |_| {}, true),
+            ("delivered", |tally| tally.delivered = 3, true),
+            ("failed", |tally| tally.failed = 1, false),
+            ("a deletion was refused", |tally| tally.refused = vec![EntryId(0)], false),
+            ("not compared", |tally| tally.uncertain = vec![EntryId(0)], false),
+            ("not stored", |tally| tally.not_stored = true, false),
+        ];
+        for (what, change, expected) in cases {
+            let mut tally = Tally::default();
+            change(&mut tally);
+            assert_eq!(tally.left_nothing_undone(), expected, "{what}");
+        }
+    }
+
+    /// Of several failures the exit code is that which the user must act on.
+    #[test]
+    fn the_worst_failure_decides_the_exit_code() {
+        for (exits, expected) in [
+            (&[ExitCode::Later][..], ExitCode::Later),
+            (&[ExitCode::Later, ExitCode::Protocol], ExitCode::Protocol),
+            (&[ExitCode::Protocol, ExitCode::Later], ExitCode::Protocol),
+        ] {
+            let mut tally = Tally::default();
+            exits.iter().for_each(|exit| tally.fail(*exit, "no"));
+            assert_eq!(tally.exit, Some(expected), "{exits:?}");
+            assert_eq!(usize::try_from(tally.failed), Ok(exits.len()));
+        }
+    }
+
+    /// A server or a program may quote the message, which is no text for the memory.
+    #[test]
+    fn a_reason_ends_where_it_quotes() {
+        for (reason, expected) in [
+            ("the server refused it: \"550 no (Subject: x)\"", "the server refused it"),
+            ("the program failed (\"no space\")", "the program failed"),
+            (
+                "the connection broke off at it, as it did before",
+                "the connection broke off at it, as it did before",
+            ),
+            ("\"nothing of ours\"", ""),
+            ("", ""),
+        ] {
+            assert_eq!(ours(reason), expected);
+        }
+        let mut tally = Tally::default();
+        tally.fail(ExitCode::Later, "refused: \"a\"");
+        tally.fail(ExitCode::Later, "refused: \"b\"");
+        assert_eq!(tally.reasons.line().matches("refused").count(), 1, "{}", tally.reasons.line());
+    }
+}

@@ -1,3 +1,6 @@
+mod flow;
+mod sending;
+
 use std::collections::{HashMap, HashSet};
 
 use super::naming::{Candidates, ExpectedName, Naming, NamingForm};
@@ -70,6 +73,19 @@ fn pipeline(jobs: Vec<Job>, rules: Rules, standing: SessionStanding) -> Tried {
         ..standing
     };
     Pipeline::new(jobs.into_iter(), rules, standing, Vec::new(), Allowance::default())
+}
+
+/// For the tests of what drives it.
+impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
+    /// This was sent.
+    pub(in crate::retrieval) fn asked_for(&mut self, job: Job) {
+        self.sent(job);
+    }
+
+    /// Octets that take room.
+    pub(in crate::retrieval) fn unsettled(&self) -> u64 {
+        self.unsettled
+    }
 }
 
 const LINE: Readiness = Readiness { pipelines: true, at_rest: true };
@@ -156,7 +172,7 @@ fn several_messages_are_told_from_one_that_is_asked_for_twice() {
 #[test]
 fn what_may_be_asked_for_in_this_session() {
     type Change = fn(&mut Tried, &mut Job);
-    let cases: [(&str, Change, &str); 25] = [
+    let cases: [(&str, Change, &str); 26] = [
         ("a new message", |_, _| {}, "now Whole"),
         ("one by its header", |_, job| header(job), "now Header"),
         // A server that takes only as many commands: the message, its question and its deletion must fit.
@@ -283,6 +299,14 @@ fn what_may_be_asked_for_in_this_session() {
             "set aside, as many as it likes",
             |p, job| {
                 p.standing.aside.insert(job.number);
+                header(job);
+            },
+            "now Header",
+        ),
+        (
+            "not set aside, few commands",
+            |p, job| {
+                p.standing.budget = Some(100);
                 header(job);
             },
             "now Header",

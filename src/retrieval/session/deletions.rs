@@ -48,6 +48,7 @@ mod tests {
     use crate::ledger::EntryState;
     use crate::plan::trial::{World, facts, key};
     use crate::proof::Key;
+    use proptest::prelude::*;
     use std::collections::HashSet;
 
     /// Of two messages of one key: what is left of the entry when these were deleted, and these refused.
@@ -106,5 +107,44 @@ mod tests {
             world.record_match("its new name", other);
         };
         assert_eq!(left(key("x"), "x", 1, &[two], 0, unsteady), [one]);
+    }
+
+    proptest! {
+        /// Of several messages with one key, whichever were deleted and refused: what stays on the server stays known, and what is
+        /// recorded as deleted was accepted.
+        #[test]
+        fn nothing_is_forgotten_that_the_server_has_still(
+            listed in 1..4_usize,
+            accepted in proptest::collection::hash_set(0..3_usize, 0..4),
+            refused in any::<bool>(),
+        ) {
+            let contents = ["h/one@i", "h/two@i", "h/three@i"];
+            let mut world = World::new();
+            let mut id = world.deliver_content(key("x"), contents[0]);
+            for content in &contents[1..listed] {
+                id = world.deliver_content(key("x"), content);
+            }
+            let accepted: Vec<usize> = accepted.into_iter().filter(|nth| *nth < listed).collect();
+            let ids = vec![id; accepted.len()];
+            let copies: Vec<_> =
+                accepted.iter().map(|nth| (id, facts(contents[*nth]).digests.message)).collect();
+            let refused: HashSet<_> = refused.then_some(id).into_iter().collect();
+            let maildrop = world.maildrop(&vec![("x", None); listed]);
+            let deletions = of(&maildrop, &world.ledger, &ids, &copies, &refused).unwrap();
+            let whole = deletions.iter().any(|(_, delivery)| delivery.is_none());
+            prop_assert!(!whole || (accepted.len() == listed && refused.is_empty()), "{:?}", deletions);
+            let is_accepted = |(_, delivery): &(_, Option<_>)| {
+                delivery.is_none_or(|delivery| copies.contains(&(id, delivery)))
+            };
+            prop_assert!(deletions.iter().all(is_accepted));
+            let asked = world.ledger.ask_deletion(&deletions).unwrap();
+            world.ledger.confirm_deletion(asked).unwrap();
+            let records = world.ledger.deliveries_of(id).unwrap();
+            let gone = world.ledger.entry(id).state == EntryState::Deleted;
+            for (nth, content) in contents.iter().enumerate().take(listed) {
+                let known = records.iter().any(|record| record.digests.message == facts(content).digests.message);
+                prop_assert!(accepted.contains(&nth) || (known && !gone), "{} is forgotten", content);
+            }
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What a session leaves to those that follow, to the next run, and to the next poll.
 
+mod ending;
+
 use std::collections::HashSet;
 
 use super::MailSession;
@@ -16,8 +18,8 @@ use crate::retrieval::error::Error;
 use crate::retrieval::fetch::{CompareResult, Compared, Tally};
 use crate::retrieval::pipeline::standing::SessionStanding;
 use crate::retrieval::run::Run;
-use crate::retrieval::trial::Home;
-use crate::types::{Octets, Time, UniqueId, UniqueIdBuf};
+use crate::retrieval::trial::{Home, unique_id};
+use crate::types::{Octets, Time};
 
 /// A ledger, a listing, and what a session knows.
 struct Scene {
@@ -31,6 +33,8 @@ struct Scene {
     tally: Tally,
     options: Options,
     stopped: bool,
+    /// What was reported.
+    reported: Vec<String>,
 }
 
 impl Scene {
@@ -52,6 +56,7 @@ impl Scene {
             tally: Tally::default(),
             options: Options::default(),
             stopped: false,
+            reported: Vec::new(),
         }
     }
 
@@ -84,7 +89,9 @@ impl Scene {
             taken: &mut taken,
             course: &mut self.course,
         };
-        work(&mut session, &mut self.world, &maildrop, &self.policy, &self.tally)
+        let result = work(&mut session, &mut self.world, &maildrop, &self.policy, &self.tally);
+        self.reported.extend(home.reported());
+        result
     }
 
     /// Which session follows, and whether something is left.
@@ -104,10 +111,6 @@ impl Scene {
 
 /// The session that follows, and why.
 type Next = Option<(Scope, Follows)>;
-
-fn unique_id(name: &str) -> UniqueIdBuf {
-    UniqueId::new(name.as_bytes()).unwrap().to_buf()
-}
 
 fn confirmed(messages: u32) -> SessionStanding {
     SessionStanding { confirmed: messages, ..SessionStanding::default() }

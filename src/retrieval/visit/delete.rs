@@ -379,3 +379,26 @@ fn name(
     }
     Err(Error::NothingNames)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::reason;
+    use crate::plan::trial::{World, number};
+
+    /// Why a message counts as never delivered is what a user decides by.
+    #[test]
+    fn the_reason_of_what_was_never_delivered_is_its_own() {
+        let mut world = World::new();
+        world.deliver("delivered");
+        world.print("printed");
+        world.fail("failed", None);
+        let names = ["delivered", "printed", "failed", "new", "-"];
+        let listing = names.map(|name| (name, None));
+        let maildrop = world.maildrop(&listing);
+        let found: Vec<&str> =
+            (1..=5).map(|n| reason(&maildrop.find(number(n)).unwrap(), &world.ledger)).collect();
+        let never = "never delivered";
+        let other = "never delivered: its unique-id stood for another message";
+        assert_eq!(found, [other, "only seen, never delivered", never, never, never]);
+    }
+}

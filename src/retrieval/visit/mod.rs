@@ -13,6 +13,8 @@ mod list;
 mod outlook;
 mod server_info;
 mod show;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

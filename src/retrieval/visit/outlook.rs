@@ -133,3 +133,135 @@ impl Outlook {
 pub(in crate::retrieval) fn cause(why: Why) -> Cause {
     Cause { word: why.word(), text: why.text() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Outlook, cause};
+    use crate::account::Retention;
+    use crate::message::Facts;
+    use crate::plan::compare::{Comparison, Search};
+    use crate::plan::trial::{World, facts, key, number};
+    use crate::plan::{Decision, Why};
+    use crate::report::Action;
+    use std::collections::HashMap;
+
+    /// "a" has been delivered, "failed" has failed; "new" and one without a unique-id are listed besides.
+    fn outlook(decisions: [Decision; 4], retired: &[(u32, Why)], retention: Retention) -> Outlook {
+        let mut world = World::new();
+        world.now();
+        world.deliver_content(key("a"), "h/a@i");
+        world.fail("failed", None);
+        let maildrop = world.maildrop(&[("a", None), ("failed", None), ("new", None), ("-", None)]);
+        let policy = world.policy(retention);
+        let comparison =
+            Comparison::new(&maildrop, &decisions, &world.ledger, Search::EveryKey, false).unwrap();
+        let retired: HashMap<_, _> = retired.iter().map(|(n, why)| (number(*n), *why)).collect();
+        Outlook { maildrop, ledger: world.ledger, policy, decisions: decisions.to_vec(), comparison, retired }
+    }
+
+    const LEAVE: Decision = Decision::Leave(Why::Known);
+
+    /// What a list shows for each decision; what is left may still go by the policy.
+    #[test]
+    fn what_the_next_run_would_do_is_what_was_decided_or_what_the_policy_deletes() {
+        for (decision, retired, expected) in [
+            (Decision::Retrieve(Why::New), None, (Action::Retrieve, Why::New)),
+            (Decision::Compare(Why::Doubtful), None, (Action::Compare, Why::Doubtful)),
+            (Decision::Identify, None, (Action::Leave, Why::Seen)),
+            (Decision::Delete(Why::Days), None, (Action::Delete, Why::Days)),
+            (LEAVE, Some(Why::Newest), (Action::Delete, Why::Newest)),
+            (LEAVE, None, (Action::Leave, Why::Known)),
+            // Whether it goes shows only when it has been compared.
+            (Decision::Compare(Why::Doubtful), Some(Why::Newest), (Action::Compare, Why::Doubtful)),
+        ] {
+            let retired: Vec<(u32, Why)> = retired.into_iter().map(|why| (1, why)).collect();
+            let outlook = outlook([decision, LEAVE, LEAVE, LEAVE], &retired, Retention::Delete);
+            assert_eq!(outlook.intention(0), Some(expected), "{decision:?} {retired:?}");
+            assert_eq!(outlook.intention(9), None);
+        }
+        assert_eq!(
+            (cause(Why::TooLarge).word, cause(Why::TooLarge).text),
+            ("too-large", "larger than max-message-size")
+        );
+    }
+
+    /// New is what was never delivered and has not failed: also what a limit leaves, or what only a run could tell.
+    #[test]
+    fn a_message_is_new_until_a_run_has_delivered_it_or_failed_with_it() {
+        let retrieve = Decision::Retrieve;
+        let compare = Decision::Compare(Why::Renumbered);
+        for (place, decision, expected) in [
+            (0, LEAVE, false),
+            (0, Decision::Compare(Why::Doubtful), false),
+            // Other mail under its unique-id, as its header has shown.
+            (0, retrieve(Why::Doubtful), true),
+            (0, retrieve(Why::All), false),
+            (1, retrieve(Why::Again), false),
+            (1, Decision::Leave(Why::BackingOff), false),
+            (2, retrieve(Why::New), true),
+            (2, retrieve(Why::All), false),
+            (2, compare, true),
+            (2, Decision::Leave(Why::TooLarge), true),
+            (2, Decision::Leave(Why::MaxMessages), true),
+            (2, Decision::Leave(Why::Seen), false),
+            (2, LEAVE, false),
+            (3, Decision::Compare(Why::Nameless), true),
+            (3, LEAVE, false),
+        ] {
+            let mut decisions = [LEAVE; 4];
+            decisions[place] = decision;
+            assert_eq!(
+                outlook(decisions, &[], Retention::Keep).is_new(place),
+                expected,
+                "{place} {decision:?}"
+            );
+        }
+        assert!(!outlook([LEAVE; 4], &[], Retention::Keep).is_new(9));
+    }
+
+    /// Only what a header may settle is asked about, and only where nothing more is needed.
+    #[test]
+    fn headers_are_asked_of_what_is_in_question() {
+        let decisions = [
+            Decision::Compare(Why::Doubtful),
+            Decision::Compare(Why::Duplicate),
+            Decision::Retrieve(Why::New),
+            Decision::Compare(Why::Nameless),
+        ];
+        for (retention, expected) in [(Retention::Keep, &[1, 4][..]), (Retention::Delete, &[1])] {
+            let found = outlook(decisions, &[], retention).in_question();
+            assert_eq!(
+                found.iter().map(|number| number.get()).collect::<Vec<_>>(),
+                expected,
+                "{retention:?}"
+            );
+        }
+    }
+
+    /// A header that is ours settles it; one that is certainly other mail makes it new; and else only a run can tell.
+    #[test]
+    fn a_header_settles_what_it_can() {
+        let doubtful = Decision::Compare(Why::Doubtful);
+        let untraced = |content: &str| Facts { traced: false, ..facts(content) };
+        let renumbered = Decision::Compare(Why::Renumbered);
+        for (place, decision, header, expected) in [
+            (0, doubtful, facts("h/a@i"), (Action::Leave, Why::Known)),
+            (0, doubtful, facts("other/other@other"), (Action::Compare, Why::Doubtful)),
+            (0, Decision::Delete(Why::Days), facts("h/a@i"), (Action::Delete, Why::Days)),
+            (2, renumbered, untraced("n/n@n"), (Action::Retrieve, Why::Renumbered)),
+            // The message that has this header is listed under its own unique-id: both may be there.
+            (2, renumbered, facts("h/a@i"), (Action::Compare, Why::Renumbered)),
+            // What isn't compared isn't changed by a header that is shown beside it.
+            (0, LEAVE, facts("other"), (Action::Leave, Why::Known)),
+            (2, Decision::Retrieve(Why::New), facts("h/a@i"), (Action::Retrieve, Why::New)),
+        ] {
+            let mut decisions = [LEAVE; 4];
+            decisions[place] = decision;
+            let mut outlook = outlook(decisions, &[], Retention::Keep);
+            let at = u32::try_from(place + 1).unwrap();
+            outlook.settle(number(at), &header);
+            assert_eq!(outlook.intention(place), Some(expected), "{place} {decision:?}");
+            outlook.settle(number(99), &header);
+        }
+    }
+}

@@ -3,6 +3,9 @@
 //! A look sends no secret but in the login that it was asked for, and reads no message.  Where the certificate is refused,
 //! the look goes on with that certificate pinned, so that the rest can be seen; then there is no login.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use super::Visit;

@@ -121,3 +121,34 @@ pub(super) fn before(
     }
     shown.0.get(&number).filter(|was| unique_id.is_some_and(|now| now != *was)).cloned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::before;
+    use crate::ledger::shown::Shown;
+    use crate::plan::trial::number;
+    use crate::retrieval::trial::unique_id;
+    use crate::types::Selection;
+
+    /// A number means what the last list showed under it: that it is another message now must not be passed over.
+    #[test]
+    fn a_number_is_compared_with_what_was_listed_under_it() {
+        let shown = Shown([(number(1), unique_id("a")), (number(2), unique_id("b"))].into());
+        let selection = |word: &str| Selection::of(&[word.to_owned()]).unwrap();
+        for (word, n, now, expected) in [
+            ("1", 1, Some("a"), None),
+            ("1", 1, Some("x"), Some("a")),
+            ("1-2", 2, Some("x"), Some("b")),
+            // Nothing was listed under it.
+            ("3", 3, Some("x"), None),
+            // It has no unique-id now: nothing shows that it is another one.
+            ("1", 1, None, None),
+            // The user has named it by what it is.
+            ("x", 1, Some("x"), None),
+        ] {
+            let now = now.map(unique_id);
+            let found = before(&shown, &selection(word), number(n), now.as_ref());
+            assert_eq!(found, expected.map(unique_id), "{word} {n} {now:?}");
+        }
+    }
+}

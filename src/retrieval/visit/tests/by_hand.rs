@@ -1,0 +1,170 @@
+//! A session that the user leads.
+
+use super::{home, letters, named};
+use crate::ledger::directory;
+use crate::ledger::{EntryState, Ledger};
+use crate::plan::trial::number;
+use crate::retrieval::by_hand::{AnswerPiece, ByHand, Farewell, KnownAs, ReadCommand, by_hand};
+use crate::retrieval::trial::{self, Home, Letter, Post, unique_id};
+use crate::retrieval::{Mark, mark_seen};
+
+fn led<T>(home: &Home, lead: impl FnOnce(ByHand<'_>) -> T) -> T {
+    by_hand(&home.account(""), &home.options(), &home.context(), lead).unwrap()
+}
+
+fn nothing(_: AnswerPiece<'_>) {}
+
+fn state(home: &Home, name: &str) -> EntryState {
+    let mailbox = home.account("").mailbox();
+    let ledger =
+        Ledger::read(&directory(&home.context().state, &mailbox), &mailbox, crate::clock::now()).unwrap();
+    ledger.entry(ledger.find(unique_id(name).borrow()).unwrap()).state
+}
+
+#[test]
+fn the_user_sees_what_is_known_of_each_message() {
+    let home = Home::holding(&letters(&["a", "seen"]));
+    let mark = Mark { messages: Some(named(&["seen"])), ..Mark::default() };
+    mark_seen(&home.account_with_password(""), &home.context(), &mark).unwrap();
+    home.run("");
+    home.post().letters.extend(letters(&["new"]));
+    led(&home, |hand| {
+        assert!(matches!(hand.known(number(1)), KnownAs::Delivered(Some(_))));
+        assert_eq!(hand.known(number(2)), KnownAs::Seen);
+        assert_eq!(hand.known(number(3)), KnownAs::Undelivered);
+        assert_eq!(hand.known(number(9)), KnownAs::Undelivered, "it isn't listed");
+        assert_eq!(hand.messages(), 3);
+        assert!(hand.server().starts_with("127.0.0.1:"));
+        hand.abort();
+    });
+    assert_eq!(home.left().len(), 3);
+}
+
+/// What is marked goes at QUIT, and what was delivered of it is recorded as deleted.
+#[test]
+fn what_is_marked_goes_at_the_end() {
+    let home = home(&["a", "b"], &["c"]);
+    let farewell = led(&home, |mut hand| {
+        // The third is refused: it is marked already.
+        for (n, ok) in [(1, true), (3, true), (1, false)] {
+            assert_eq!(hand.mark(number(n), nothing).unwrap(), ok);
+        }
+        assert_eq!(hand.marked(), [number(1), number(3)]);
+        assert_eq!(hand.undelivered(), [number(3)], "the user is warned of it");
+        hand.quit().unwrap()
+    });
+    assert_eq!((farewell, home.left()), (Farewell::Confirmed, vec!["b".to_owned()]));
+    assert_eq!((state(&home, "a"), state(&home, "b")), (EntryState::Deleted, EntryState::Delivered));
+}
+
+/// Marks can be taken back, and a session that is left without QUIT deletes nothing.
+#[test]
+fn marks_are_taken_back_by_rset_and_by_leaving() {
+    let home = home(&["a"], &[]);
+    led(&home, |mut hand| {
+        hand.mark(number(1), nothing).unwrap();
+        assert!(!hand.ask(ReadCommand::Rset, nothing).unwrap(), "this server has no RSET");
+        assert_eq!(hand.marked().len(), 1, "a refusal takes nothing back");
+        hand.abort();
+    });
+    assert_eq!((home.left().len(), state(&home, "a")), (1, EntryState::Delivered));
+    home.post().refused = vec![("RSET".to_owned(), "+OK".to_owned())];
+    led(&home, |mut hand| {
+        hand.mark(number(1), nothing).unwrap();
+        assert!(hand.ask(ReadCommand::Rset, nothing).unwrap());
+        assert_eq!((hand.marked().len(), hand.undelivered().len()), (0, 0));
+        hand.abort();
+    });
+}
+
+/// A unique-id stands for other mail: the user sees that nobody has it before QUIT deletes it.
+#[test]
+fn other_mail_under_a_known_unique_id_is_shown_as_undelivered_when_it_is_marked() {
+    let home = home(&["a"], &[]);
+    home.post().letters = vec![Letter::new("a", "other")];
+    led(&home, |mut hand| {
+        assert!(matches!(hand.known(number(1)), KnownAs::Delivered(_)), "by its unique-id");
+        hand.mark(number(1), nothing).unwrap();
+        assert_eq!((hand.known(number(1)), hand.undelivered().len()), (KnownAs::Undelivered, 1));
+        hand.quit().unwrap();
+    });
+    assert_eq!(state(&home, "a"), EntryState::Delivered, "what was delivered was not deleted");
+}
+
+/// Where QUIT deletes what was retrieved, looking at a message counts as deleting it.
+#[test]
+fn where_quit_drops_what_was_retrieved_the_user_is_warned_of_that_too() {
+    let capabilities = vec!["UIDL", "TOP", "EXPIRE 0"];
+    let home = Home::new(Post { letters: letters(&["a"]), capabilities, drops: true, ..Post::default() });
+    led(&home, |mut hand| {
+        assert!(hand.ask(ReadCommand::Top(number(1), 0), nothing).unwrap());
+        assert_eq!(hand.undelivered(), []);
+        assert!(hand.ask(ReadCommand::Retr(number(1)), nothing).unwrap());
+        assert_eq!(hand.undelivered(), [number(1)]);
+        hand.abort();
+    });
+    assert_eq!(home.left().len(), 1);
+    let plain = Home::holding(&letters(&["a"]));
+    led(&plain, |mut hand| {
+        hand.ask(ReadCommand::Retr(number(1)), nothing).unwrap();
+        assert_eq!(hand.undelivered(), [], "here QUIT deletes only what is marked");
+        hand.abort();
+    });
+}
+
+/// Answers come as the server gave them: status, lines, text.
+#[test]
+fn answers_come_piece_by_piece() {
+    let home = Home::holding(&letters(&["a", "b"]));
+    led(&home, |mut hand| {
+        let mut lines = Vec::new();
+        let ok = hand.ask(ReadCommand::Uidl(None), |piece| {
+            if let AnswerPiece::Line(line) = piece {
+                lines.push(String::from_utf8_lossy(line).into_owned());
+            }
+        });
+        assert_eq!((ok.unwrap(), lines), (true, vec!["1 a".to_owned(), "2 b".to_owned()]));
+        let mut status = None;
+        let ok = hand.ask(ReadCommand::Uidl(Some(number(7))), |piece| {
+            if let AnswerPiece::Status(ok, text) = piece {
+                status = Some((ok, text.to_vec()));
+            }
+        });
+        assert_eq!((ok.unwrap(), status), (false, Some((false, b"no such message".to_vec()))));
+        assert_eq!(
+            hand.shown(b"pencil \x1b[1m"),
+            "*** \\x1b[1m",
+            "neither the password nor a terminal's code"
+        );
+        hand.abort();
+    });
+}
+
+/// An end that isn't confirmed leaves it open what was deleted.
+#[test]
+fn a_farewell_that_is_not_confirmed_deletes_nothing_in_the_ledger() {
+    for farewell in [trial::Farewell::Refused, trial::Farewell::Lost] {
+        let home = home(&["a"], &[]);
+        home.post().farewell = farewell;
+        let end = led(&home, |mut hand| {
+            hand.mark(number(1), nothing).unwrap();
+            hand.quit().unwrap()
+        });
+        assert_ne!(end, Farewell::Confirmed);
+        assert_ne!(state(&home, "a"), EntryState::Deleted, "{farewell:?}");
+    }
+}
+
+/// Of two messages with one unique-id only both together are gone.
+#[test]
+fn one_of_two_messages_with_one_unique_id_leaves_the_other_known() {
+    let home = Home::holding(&[Letter::new("x", "one"), Letter::new("x", "two")]);
+    home.run("");
+    for (marks, expected) in [(&[1][..], EntryState::Delivered), (&[1], EntryState::Deleted)] {
+        led(&home, |mut hand| {
+            marks.iter().for_each(|n| assert!(hand.mark(number(*n), nothing).unwrap()));
+            hand.quit().unwrap();
+        });
+        assert_eq!(state(&home, "x"), expected);
+    }
+}
