@@ -27,7 +27,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::plan::{Allowance, Decision};
 use crate::proof::{Delivered, EntryId};
-use crate::types::{MessageNumber, Octets};
+use crate::types::{MessageNumber, Octets, wide};
 use naming::{Candidates, NamingAnswer, NamingQuestion};
 use standing::{HeaderSupport, SessionStanding};
 
@@ -594,7 +594,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
 
     /// How many messages have been asked for, and are not settled.
     pub(super) fn under_way(&self) -> u64 {
-        u64::try_from(self.waiting).unwrap_or(u64::MAX)
+        wide(self.waiting)
     }
 
     /// A message that is asked for once more, otherwise than before.

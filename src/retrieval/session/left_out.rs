@@ -1,6 +1,6 @@
 //! Which messages a session leaves out: what this run has given up, and what is kept for the end of it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::MailSession;
 use crate::ledger::Ledger;
@@ -41,7 +41,7 @@ impl MailSession<'_, '_> {
         let of_failed_only = *self.scope == Scope::Failed;
         let mut others_wait = false;
         for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
-            let not_now = only_broken && !broken.contains(&listed.number);
+            let not_now = only_broken && !broken.contains_key(&listed.number);
             let is_done = self.course.done.contains(&(listed.number, listed.octets));
             let leave = is_done
                 || aside(&listed)
@@ -86,7 +86,7 @@ impl MailSession<'_, '_> {
         let mut kept = vec![Decision::Leave(Why::Known); decisions.len()];
         let mut any = false;
         for ((decision, kept), listed) in decisions.iter_mut().zip(&mut kept).zip(maildrop.iter()) {
-            if broken.contains(&listed.number) && !matches!(decision, Decision::Leave(_)) {
+            if broken.contains_key(&listed.number) && !matches!(decision, Decision::Leave(_)) {
                 *kept = std::mem::replace(decision, Decision::Leave(Why::BackingOff));
                 any = true;
             }
@@ -94,27 +94,32 @@ impl MailSession<'_, '_> {
         if any { kept } else { Vec::new() }
     }
 
-    /// Messages at which a session broke off before.
-    pub(super) fn broken(&self, maildrop: &Maildrop, ledger: &Ledger) -> HashSet<MessageNumber> {
+    /// The messages at which a session broke off before, each with its place in their order: the longest ago comes first.
+    pub(super) fn broken(&self, maildrop: &Maildrop, ledger: &Ledger) -> HashMap<MessageNumber, usize> {
         let died = &self.memory.died;
         if died.is_empty() {
-            return HashSet::new();
+            return HashMap::new();
         }
-        let entry = |died: &ListedAs| match died {
-            ListedAs::UniqueId(unique_id) => ledger.find(unique_id.borrow()),
-            ListedAs::Numbered(..) => None,
-        };
-        let ids: HashSet<EntryId> = died.iter().filter_map(entry).collect();
-        let has_died = |listed: &Listed<'_>| {
-            let numbered = died.contains(&ListedAs::Numbered(listed.number, listed.octets));
+        let (mut entries, mut others) = (HashMap::new(), HashMap::new());
+        for (order, message) in died.iter().enumerate() {
+            if let ListedAs::UniqueId(unique_id) = message
+                && let Some(id) = ledger.find(unique_id.borrow())
+            {
+                entries.insert(id, order);
+            }
+            others.insert(message.clone(), order);
+        }
+        let order = |listed: &Listed<'_>| {
+            let numbered = others.get(&ListedAs::Numbered(listed.number, listed.octets));
             let named = match listed.who {
-                Who::Known(id) => ids.contains(&id),
-                Who::New(unique_id) => died.contains(&ListedAs::UniqueId(unique_id.to_buf())),
-                Who::Nameless => false,
+                Who::Known(id) => entries.get(&id),
+                Who::New(unique_id) => others.get(&ListedAs::UniqueId(unique_id.to_buf())),
+                Who::Nameless => None,
             };
             // Whether it shares its unique-id is asked of few: that takes a look at all.
-            if numbered == named { named } else { named == has_own_name(listed, maildrop) }
+            let found = numbered.or(named).is_some();
+            if found && has_own_name(listed, maildrop) { named } else { numbered }.copied()
         };
-        maildrop.iter().filter(has_died).map(|listed| listed.number).collect()
+        maildrop.iter().filter_map(|listed| Some((listed.number, order(&listed)?))).collect()
     }
 }
