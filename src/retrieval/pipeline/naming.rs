@@ -424,7 +424,7 @@ mod tests {
                     assert_eq!(naming.answered(!refuses, b"something", true), NamingAnswer::Nothing);
                 }
             }
-            assert!(naming.is_impossible());
+            assert!(naming.is_impossible() && !naming.is_on_trial() && !naming.needs_trial());
             assert_eq!(naming.ask(&listing(5), &HashSet::new(), None), None);
             assert_eq!(naming.found(), Some(NamingForm::Nothing));
         }

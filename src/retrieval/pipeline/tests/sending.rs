@@ -137,7 +137,13 @@ fn what_has_failed_is_asked_for_alone() {
     let cases: [(&str, Vec<Job>, Rules, &str, &str); 6] = [
         ("nothing special", jobs(2), Rules::default(), "R1 R2 ?", ""),
         ("a program", jobs(2), programs, "R1 ? R2 ?", ""),
-        ("the first has failed", vec![failed(1), job(2, false)], Rules::default(), "R1 ?", "R2 ?"),
+        (
+            "the first has failed",
+            [vec![failed(1)], jobs(3).split_off(1)].concat(),
+            Rules::default(),
+            "R1 ?",
+            "R2 R3 ?",
+        ),
         ("the first ended a connection", vec![job(1, true), job(2, false)], Rules::default(), "R1 ?", "R2 ?"),
         ("the second has failed", vec![job(1, false), failed(2)], Rules::default(), "R1 ?", "R2 ?"),
         (
