@@ -95,6 +95,9 @@ impl Life {
             Step::OtherClientMoves { percent, seed } => {
                 world.other_client_moves(*percent, &mut Random::new(*seed, "other client moves", 0));
             }
+            Step::OtherClientCopies { percent, seed } => {
+                world.other_client_copies(*percent, &mut Random::new(*seed, "other client copies", 0));
+            }
             Step::Restore { seed } => world.restore(&mut Random::new(*seed, "restore", 0)),
             Step::Pass { seconds } => world.now += seconds,
             Step::ReaderLooks => {
@@ -270,6 +273,7 @@ impl Life {
                     .iter()
                     .copied()
                     .filter(waits)
+                    .map(|id| shared.world.mail(id).original())
                     .all(|id| options.destinations.iter().all(|store| is_in(store, id)))
                 {
                     return Ok(());

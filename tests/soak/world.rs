@@ -73,6 +73,9 @@ pub struct World {
 /// popfetch may forget mail that has been away for this long (90 days, less a day for clocks).
 const REMEMBERED: i64 = 89 * 86_400;
 
+/// More aren't copied at a time, so that a life stays short.
+const MOST_COPIED: usize = 12;
+
 impl World {
     pub fn new(traits: Traits) -> Self {
         Self {
@@ -109,6 +112,7 @@ impl World {
                 | Trait::DeletesLate
                 | Trait::WrongSizes
                 | Trait::Throttles
+                | Trait::Slows
                 | Trait::Cuts
                 | Trait::LosesQuit
                 | Trait::StaysInUse
@@ -170,12 +174,36 @@ impl World {
     /// New mail arrives: at the end, on most servers.
     pub fn arrive(&mut self, count: u64) {
         for _ in 0..count {
-            let id = MailId(u32::try_from(self.mails.len()).unwrap() + 1);
-            self.mails.push(Mail::made_up(id, &self.traits));
-            self.fates.insert(id, Fate::default());
-            let unique_id = self.new_unique_id(id);
-            let place = if self.has(Trait::NewestFirst) { 0 } else { self.held.len() };
-            self.held.insert(place, Held { id, unique_id, popped: false });
+            let id = self.next_id();
+            self.add(Mail::made_up(id, &self.traits));
+        }
+    }
+
+    fn next_id(&self) -> MailId {
+        MailId(u32::try_from(self.mails.len()).unwrap() + 1)
+    }
+
+    fn add(&mut self, mail: Mail) {
+        let id = mail.id;
+        self.mails.push(mail);
+        self.fates.insert(id, Fate::default());
+        self.put(id);
+    }
+
+    /// Puts a mail into the maildrop, under a new unique-id.
+    fn put(&mut self, id: MailId) {
+        let unique_id = self.new_unique_id(id);
+        let place = if self.has(Trait::NewestFirst) { 0 } else { self.held.len() };
+        self.held.insert(place, Held { id, unique_id, popped: false });
+    }
+
+    /// Another client copies mails, each with this chance in 100: what is there, and what it has in a folder of its own
+    /// since it was there once.
+    pub fn other_client_copies(&mut self, percent: u64, random: &mut Random) {
+        let mails = self.mails.clone();
+        let copied = mails.iter().filter(|_| random.between(1, 100) <= percent);
+        for mail in copied.take(MOST_COPIED) {
+            self.add(mail.copied(self.next_id()));
         }
     }
 
@@ -228,9 +256,7 @@ impl World {
         self.held = rest;
         for Held { id, unique_id, .. } in moved {
             self.freed.push(unique_id);
-            let unique_id = self.new_unique_id(id);
-            let place = if self.has(Trait::NewestFirst) { 0 } else { self.held.len() };
-            self.held.insert(place, Held { id, unique_id, popped: false });
+            self.put(id);
         }
     }
 
