@@ -3,6 +3,8 @@
 //! decisions rest on (the last listing, the candidates of a renumbering) is overwritten only when all that follows from it
 //! has been done.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::Error;
 use super::fetch::{CompareResult, Tally};
 use super::run::Run;
@@ -346,13 +348,19 @@ pub(super) fn settle(
     if ledger.is_renumbering() && !maildrop.iter().any(unsettled) {
         ledger.settle_renumbering()?;
     }
+    // All that is listed under these was delivered, though another message of theirs lacks a destination: that one was there
+    // before.
+    let mut matched: BTreeMap<EntryId, BTreeSet<MessageNumber>> = BTreeMap::new();
     for compared in tally.compared.iter().filter(|compared| compared.result == CompareResult::Matched) {
-        // It was delivered, though another message of its unique-id lacks a destination: that one was there before.
         let listed = maildrop.find(compared.number).map(|listed| listed.who);
         if let (Some(Who::Known(id)), Some(entry)) = (listed, compared.entry)
             && id == entry
-            && maildrop.times_listed(id) == 1
         {
+            matched.entry(id).or_default().insert(compared.number);
+        }
+    }
+    for (id, numbers) in matched {
+        if u32::try_from(numbers.len()) == Ok(maildrop.times_listed(id)) {
             ledger.part_from_key(id)?;
         }
     }
