@@ -94,10 +94,12 @@ impl MailSession<'_, '_> {
         if any { kept } else { Vec::new() }
     }
 
-    /// Messages at which a session broke off before.
+    /// Messages at which a session broke off before; and where sessions are short, those that have failed: they would take
+    /// the place of what can be done, in each.
     pub(super) fn broken(&self, maildrop: &Maildrop, ledger: &Ledger) -> HashSet<MessageNumber> {
         let died = &self.memory.died;
-        if died.is_empty() {
+        let is_short = self.memory.limit.is_some();
+        if died.is_empty() && !is_short {
             return HashSet::new();
         }
         let entry = |died: &ListedAs| match died {
@@ -115,6 +117,10 @@ impl MailSession<'_, '_> {
             // Whether it shares its unique-id is asked of few: that takes a look at all.
             if numbered == named { named } else { named == has_own_name(listed, maildrop) }
         };
-        maildrop.iter().filter(has_died).map(|listed| listed.number).collect()
+        let has_failed = |listed: &Listed<'_>| {
+            is_short && matches!(listed.who, Who::Known(id) if ledger.entry(id).failures > 0)
+        };
+        let broken = maildrop.iter().filter(|listed| has_failed(listed) || has_died(listed));
+        broken.map(|listed| listed.number).collect()
     }
 }
