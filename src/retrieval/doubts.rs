@@ -3,10 +3,10 @@
 //! decisions rest on (the last listing, the candidates of a renumbering) is overwritten only when all that follows from it
 //! has been done.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod parted;
 
 use super::Error;
-use super::fetch::{CompareResult, Tally};
+use super::fetch::Tally;
 use super::run::Run;
 use crate::clock;
 use crate::ledger::memory::{Habits, UniqueIds};
@@ -328,8 +328,9 @@ pub(super) fn settle(
     policy: &Policy,
     tally: &Tally,
 ) -> Result<(), Error> {
+    parted::part_nameless(ledger, maildrop, tally)?;
     if policy.window || !(maildrop.has_unique_ids() || maildrop.is_empty()) {
-        return Ok(());
+        return Ok(ledger.flush()?);
     }
     let unknown = maildrop.iter().any(|listed| matches!(listed.who, Who::New(_)));
     // What wasn't compared, or has failed, may be a message that we have under another key: that shows when it is.
@@ -348,22 +349,7 @@ pub(super) fn settle(
     if ledger.is_renumbering() && !maildrop.iter().any(unsettled) {
         ledger.settle_renumbering()?;
     }
-    // All that is listed under these was delivered, though another message of theirs lacks a destination: that one was there
-    // before.
-    let mut matched: BTreeMap<EntryId, BTreeSet<MessageNumber>> = BTreeMap::new();
-    for compared in tally.compared.iter().filter(|compared| compared.result == CompareResult::Matched) {
-        let listed = maildrop.find(compared.number).map(|listed| listed.who);
-        if let (Some(Who::Known(id)), Some(entry)) = (listed, compared.entry)
-            && id == entry
-        {
-            matched.entry(id).or_default().insert(compared.number);
-        }
-    }
-    for (id, numbers) in matched {
-        if u32::try_from(numbers.len()) == Ok(maildrop.times_listed(id)) {
-            ledger.part_from_key(id)?;
-        }
-    }
+    parted::part_listed(ledger, maildrop, tally)?;
     let held: Vec<EntryId> = maildrop
         .iter()
         .filter_map(|listed| match listed.who {

@@ -6,7 +6,7 @@ use crate::ledger::EntryState;
 use crate::ledger::memory::{Habits, UniqueIds};
 use crate::plan::trial::{NOW, World, facts, key, number};
 use crate::plan::{Decision, Policy, Why};
-use crate::proof::EntryId;
+use crate::proof::{EntryId, Key};
 use crate::retrieval::Options;
 use crate::retrieval::doubts::{are_many, hold_back_new, mismatch, sample, settle};
 use crate::retrieval::fetch::{CompareResult, Compared, Tally};
@@ -168,4 +168,20 @@ fn what_is_not_listed_any_more_holds_up_nothing_of_its_unique_id() {
         settle(&mut world.ledger, &mut Habits::default(), &maildrop, &policy, &tally).unwrap();
         assert_eq!(world.ledger.entry(id).state == EntryState::Delivered, is_free, "{matched:?}");
     }
+}
+
+/// What has no unique-id shares its entry with all that have its header.
+#[test]
+fn what_a_destination_lacks_holds_up_nothing_else_with_its_header() {
+    let mut world = World::new();
+    let header = || Key::Header(facts("h").digests.header);
+    let id = world.deliver_content(header(), "h/a");
+    world.deliver_content_to_one(header(), "h/b");
+    let maildrop = world.maildrop(&[("-", None)]);
+    let compared = Compared { number: number(1), entry: Some(id), result: CompareResult::Matched };
+    let tally = Tally { compared: vec![compared], ..Tally::default() };
+    let policy = world.policy(Retention::Delete);
+    settle(&mut world.ledger, &mut Habits::default(), &maildrop, &policy, &tally).unwrap();
+    assert_eq!(world.ledger.entry(id).state, EntryState::Delivered);
+    assert!(world.ledger.begun()[0].gone, "it is found by its content if it is there still");
 }
