@@ -322,7 +322,10 @@ pub fn is_too_large(octets: Option<Octets>, policy: &Policy) -> bool {
 }
 
 /// Whether it failed not long ago, and is not tried again yet.
+// It and the ones below are asked of each message of a listing: inlined, they don't make an entry of which one or two
+// fields are needed.
 #[must_use]
+#[inline(always)]
 pub fn backs_off(entry: &Entry, policy: &Policy) -> bool {
     !policy.insist && entry.retry_after.is_some_and(|at| policy.now < at)
 }
@@ -331,6 +334,7 @@ fn is_lacked_elsewhere(id: EntryId, ledger: &Ledger, policy: &Policy) -> bool {
     ledger.lacking(id).is_some_and(|lacking| !lacking.iter().any(|here| policy.destinations.contains(here)))
 }
 
+#[inline(always)]
 fn may_be_other(entry: &Entry, listed: &Listed<'_>, policy: &Policy) -> bool {
     entry.absent || size_changed(entry, listed.octets, policy.utf8)
 }
@@ -357,10 +361,12 @@ pub fn has_changed_size(maildrop: &Maildrop, ledger: &Ledger, utf8: bool) -> boo
 }
 
 /// In the other mode of RFC 6856 some servers send, and count, other octets.
+#[inline(always)]
 fn size_changed(entry: &Entry, octets: Option<Octets>, utf8: bool) -> bool {
     entry.utf8 == utf8 && entry.listed_size.zip(octets).is_some_and(|(then, now)| then != now)
 }
 
+#[inline(always)]
 fn goes_now(entry: &Entry, policy: &Policy) -> bool {
     matches!(entry.state, EntryState::Delivered | EntryState::Recorded)
         && at_once(policy, entry.listed_size).is_some()

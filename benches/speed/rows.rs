@@ -511,7 +511,7 @@ impl Bench {
                 continue;
             }
             for what in [" --version", " refused", " refused (TLS)"] {
-                let home = self.folder.path().join("home");
+                let home = self.folder.path().join(format!("home-{}", lines.len()));
                 let tls = what.ends_with("(TLS)");
                 let mut invocation = program.prepare(&home, &Job { port, ..self.job(tls) });
                 if what == " --version" {
@@ -521,16 +521,24 @@ impl Bench {
                     // Its failing is no failure.
                     invocation.words.splice(0..0, ["sh", "-c", "\"$@\" || :", "sh"].map(OsString::from));
                 }
-                let runs = (0..self.runs * 4).map(|_| invocation.measure().unwrap()).collect();
-                let remark = match (program, invocation.system_calls()) {
-                    (Program::Popfetch | Program::Earlier, Ok((all, ..))) => format!("{all} system calls"),
-                    _ => String::new(),
-                };
-                lines.push(Figures { runs, remark, ..Figures::new(program, what) });
-                let _ = std::fs::remove_dir_all(&home);
+                lines.push((Figures::new(program, what), invocation));
             }
         }
-        print(&lines);
+        // In turns: what else the machine does is then alike for all.
+        for _ in 0..self.runs * 4 {
+            for (line, invocation) in &mut lines {
+                line.runs.push(invocation.measure().unwrap());
+            }
+        }
+        for (line, invocation) in &mut lines {
+            if line.program.is_popfetch()
+                && let Ok((all, ..)) = invocation.system_calls()
+            {
+                line.remark = format!("{all} system calls");
+            }
+            let _ = std::fs::remove_dir_all(&invocation.home);
+        }
+        print(&lines.into_iter().map(|(line, _)| line).collect::<Vec<_>>());
     }
 
     /// What asks no server, and doesn't open the ledger.

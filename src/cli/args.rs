@@ -55,8 +55,9 @@ pub(super) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
     let command = Arguments::command();
     // Where it is no request for help, it makes no difference.
     let command = if args.iter().any(|arg| arg == "-h") { in_short(command) } else { command };
-    let matches = command.try_get_matches_from(args).map_err(nearby::answered)?;
-    let Arguments { command, mut fetch } = Arguments::from_arg_matches(&matches)?;
+    let mut matches = command.try_get_matches_from(args).map_err(nearby::answered)?;
+    // What is only lent to it, clap copies whole.
+    let Arguments { command, mut fetch } = Arguments::from_arg_matches_mut(&mut matches)?;
     fetch.is_bare = true;
     // No account has such a name.
     match fetch.accounts.iter().find(|account| Command::has_subcommand(account)) {

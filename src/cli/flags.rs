@@ -26,7 +26,8 @@ impl Args for Flags {
 
 impl FromArgMatches for Flags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let given = settings::flags().filter_map(|key| matches.get_many::<Self>(key.name)).flatten();
+        let given = settings::flags().filter(|key| matches.contains_id(key.name));
+        let given = given.filter_map(|key| matches.get_many::<Self>(key.name)).flatten();
         Ok(given.cloned().fold(Self::default(), Self::and))
     }
 

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::io::Write as _;
 
-use crate::message::{Digest, Digests};
+use crate::message::{Digest, DigestText, Digests};
 use crate::place::NotedPlace;
 use crate::proof::{DestinationId, DestinationKind, Key};
 use crate::text;
@@ -342,6 +342,18 @@ impl DigestsField<'_> {
                     header: Digest::read(&mut fields)?,
                     identity: Option::read(&mut fields)?,
                 })
+            }
+        }
+    }
+
+    /// The digests of the message and of its header, as they stand in the line.
+    pub(super) fn texts(&self) -> Option<(DigestText, DigestText)> {
+        match self {
+            Self::Value(digests) => Some((digests.message.into(), digests.header.into())),
+            Self::Text(text) => {
+                let (message, rest) = text.split_first_chunk()?;
+                let header = rest.get(1..)?.first_chunk()?;
+                Some((DigestText::new(*message), DigestText::new(*header)))
             }
         }
     }

@@ -226,9 +226,9 @@ impl CompactionWriter<'_> {
     fn entry(&mut self, index: &Index, old: &Journal, id: EntryId) -> Result<(), Error> {
         let (state, listed_size) = (index.kept_state(id), index.entry(id).listed_size.map(|octets| octets.0));
         let notes = index.notes(id);
-        let deliveries = index.deliveries(id);
-        let (offset, delivered) = match deliveries.first() {
-            Some((offset, time)) => (*offset, Some(*time)),
+        let mut deliveries = index.deliveries(id);
+        let (offset, delivered) = match deliveries.next() {
+            Some((offset, time)) => (offset, Some(time)),
             None => (index.offset(id).unwrap_or(u64::MAX), None),
         };
         // Keys and digests go from line to line as they stand: decoding them would be most of the work.
@@ -240,7 +240,7 @@ impl CompactionWriter<'_> {
             Fact::from(KnownEntry { state, key, listed_size, delivered, digests, notes }).write(out);
             Some(())
         })?;
-        for &(offset, delivered) in deliveries.iter().skip(1) {
+        for (offset, delivered) in deliveries {
             old.look_up(offset, |fact| {
                 let (key, digests) = key_and_digests(fact)?;
                 Fact::from(FurtherDelivery { key, delivered, digests: digests? }).write(out);
@@ -279,6 +279,12 @@ impl CompactionWriter<'_> {
         }
         Ok(())
     }
+}
+
+/// The digests, if there are any, that an entry's line holds, whichever kind of line it is: most are found without reading
+/// the rest of the line.
+pub(super) fn digests_of(content: &[u8]) -> Option<Option<DigestsField<'_>>> {
+    Fact::digests(content).or_else(|| Some(key_and_digests(&Fact::parse(content)?)?.1))
 }
 
 /// The key, and the digests if there are any, that an entry's line holds, whichever kind of line it is.

@@ -1,7 +1,7 @@
 //! What is recorded of messages in the maildrop: that they failed, are too large, are known, how large they are, that they
 //! are deleted, and which of them a listing held.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use crate::message::Digest;
 use crate::proof::{BegunId, EntryId, Key};
@@ -236,11 +236,11 @@ impl Ledger {
 
     /// The deliveries of an entry, read from the file if they aren't those that were read last.
     fn read_once(&mut self, entry: EntryId) -> Result<&mut LastRead, Error> {
-        let places = self.index.deliveries(entry);
+        let places: VecDeque<_> = self.index.deliveries(entry).collect();
         let known = self.last_read.take().filter(|read| read.entry == entry && read.places == places);
         let read = match known {
             Some(read) => read,
-            None => LastRead { entry, places: places.into(), deliveries: self.deliveries_of(entry)?.into() },
+            None => LastRead { entry, places, deliveries: self.deliveries_of(entry)?.into() },
         };
         Ok(self.last_read.insert(read))
     }

@@ -27,7 +27,7 @@ pub fn fuzz_replay(octets: &[u8]) {
     let length = u64::try_from(whole.len()).unwrap_or(u64::MAX);
     let _ = replay(whole.as_slice(), length, Path::new("fuzz"), &mailbox, &mut index);
     for id in index.ids() {
-        let _ = (index.entry(id), index.deliveries(id), index.notes(id), index.open_messages(id));
+        let _ = (index.entry(id), index.deliveries(id).count(), index.notes(id), index.open_messages(id));
     }
     let _ = (index.messages.open_intents(), index.lingers());
 }

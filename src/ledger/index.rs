@@ -216,7 +216,7 @@ impl Index {
 
     /// Whether nothing but the user's word is known of any entry.
     pub(super) fn has_unidentified(&self) -> bool {
-        self.slots.iter().any(|record| record.unidentified)
+        self.slots.any(|record| record.unidentified)
     }
 
     /// The entry of a key.
@@ -282,13 +282,11 @@ impl Index {
     }
 
     /// Where the lines with the digests of its deliveries are, and when each was delivered.
-    pub(super) fn deliveries(&self, id: EntryId) -> Vec<(u64, Time)> {
-        let deliveries = &self.slots.details(id).deliveries;
-        if !deliveries.is_empty() {
-            return deliveries.clone();
-        }
-        let only = self.slots.get(id).and_then(|record| Some((record.offset, record.delivered?)));
-        only.into_iter().collect()
+    pub(super) fn deliveries(&self, id: EntryId) -> impl Iterator<Item = (u64, Time)> {
+        let several = &self.slots.details(id).deliveries;
+        let only = self.slots.get(id).filter(|_| several.is_empty());
+        let only = only.and_then(|record| Some((record.offset, record.delivered?)));
+        several.iter().copied().chain(only)
     }
 
     /// What a `known` line notes about it.
@@ -328,7 +326,7 @@ impl Index {
 
     /// Whether any key was delivered again after a failed comparison, or any message recognised under another one.
     pub(super) fn has_unsteady_ids(&self) -> bool {
-        self.slots.iter().any(|record| record.again || record.state == EntryState::Recorded)
+        self.slots.any(|record| record.again || record.state == EntryState::Recorded)
     }
 
     /// The other headers that the server showed it by.
@@ -338,7 +336,7 @@ impl Index {
 
     /// Whether a listing that lacks everything known would put anything in doubt that isn't yet.
     pub(super) fn has_undoubted(&self) -> bool {
-        self.slots.iter().any(|record| record.may_be_doubted() && !record.doubtful)
+        self.slots.any(|record| record.may_be_doubted() && !record.doubtful)
     }
 
     /// Whether it was in the last complete listing (or has come since), and isn't deleted.

@@ -220,6 +220,18 @@ impl Journal {
         offset: u64,
         read: impl FnOnce(&Fact<'_>) -> Option<T>,
     ) -> Result<T, Error> {
+        self.look_up_content(offset, |content| read(&Fact::parse(content)?))
+    }
+
+    /// As [`Journal::look_up`], for callers that don't need all of the line.
+    ///
+    /// # Errors
+    /// [`Error::Disk`]; [`Error::Damaged`] when it is not what it was.
+    pub(super) fn look_up_content<T>(
+        &self,
+        offset: u64,
+        read: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Result<T, Error> {
         let mut window = self.window.take();
         let found = self.look_up_in(&mut window, offset, read);
         self.window.replace(window);
@@ -230,7 +242,7 @@ impl Journal {
         &self,
         window: &mut Window,
         offset: u64,
-        read: impl FnOnce(&Fact<'_>) -> Option<T>,
+        read: impl FnOnce(&[u8]) -> Option<T>,
     ) -> Result<T, Error> {
         let disk = |e| Error::Disk(durable::Error::new(Step::Read, &self.path, e));
         let line = if let Some(at) = offset.checked_sub(self.end) {
@@ -239,7 +251,7 @@ impl Journal {
         } else {
             window.line(&self.file, offset).map_err(disk)?
         };
-        match line.and_then(checked).and_then(Fact::parse).and_then(|fact| read(&fact)) {
+        match line.and_then(checked).and_then(read) {
             Some(value) => Ok(value),
             None => Err(Error::damaged(&self.path, self.number_of(offset), "has changed since it was read")),
         }

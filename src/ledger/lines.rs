@@ -96,6 +96,22 @@ macro_rules! lines {
                 fields.is_over().then_some(fact)
             }
 
+            /// The field `digests` of a line that [`Fact::parse`] has read before: what stands before it is passed over.
+            /// `None` where there is no such field.
+            pub(super) fn digests(content: &'a [u8]) -> Option<Option<DigestsField<'a>>> {
+                let mut fields = LineFields::new(content);
+                match fields.next()? {
+                    $($word => {
+                        $(if stringify!($field) == "digests" {
+                            return LineField::read(&mut fields);
+                        }
+                        fields.next()?;)*
+                        None
+                    })*
+                    _ => None,
+                }
+            }
+
             fn write_content(&self, out: &mut Vec<u8>) {
                 match self {
                     $(Self::$name(fact) => fact.write(out),)*
@@ -346,6 +362,7 @@ fn checksum(content: &[u8]) -> [u8; 8] {
 #[cfg(test)]
 mod tests {
     use super::{CopyDelivered, CopyRefused, End, Fact, Group, LONGEST_GROUP, LONGEST_OUTCOME, checked};
+    use crate::ledger::compaction::{digests_of, key_and_digests};
     use crate::types::Time;
 
     const SUM: &str = "-2-M0kXyWq_8-4nDbxJ3VYhR";
@@ -412,6 +429,8 @@ mod tests {
             line.write(&mut written);
             let content = checked(written.strip_suffix(b"\n").unwrap()).unwrap();
             assert_eq!(String::from_utf8_lossy(content), text);
+            // Its digests are found without the rest.
+            assert_eq!(digests_of(content), key_and_digests(&line).map(|(_, digests)| digests), "{text}");
             // No prefix of it passes for a line, nor does it with anything behind.
             for cut in 0..written.len() - 1 {
                 assert!(checked(&written[..cut]).is_none(), "{text} cut at {cut}");

@@ -1,11 +1,11 @@
 //! What a ledger is asked.
 
-use crate::message::Digest;
+use crate::message::{Digest, DigestText};
 use crate::proof::{BegunId, Delivered, DestinationId, DestinationRecord, EntryId, Intent, Key};
-use crate::types::{MessageNumber, UniqueId};
+use crate::types::{MessageNumber, Time, UniqueId};
 
-use super::codec::KeyField;
-use super::compaction::key_and_digests;
+use super::codec::{DigestsField, KeyField};
+use super::compaction::{digests_of, key_and_digests};
 use super::entry::{Begun, Entry, EntryState, KnownDelivery};
 use super::error::Error;
 use super::index::OpenMessage;
@@ -135,15 +135,30 @@ impl Ledger {
     /// # Errors
     /// When the file cannot be read.
     pub fn deliveries_of(&self, id: EntryId) -> Result<Vec<KnownDelivery>, Error> {
+        let mut deliveries = Vec::new();
+        let mut add = |digests, delivered| deliveries.push(KnownDelivery { digests, delivered });
+        self.read_deliveries(id, |digests| digests.value(), &mut add)?;
+        Ok(deliveries)
+    }
+
+    /// Reads the deliveries of an entry, but for those whose octets nobody has seen.
+    fn read_deliveries<T>(
+        &self,
+        id: EntryId,
+        read: impl Fn(&DigestsField<'_>) -> Option<T>,
+        each: &mut impl FnMut(T, Time),
+    ) -> Result<(), Error> {
         let (journal, _) = self.line_of(id)?;
-        let record = |(offset, delivered)| {
-            let digests = journal.look_up(offset, |line| match key_and_digests(line)?.1 {
-                Some(digests) => digests.value().map(Some),
+        for (offset, delivered) in self.index.deliveries(id) {
+            let found = journal.look_up_content(offset, |content| match digests_of(content)? {
+                Some(digests) => read(&digests).map(Some),
                 None => Some(None),
             })?;
-            Ok(digests.map(|digests| KnownDelivery { digests, delivered }))
-        };
-        self.index.deliveries(id).into_iter().map(record).filter_map(Result::transpose).collect()
+            if let Some(found) = found {
+                each(found, delivered);
+            }
+        }
+        Ok(())
     }
 
     /// The destinations that must all have it, and whether each has; `None` when no set is fixed, since none of them has
@@ -225,5 +240,25 @@ impl Ledger {
                 .extend(records.into_iter().enumerate().map(|(delivery, record)| (id, delivery, record)));
         }
         Ok(deliveries)
+    }
+
+    /// Has `each` see the deliveries of the entries that are `wanted`: the entry, the number of the delivery among its, and
+    /// the digests of the message and of its header, as the file has them.  The file is read once.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn each_delivery(
+        &self,
+        wanted: impl Fn(EntryId, &Entry) -> bool,
+        mut each: impl FnMut(EntryId, usize, (DigestText, DigestText)),
+    ) -> Result<(), Error> {
+        for id in self.index.ids().filter(|id| wanted(*id, &self.entry(*id))) {
+            let mut nth = 0;
+            self.read_deliveries(id, |digests| digests.texts(), &mut |digests, _| {
+                each(id, nth, digests);
+                nth += 1;
+            })?;
+        }
+        Ok(())
     }
 }

@@ -81,6 +81,40 @@ impl std::fmt::Debug for Digest {
     }
 }
 
+/// A digest as it stands in a ledger: where many are compared and hardly any is equal, none has to be decoded.  Equal
+/// digests have equal texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DigestText([u8; Digest::CHARACTERS]);
+
+impl DigestText {
+    /// Of these characters, whatever they are.
+    #[must_use]
+    pub fn new(text: [u8; Digest::CHARACTERS]) -> Self {
+        Self(text)
+    }
+
+    /// The digest; `None` when this isn't the text of one.
+    #[must_use]
+    pub fn digest(&self) -> Option<Digest> {
+        Digest::parse(&self.0)
+    }
+
+    /// A number by which texts can be put in order: of the first eight characters, so that few have it in common.
+    #[must_use]
+    pub fn rank(&self) -> u64 {
+        self.0.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+    }
+}
+
+impl From<Digest> for DigestText {
+    fn from(digest: Digest) -> Self {
+        let mut text = [0; Digest::CHARACTERS];
+        // Eighteen octets make twenty-four characters.
+        let _ = URL_SAFE_NO_PAD.encode_slice(digest.0, &mut text);
+        Self(text)
+    }
+}
+
 /// The digests of a message as received.  All leave out `Status, X-Status, X-Keywords, X-UID, X-UIDL, X-IMAP,
 /// X-IMAPbase, Content-Length, Lines`, which servers change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,7 +166,7 @@ pub struct Facts {
 
 #[cfg(test)]
 mod tests {
-    use super::{Digest, Digests};
+    use super::{Digest, DigestText, Digests};
 
     #[test]
     fn a_message_is_the_same_by_all_its_octets_or_by_its_identity() {
@@ -153,6 +187,19 @@ mod tests {
             assert_eq!(one.is_same(&other), same, "{one:?} {other:?}");
             assert_eq!(other.is_same(&one), same, "{one:?} {other:?}");
         }
+    }
+
+    #[test]
+    fn the_text_of_a_digest_is_what_a_ledger_holds() {
+        let [one, other] = ["x", "y"].map(|text| Digest::of(text.as_bytes()));
+        for digest in [one, other, Digest::UNKNOWN] {
+            let shown = digest.to_string();
+            let text = DigestText::new(shown.as_bytes().try_into().unwrap());
+            assert_eq!((text, text.digest()), (digest.into(), Some(digest)));
+            assert_eq!(text.rank().to_be_bytes(), shown.as_bytes()[..8]);
+        }
+        assert_ne!(DigestText::from(one), DigestText::from(other));
+        assert_eq!(DigestText::new([b'%'; Digest::CHARACTERS]).digest(), None);
     }
 
     #[test]

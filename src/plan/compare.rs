@@ -11,6 +11,7 @@
 mod begun;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -21,6 +22,7 @@ use crate::types::{Octets, Time};
 
 use super::{Decision, Listed, Maildrop, Who, Why};
 use begun::BegunMessages;
+use watch::Watch;
 
 pub(crate) use begun::Continued;
 
@@ -32,9 +34,8 @@ pub(crate) struct Comparison {
     /// Of the entries that may be listed under other keys, by header; `None` where that was not asked for: then a
     /// comparison that fails concludes nothing.
     others: Option<Others>,
-    /// The messages that we have, by header: what is new and has the header of one is perhaps that one, and the unique-ids have
-    /// moved.
-    watched: Vec<Watched>,
+    /// What is new and has the header of one of these is perhaps that one.
+    watch: Watch,
     /// What has been matched.
     used: Used,
     /// Whether messages have failed, perhaps some without a unique-id: these can't be distinguished from others with their header.
@@ -49,18 +50,6 @@ pub(crate) struct Comparison {
     pub(crate) failed: Vec<EntryId>,
     /// Entries that are to be compared before it shows whether what was set aside is their message, listed under another key.
     pub(crate) questioned: Vec<EntryId>,
-}
-
-/// A message that we have.
-#[derive(Debug, Clone, Copy)]
-struct Watched {
-    header: Digest,
-    message: Digest,
-    entry: EntryId,
-    /// As [`Other::expected`].
-    expected: bool,
-    /// As [`Other::stray`].
-    stray: bool,
 }
 
 /// What has been matched: how often each delivery of an entry, by the digest of its message.  (By its place it can't be
@@ -259,32 +248,17 @@ impl Comparison {
 
     /// Reads what is needed for [`Comparison::seems_moved`].
     pub(crate) fn watching(mut self, ledger: &Ledger, maildrop: &Maildrop) -> Result<Self, Error> {
-        let may = |_, entry: &Entry| {
-            matches!(entry.state, EntryState::Delivered | EntryState::Recorded | EntryState::Deleted)
-                && !entry.only_seen
-        };
-        let watched = |(id, nth, record): (EntryId, usize, KnownDelivery)| {
-            let KnownDelivery { digests: Digests { header, message, .. }, .. } = record;
-            let (expected, stray) = (is_expected(id, nth, ledger, maildrop), is_stray(id, ledger, maildrop));
-            Watched { header, message, stray, entry: id, expected }
-        };
-        self.watched = ledger.deliveries(may)?.into_iter().map(watched).collect();
-        self.watched.sort_unstable_by_key(|one| (one.header, one.message, one.stray, one.entry));
-        self.watched.dedup_by(|one, before| {
-            one.stray
-                && one.entry != before.entry
-                && (one.header, one.message) == (before.header, before.message)
-        });
+        self.watch = Watch::new(ledger, maildrop)?;
         Ok(self)
     }
 
     /// Whether a message that seemed new has the header, with trace fields, of one that we have, and that no other was found
     /// to be.  Then it isn't delivered before that one has been compared, and all the others too if that one isn't listed.
     pub(crate) fn seems_moved(&mut self, facts: &Facts) -> bool {
-        let header = facts.digests.header;
-        let place = self.watched.partition_point(|watched| watched.header < header);
-        let alike = self.watched.get(place..).unwrap_or_default();
-        let alike = alike.iter().take_while(|watched| watched.header == header && facts.traced);
+        if !facts.traced {
+            return false;
+        }
+        let alike = self.watch.with_header(facts.digests.header).iter();
         let mut free = alike.filter(|watched| self.used.of(watched.entry, watched.message).all() == 0);
         let Some(first) = free.next() else { return false };
         let found =
@@ -604,6 +578,8 @@ fn others(ledger: &Ledger, maildrop: &Maildrop, ours: &HashMap<EntryId, Ours>) -
 
 /// Whether a delivery of an entry is expected under the entry's key: of several the last ones are, as many as are listed
 /// under it, unless that is in question.
+// Both are asked of each delivery: inlined, no entry is made for them.
+#[inline(always)]
 fn is_expected(id: EntryId, nth: usize, ledger: &Ledger, maildrop: &Maildrop) -> bool {
     let entry = ledger.entry(id);
     let is_questioned = entry.doubtful || entry.varies || entry.state == EntryState::Deleted;
@@ -612,6 +588,7 @@ fn is_expected(id: EntryId, nth: usize, ledger: &Ledger, maildrop: &Maildrop) ->
 }
 
 /// As [`Other::stray`].
+#[inline(always)]
 fn is_stray(id: EntryId, ledger: &Ledger, maildrop: &Maildrop) -> bool {
     let entry = ledger.entry(id);
     let is_of_before = entry.absent && !entry.candidate || entry.state == EntryState::Deleted;

@@ -23,8 +23,7 @@ use crate::types::{MessageNumber, Octets};
 /// More rounds than these bring nothing: what is left is left for the next run.
 const MOST: u32 = 5;
 
-/// Of more entries than these the headers aren't read to find what has moved: they take 56 octets each, and more while
-/// they are read.
+/// Of more entries than these the headers aren't read to find what has moved: they take 72 octets each.
 const MOST_WATCHED: u32 = 200_000;
 
 /// What is done in one round of a session.

@@ -1,4 +1,5 @@
 mod several;
+mod watch;
 
 use super::{Comparison, Search, Verdict};
 use crate::ledger::{EntryState, Match};

@@ -24,7 +24,7 @@ pub(in crate::retrieval) fn of(
     // In the order of the entries, as they stand in the ledger.
     let mut counts: BTreeMap<EntryId, u32> = BTreeMap::new();
     accepted.iter().for_each(|id| *counts.entry(*id).or_default() += 1);
-    let unsteady = ledger.has_unsteady_ids();
+    let unsteady = !counts.is_empty() && ledger.has_unsteady_ids();
     let mut deletions = Vec::new();
     for (id, count) in &counts {
         let some_stay = maildrop.times_listed(*id) > *count
