@@ -261,7 +261,7 @@ impl Life {
             }
             // Where no answer names a message, nothing may be deleted: it's enough that all of it is delivered, and that this
             // is reported.
-            if shared.world.traits.nothing_names() && code == Some(75) {
+            if shared.world.nothing_names(&left) && code == Some(75) {
                 let contents = stores::read(self.home()).unwrap_or_default();
                 let waits = |id: &MailId| !shared.world.is_undeliverable(*id);
                 let is_in = |store: &Store, id: MailId| {

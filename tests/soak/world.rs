@@ -73,6 +73,11 @@ pub struct World {
 /// popfetch may forget mail that has been away for this long (90 days, less a day for clocks).
 const REMEMBERED: i64 = 89 * 86_400;
 
+/// On a server whose unique-id listing lacks some.
+fn lacks_unique_id(id: MailId) -> bool {
+    id.0 % 4 == 1
+}
+
 /// More aren't copied at a time, so that a life stays short.
 const MOST_COPIED: usize = 12;
 
@@ -156,6 +161,13 @@ impl World {
     pub fn is_undeliverable(&self, id: MailId) -> bool {
         (self.traits.has(Trait::NoStuffing) && self.mail(id).ends_early_unstuffed())
             || (self.traits.has(Trait::RefusesForGood) && id.0 % 5 == 2)
+    }
+
+    /// Whether no answer names any of these, which are all that is listed, so that popfetch deletes nothing and reports that.
+    pub fn nothing_names(&self, listed: &[MailId]) -> bool {
+        let lack_ids = self.has(Trait::SomeWithoutId) && listed.iter().all(|id| lacks_unique_id(*id));
+        let is_odd = self.has(Trait::OddListOfOne) && self.has(Trait::OddStat);
+        self.traits.nothing_names() || (lack_ids && is_odd)
     }
 
     /// Whether RETR of this mail is refused now.
@@ -336,7 +348,7 @@ impl World {
     }
 
     fn unique_id_shown(&self, number: usize, held: &Held) -> Option<String> {
-        if self.has(Trait::NoUidl) || (self.has(Trait::SomeWithoutId) && held.id.0 % 4 == 1) {
+        if self.has(Trait::NoUidl) || (self.has(Trait::SomeWithoutId) && lacks_unique_id(held.id)) {
             None
         } else if self.has(Trait::NumbersAsIds) {
             Some(number.to_string())
