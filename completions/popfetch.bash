@@ -1370,7 +1370,7 @@ _popfetch() {
             return 0
             ;;
         popfetch__subcmd__import)
-            opts="-h --write --no-login --config --help"
+            opts="-h --write --no-login --json --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2261,7 +2261,7 @@ _popfetch() {
             return 0
             ;;
         popfetch__subcmd__status)
-            opts="-v -h --config --verbose --prometheus --json --no-pager --color --help"
+            opts="-v -h --verbose --prometheus --config --json --no-pager --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 __popfetch_accounts

@@ -362,6 +362,7 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand delete" -s h -l help -
 complete -c popfetch -n "__fish_popfetch_using_subcommand import" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand import" -l write -d 'Write the accounts into the configuration, and take over which messages were retrieved, and when'
 complete -c popfetch -n "__fish_popfetch_using_subcommand import" -l no-login -d 'Do not ask the servers which of these messages they still have'
+complete -c popfetch -n "__fish_popfetch_using_subcommand import" -l json -d 'Print one JSON object per account, for programs'
 complete -c popfetch -n "__fish_popfetch_using_subcommand import" -s h -l help -d 'Print help'
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''

@@ -22,6 +22,7 @@ use rustix::io::Errno;
 
 use crate::exit::ExitCode;
 use crate::problem::Problem;
+use crate::types::wide;
 
 /// What was being done when the disk refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +143,7 @@ pub fn create_new(path: &Path, mode: u32) -> Result<File> {
 pub fn read_up_to(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut filled = 0;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        let at = offset.saturating_add(u64::try_from(filled).unwrap_or(u64::MAX));
+        let at = offset.saturating_add(wide(filled));
         match file.read_at(rest, at) {
             Ok(0) => break,
             Ok(read) => filled += read,
@@ -621,47 +622,4 @@ pub(crate) mod trial {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{create_new, make_directories, rename_new, write};
-
-    #[test]
-    fn rename_new_never_replaces() {
-        let home = tempfile::tempdir().unwrap();
-        let [from, to] = ["from", "to"].map(|n| home.path().join(n));
-        write(&create_new(&from, 0o600).unwrap(), &from, b"new").unwrap();
-        std::fs::write(&to, "old").unwrap();
-        let refused = rename_new(&from, &to).unwrap_err();
-        assert_eq!(refused.source.kind(), std::io::ErrorKind::AlreadyExists);
-        assert_eq!(std::fs::read(&to).unwrap(), b"old");
-        std::fs::remove_file(&to).unwrap();
-        rename_new(&from, &to).unwrap();
-        assert_eq!(std::fs::read(&to).unwrap(), b"new");
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn kernels_that_report_lost_writes() {
-        for (release, reports) in [
-            ("6.18.44-fc", true),
-            ("5.8.0", true),
-            ("5.10", true),
-            ("5.7.19-generic", false),
-            ("4.19.0-8", false),
-            ("10.0", true),
-            ("", false),
-            ("x", false),
-        ] {
-            assert_eq!(super::reports_lost_writes(release.as_bytes()), reports, "{release}");
-        }
-    }
-
-    #[test]
-    fn directories_are_private() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let home = tempfile::tempdir().unwrap();
-        let deep = home.path().join("a/b/c");
-        make_directories(&deep).unwrap();
-        make_directories(&deep).unwrap();
-        assert_eq!(deep.metadata().unwrap().permissions().mode() & 0o777, 0o700);
-    }
-}
+mod tests;

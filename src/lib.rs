@@ -37,6 +37,7 @@ pub mod credentials;
 pub mod delivery;
 pub mod discovery;
 pub mod durable;
+pub mod environment;
 pub mod exit;
 pub mod http;
 pub mod import;

@@ -121,11 +121,6 @@ impl Recognised {
     pub fn session(&self) -> SessionId {
         self.session
     }
-    /// The number in that session.
-    #[must_use]
-    pub fn number(&self) -> MessageNumber {
-        self.number
-    }
     /// Whether both proofs are about the same message.
     #[must_use]
     pub fn agrees(&self, delivered: &Delivered) -> bool {
@@ -322,4 +317,17 @@ pub struct DestinationRecord {
     pub name: DestinationName,
     /// For a Maildir: when its `tmp/` was made, or its device, and its inode, when it was last used.
     pub inode: Option<(u64, u64)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DestinationKind, DestinationName};
+
+    #[test]
+    fn a_command_is_shown_with_its_arguments() {
+        let name =
+            DestinationName { kind: DestinationKind::Pipe, address: b"procmail\0-d\0a\x1b b".to_vec() };
+        let shown = name.shown();
+        assert!(shown.starts_with("procmail -d a") && !shown.contains(['\0', '\x1b']), "{shown}");
+    }
 }

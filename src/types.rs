@@ -71,6 +71,12 @@ impl Default for Wait {
     }
 }
 
+/// A number or a length in memory, as what is counted and stored is: nothing is cut, since no `usize` has more than 64 bits.
+#[must_use]
+pub fn wide(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
 /// Decimal digits, checked; `None` when empty, not digits, or beyond 64 bits.
 #[must_use]
 pub fn parse_decimal(digits: &[u8]) -> Option<u64> {

@@ -20,8 +20,9 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     // What an account is.
     ("access", &[]),
     ("account", &["access"]),
-    // The doors: to the clock, to signals, to the disk.
+    // The doors: to the clock, to the environment, to signals, to the disk.
     ("clock", &[]),
+    ("environment", &[]),
     ("signals", &[]),
     ("durable", &["clock"]),
     // The protocol knows no socket, file, clock, or thread.
@@ -33,10 +34,21 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     ("process", &["access", "signals"]),
     // Tokens, for whatever they are used.
     ("oauth", &["access", "account", "clock", "durable", "http", "process", "protocol::redact", "signals"]),
-    ("config", &["access", "account"]),
+    ("config", &["access", "account", "environment"]),
     (
         "credentials",
-        &["access", "account", "config", "connection", "durable", "http", "oauth", "process", "signals"],
+        &[
+            "access",
+            "account",
+            "config",
+            "connection",
+            "durable",
+            "environment",
+            "http",
+            "oauth",
+            "process",
+            "signals",
+        ],
     ),
     // What other programs have set up and remember.
     ("import", &["access", "account", "config"]),
@@ -60,11 +72,11 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "account",
             "client",
             "clock",
-            "config",
             "connection",
             "credentials",
             "delivery",
             "durable",
+            "environment",
             "import",
             "ledger",
             "message",
@@ -90,6 +102,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "delivery",
             "discovery",
             "durable",
+            "environment",
             "import",
             "message",
             "oauth",
@@ -119,7 +132,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("blake3", &["credentials::digest", "delivery", "message"]),
     ("clap", &["cli"]),
     ("close_fds", &["access"]),
-    ("directories", &["config::locate"]),
+    ("directories", &["environment"]),
     ("getrandom", &["clock"]),
     ("hashbrown", &["ledger", "plan"]),
     ("hmac", &["protocol::sasl"]),
@@ -140,6 +153,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "cli::commands::shell",
             "clock",
             "connection",
+            "credentials::command",
             "credentials::prompt",
             "delivery",
             "discovery::resolver",

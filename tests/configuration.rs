@@ -1,7 +1,5 @@
 //! The configuration through the binary: errors that show what to correct, files that others must not read,
 //! every source of a password, POP URLs and flags in the place of a file.
-//!
-//! Cases of docs/protocol.md §9: H4 to H7.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;

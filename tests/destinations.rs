@@ -1,4 +1,4 @@
-//! Where messages go: cases M1-M12, M17 and M18, each through the real binary.
+//! Where messages go, through the real binary.
 mod fidelity;
 mod maildir;
 mod mbox;

@@ -1,7 +1,6 @@
 //! The documents in the tree are true of it: links and references lead somewhere, and the picture of the rooms is the
 //! table of `tests/architecture.rs`.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,9 +11,6 @@ use crate::architecture::{FLOOR, ROOMS};
 const SOURCES: [&str; 7] = ["src", "tests", "fuzz", "benches", "examples", "man", "Cargo.toml"];
 
 const DOCUMENTS: [&str; 3] = ["design.md", "protocol.md", "rooms.md"];
-
-/// The list of cases that tests hold, and the letters of its groups.
-const CASES: (&str, &str) = ("docs/protocol.md", "FGACTSLRDPMH");
 
 #[test]
 fn references_to_documents_lead_to_a_section() {
@@ -56,38 +52,6 @@ fn references_inside_a_document_lead_to_a_section() {
         }
     }
     assert!(broken.is_empty(), "\n{}", broken.join("\n"));
-}
-
-#[test]
-fn cases_that_the_source_names_are_in_the_list() {
-    let listed = listed_cases();
-    let mut missing = BTreeSet::new();
-    for (path, text) in sources().into_iter().filter(|(path, _)| names_cases(path)) {
-        let unknown = cases(&text).filter(|case| !listed.contains(*case));
-        missing.extend(unknown.map(|case| format!("{}: {case}", path.display())));
-    }
-    assert!(missing.is_empty(), "{missing:#?}");
-}
-
-#[test]
-fn every_case_of_the_list_is_named_by_a_test() {
-    let mut held = BTreeSet::new();
-    for (_, text) in sources().into_iter().filter(|(path, _)| names_cases(path)) {
-        let named: Vec<(usize, &str)> = cases(&text).map(|case| (offset(&text, case), case)).collect();
-        held.extend(named.iter().map(|(_, case)| (*case).to_owned()));
-        // `F2 to F15`, `F2-F15`
-        for pair in named.windows(2) {
-            let [(at, first), (next, last)] = pair else { continue };
-            if matches!(&text[at + first.len()..*next], " to " | "-") && first[..1] == last[..1] {
-                let [first, last]: [u32; 2] = [first, last].map(|case| case[1..].parse().unwrap());
-                held.extend((first..last).map(|number| format!("{}{number}", &pair[0].1[..1])));
-            }
-        }
-    }
-    let listed = listed_cases();
-    assert!(listed.len() > 100, "the list was not read");
-    let missing: Vec<&String> = listed.difference(&held).collect();
-    assert!(missing.is_empty(), "no test names {missing:?}");
 }
 
 /// The table of what servers do, and of the tests that hold what popfetch makes of it.
@@ -167,10 +131,6 @@ fn the_picture_of_the_rooms_is_their_table() {
 
 #[test]
 fn references_are_read_as_they_are_meant() {
-    assert_eq!(
-        cases("(M8), R5: F12-F15 %C3%BC XF1 F1x A1_ \"T8 a\"").collect::<Vec<_>>(),
-        ["M8", "R5", "F12", "F15", "T8"]
-    );
     assert_eq!(number("3.2](x)"), "3.2");
     assert_eq!(number("9. Next"), "9");
     assert!(has_section("protocol.md", "8.2") && !has_section("protocol.md", "8.9"));
@@ -219,36 +179,6 @@ fn has_section(document: &str, section: &str) -> bool {
 fn number(text: &str) -> &str {
     let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
     text[..end].trim_end_matches('.')
-}
-
-fn listed_cases() -> BTreeSet<String> {
-    let list = read(CASES.0);
-    list.split("**").skip(1).step_by(2).filter(|bold| cases(bold).eq([*bold])).map(str::to_owned).collect()
-}
-
-fn names_cases(path: &Path) -> bool {
-    !path.starts_with("docs")
-        && path != Path::new("tests/docs.rs")
-        && path.extension().is_some_and(|e| e != "md")
-}
-
-/// Where a part of a text stands in it.
-fn offset(text: &str, part: &str) -> usize {
-    part.as_ptr().addr() - text.as_ptr().addr()
-}
-
-/// What looks like the name of a case: `F7`, `M18`.
-fn cases(text: &str) -> impl Iterator<Item = &str> {
-    let is_part = |c: char| c.is_alphanumeric() || c == '_';
-    text.match_indices(|c: char| CASES.1.contains(c)).filter_map(move |(at, letter)| {
-        let before = text[..at].chars().next_back();
-        let rest = &text[at + letter.len()..];
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-        let after = rest[digits..].chars().next();
-        let alone = !before.is_some_and(|c| is_part(c) || "%\\-<&'".contains(c)) || before == Some('-');
-        let is_case = (1..=2).contains(&digits) && !after.is_some_and(|c| is_part(c) || c == '%');
-        (alone && is_case).then(|| &text[at..at + letter.len() + digits])
-    })
 }
 
 /// Every file that may refer to a document, with the documents themselves.

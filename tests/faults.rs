@@ -1,7 +1,5 @@
 //! The disk refuses: at each durable step once, or from there on.  Nothing is deleted that isn't stored, nothing
 //! partial is visible, the exit code shows it, and the next good run repairs everything on its own.
-//!
-//! Cases of docs/protocol.md §9: D3.
 use crate::crash::case::Kind::{Maildir, Mbox, Pipe};
 use crate::crash::case::{Case, Kind, Plan};
 use crate::support::mailboxes::assert_same;

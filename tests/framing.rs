@@ -1,6 +1,4 @@
 //! Octets as sent and octets in the Maildir: dots, line ends, packets, and answers that are none.
-//!
-//! Cases of docs/protocol.md §9: F2 to F15, F18 to F21.
 
 use crate::mailbox::{Mailbox, good, names, plain_login, serve};
 use crate::support::mail;
@@ -18,7 +16,7 @@ fn case(name: &'static str, wire: impl AsRef<[u8]>, stored: impl AsRef<[u8]>) ->
     Case { name, wire: wire.as_ref().to_vec(), stored: stored.as_ref().to_vec() }
 }
 
-/// F2-F4, F6-F9, F11-F15 as bodies of a session whose greeting ended in CRLF.
+/// Odd bodies, in a session whose greeting ended in CRLF.
 fn cases() -> Vec<Case> {
     let dots = ".".repeat(1 << 20);
     let octets: Vec<u8> = (0..=255).filter(|octet| !b"\r\n".contains(octet)).collect();
@@ -158,7 +156,7 @@ fn every_sample_arrives_unchanged() {
     served.holds(samples.iter().map(|sample| mail::stored(&sample.octets)));
 }
 
-/// The scripts of F18 to F21 begin here: two messages are listed, and the first RETR has come.
+/// The scripts of broken answers begin here: two messages are listed, and the first RETR has come.
 fn two_listed() -> Vec<Step> {
     let mut script = plain_login();
     script.extend([

@@ -1,7 +1,5 @@
 //! Which message is which: unique-ids used again, listed twice, renumbered, missing; and servers that show only a
 //! window of the maildrop.
-//!
-//! Cases of docs/protocol.md §9: L4, L10, L14, L17.
 
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};

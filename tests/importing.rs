@@ -5,6 +5,8 @@ mod real;
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 
+use serde_json::{Value, json};
+
 use crate::support::mail;
 use crate::support::mailboxes::Maildir;
 use crate::support::sandbox::{Run, Sandbox};
@@ -149,6 +151,43 @@ fn an_imported_message_is_recognised_before_it_is_deleted() {
     server.replace("me", [other].into_iter().chain(messages(2, 2)));
     sandbox.run(["me"]).succeeds();
     assert_eq!(delivered(&sandbox), 1);
+}
+
+#[test]
+fn json_has_an_object_for_each_account() {
+    let server = Server::with("me", "secret", messages(1, 3));
+    let sandbox = Sandbox::new();
+    getmail(&sandbox, &server, "", &[("uid-1", 1), ("uid-9", 1)]);
+    let objects = |args: &[&str]| -> Vec<Value> {
+        let run = import(&sandbox, &[&["--json", "getmail"], args].concat());
+        run.succeeds().out().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let fields = ["type", "account", "program", "line", "left_out", "configured", "taken"];
+    let counts = ["remembered", "on_server", "new", "recorded"];
+    for (args, configured, expected) in [
+        (&["--no-login"][..], false, json!([2, null, null, 0])),
+        (&[], false, json!([2, 1, 2, 0])),
+        (&["--write"], false, json!([2, 1, 2, 2])),
+        (&["--write"], true, json!([2, 1, 2, 0])),
+    ] {
+        let [object] = &objects(args)[..] else { panic!("{args:?}") };
+        let of = |names: &[&str]| names.iter().map(|name| object[name].clone()).collect::<Value>();
+        let account = json!(["imported", "me", "getmail", 2, null, configured, true]);
+        assert_eq!((of(&fields), of(&counts)), (account, expected), "{args:?}");
+    }
+}
+
+#[test]
+fn where_every_account_is_left_out_the_exit_code_is_not_that_of_success() {
+    let sandbox = Sandbox::new();
+    sandbox.write(".fetchmailrc", "poll imap.example.com protocol imap user me password secret\n");
+    for more in [&[][..], &["--write"]] {
+        let run = import(&sandbox, &[&["fetchmail", "--json"], more].concat());
+        run.exits(78).complains("it is not POP3").complains("nothing is taken over").never_says("secret");
+        let object: Value = serde_json::from_str(&run.out()).unwrap();
+        assert_eq!((&object["left_out"], &object["taken"]), (&json!("it is not POP3"), &json!(false)));
+    }
+    assert!(!sandbox.path(".config/popfetch").exists());
 }
 
 #[test]

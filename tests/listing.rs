@@ -1,6 +1,4 @@
 //! Listings as servers write them, and what is concluded from one that is cut, empty or odd.
-//!
-//! Cases of docs/protocol.md §9: L1 to L3, L5 to L9, L11 to L13, L15, L16.
 
 use std::fmt::Write as _;
 

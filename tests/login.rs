@@ -1,7 +1,5 @@
 //! From the greeting to the login, through the binary: groups G, A and C of the test cases (RFC 1939 §4, §7; RFC 2449;
 //! RFC 3206).  Codes, words, and what was and was not sent to the server.
-//!
-//! Cases of docs/protocol.md §9: A1 to A6, C1 to C10, G1 to G18.
 
 use crate::mailbox::{PASSWORD, account, after, greeted, named_account, run};
 use crate::support::mail;

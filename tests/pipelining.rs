@@ -1,7 +1,5 @@
 //! Many commands in flight: answers are matched in order, neither side is stuck, and a server that can't do it is found
 //! out before a message is taken for another.
-//!
-//! Cases of docs/protocol.md §9: P1 to P6.
 
 use crate::mailbox::{Mailbox, Served, body, good, serve, small, stored};
 use crate::support::mail;
@@ -160,7 +158,7 @@ fn nothing_follows_auth_or_quit_unanswered() {
         scope.spawn(|| {
             let server = Scripted::start(vec![quiet("QUIT")]);
             let mailbox = Mailbox::new(server.port(), keys);
-            // An answer to QUIT that doesn't come loses nothing (D4).
+            // An answer to QUIT that doesn't come loses nothing.
             mailbox.fetch().succeeds();
             server.finish();
             mailbox.holds(["a\n"]);

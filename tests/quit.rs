@@ -1,6 +1,4 @@
 //! Deleting and QUIT: what the next session makes of an answer that was lost, refused or untrue.
-//!
-//! Cases of docs/protocol.md §9: D4 to D10.
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 

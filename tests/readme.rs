@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use popfetch::config::locate::Environment;
 use popfetch::config::{ConfigError, Request, for_run};
+use popfetch::environment::Environment;
 
 #[test]
 fn every_example_is_a_configuration() {

@@ -1,6 +1,4 @@
 //! Retrieving: confirmation, messages that fail, lines that end anywhere, limits.
-//!
-//! Cases of docs/protocol.md §9: R1 to R12.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener};

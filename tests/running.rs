@@ -1,7 +1,5 @@
 //! Run after run: what is reported and when, pauses after refused logins, accounts in parallel, signals, and two
 //! popfetches that want one mailbox.
-//!
-//! Cases of docs/protocol.md §9: D9, D10.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -675,4 +673,15 @@ fn lock_ends_with_its_holder() {
     sandbox.run([""; 0]).succeeds();
     delivered(&sandbox, "work", [1, 2]);
     assert!(sandbox.files().keys().any(|path| path.ends_with(Path::new("lock"))));
+}
+
+/// With a relative one each working directory would have a ledger of its own, and all mail would come again.
+#[test]
+fn a_relative_home_is_no_home() {
+    let sandbox = Sandbox::new();
+    let mut line = sandbox.popfetch(["accounts"]).env("HOME", "here");
+    for name in ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME"] {
+        line = line.env(name, "");
+    }
+    line.run().exits(78).complains("there is no home directory").complains("set HOME to an absolute path");
 }

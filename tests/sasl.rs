@@ -1,6 +1,4 @@
 //! SASL through the binary: group S of the test cases (RFC 5034 and the mechanisms' own), octet by octet.
-//!
-//! Cases of docs/protocol.md §9: S1 to S19.
 
 use std::net::{IpAddr, UdpSocket};
 use std::sync::{Arc, Mutex};

@@ -1,7 +1,5 @@
 //! No secret leaks, and no server writes on the terminal: whatever a server echoes and however much is asked to be
 //! shown, on both streams, in every file and in the process table.
-//!
-//! Cases of docs/protocol.md §9: F19, G19.
 
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};

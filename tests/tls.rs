@@ -1,7 +1,5 @@
 //! TLS through the binary: group T of the test cases (RFC 2595 §4; RFC 8314; RFC 9525).  A server that isn't the one
 //! that was meant gets no word of ours, and nobody in the middle gets one in clear.
-//!
-//! Cases of docs/protocol.md §9: T1 to T11, T13.
 
 use crate::mailbox::{PASSWORD, named_account};
 use crate::support::certificates::{Authority, Certified, Leaf};

@@ -1,6 +1,4 @@
 //! `UTF8` (RFC 6856): sent where it's listed, before the login and after TLS, and gone on without where it isn't taken.
-//!
-//! Cases of docs/protocol.md §9: T12.
 
 use crate::mailbox::{after, good, named_account, run, serve};
 use crate::support::certificates::{Authority, Leaf};

@@ -1,12 +1,11 @@
 //! Why a file is not to be used as it is, and how messages show paths.
 
 use std::borrow::Cow;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use crate::exit::ExitCode;
 use crate::problem::Problem;
-use crate::text::printable;
+use crate::text;
 
 /// A file or directory that is not to be used as it is: typically another user can change it, or the directory in which
 /// it stands.
@@ -35,15 +34,10 @@ impl Problem for Error {
     }
 }
 
-/// A path as messages show it.
-pub(super) fn shown(path: &Path) -> String {
-    printable(path.as_os_str().as_bytes())
-}
-
 /// A path that can be pasted into a shell.
 #[must_use]
 pub fn shell_word(path: &Path) -> String {
-    let shown = shown(path);
+    let shown = text::path(path);
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-+,:@%".contains(&b);
     if shown.bytes().all(plain) { shown } else { format!("'{}'", shown.replace('\'', r"'\''")) }
 }

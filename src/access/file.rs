@@ -4,11 +4,11 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use super::error::{Error, shown};
+use super::error::Error;
 use super::owner::{Owner, act};
 use super::paths::{check_path, check_private, open_regular};
 use crate::secret::Secret;
-use crate::text::size;
+use crate::text::{self, size};
 
 /// Reads a file of secrets, up to `limit` octets; with the rights of `owner`, if there is one, unless it's root's own.
 ///
@@ -40,7 +40,7 @@ pub fn read_as(
 /// # Errors
 /// Missing, unreadable, not a regular file, or too large.
 pub fn read(path: &Path, what: &str, limit: u64) -> Result<(Secret, Metadata), Error> {
-    let shown = shown(path);
+    let shown = text::path(path);
     let unreadable = |e: io::Error| {
         let hint = match e.kind() {
             io::ErrorKind::NotFound => "create it, or correct the path",
@@ -75,6 +75,9 @@ pub fn contents(file: &File, metadata: &Metadata, limit: u64) -> io::Result<Opti
 #[cfg(test)]
 mod tests {
     use super::{read, read_private};
+    use crate::access::{Owner, is_root};
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
     use std::path::Path;
 
     #[test]
@@ -92,5 +95,52 @@ mod tests {
         let endless = read(Path::new("/dev/zero"), "password-file", 10).unwrap_err();
         assert!(endless.to_string().contains("not a regular file"), "{endless}");
         assert!(read(Path::new("/"), "netrc", 10).is_err());
+    }
+
+    #[test]
+    fn a_file_may_have_as_much_as_the_limit_and_no_more() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("file");
+        for (octets, fits) in [(0, true), (9, true), (10, true), (11, false)] {
+            std::fs::write(&path, "x".repeat(octets)).unwrap();
+            assert_eq!(read(&path, "password-file", 10).is_ok(), fits, "{octets}");
+        }
+    }
+
+    /// A user could lay a link to root's files where root reads for that user.
+    #[test]
+    fn what_a_user_can_lead_elsewhere_is_read_with_that_users_rights() {
+        let Ok(Some(nobody)) = Owner::find("nobody", &[].into()) else { return };
+        if !is_root() {
+            return;
+        }
+        let home = tempfile::tempdir().unwrap();
+        let at = |name: &str| home.path().join(name);
+        let mode = |path: &Path, mode| set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        mode(home.path(), 0o755);
+        std::fs::create_dir(at("theirs")).unwrap();
+        for name in ["roots", "theirs/own"] {
+            std::fs::write(at(name), "secret").unwrap();
+            mode(&at(name), 0o600);
+        }
+        symlink(at("roots"), at("theirs/link")).unwrap();
+        for name in ["theirs", "theirs/own"] {
+            chown(at(name), Some(nobody.uid()), None).unwrap();
+        }
+        for (name, owner, readable) in [
+            // Where root can be sure of the path, it is root's word.
+            ("roots", Some(&nobody), true),
+            ("theirs/own", Some(&nobody), true),
+            ("theirs/link", Some(&nobody), false),
+            ("roots", None, true),
+            // Whose secret it is counts where nobody is named.
+            ("theirs/own", None, false),
+        ] {
+            let read = read_private(&at(name), "password-file", 10, owner);
+            assert_eq!(read.is_ok(), readable, "{name}");
+        }
+        chown(at("theirs/own"), Some(12_345), None).unwrap();
+        mode(&at("theirs/own"), 0o644);
+        assert!(read_private(&at("theirs/own"), "password-file", 10, Some(&nobody)).is_err());
     }
 }

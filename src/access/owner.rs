@@ -157,7 +157,7 @@ pub fn act(owner: Option<&Owner>) -> Result<Option<Acting>, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::{AsRoot, Owner};
+    use super::{AsRoot, Owner, Rights};
     use crate::access::is_root;
     use std::fs::{self, Permissions, set_permissions, write};
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -196,7 +196,8 @@ mod tests {
             drop(acting);
         }
         assert!(fs::read(&closed).is_ok());
-        assert_eq!(theirs.metadata().unwrap().uid(), nobody.uid());
+        let theirs = theirs.metadata().unwrap();
+        assert_eq!((theirs.uid(), theirs.gid()), (nobody.uid(), nobody.rights.gid));
         assert_eq!(ours.metadata().unwrap().uid(), 0);
 
         let mut command = std::process::Command::new("/bin/sh");
@@ -215,5 +216,69 @@ mod tests {
         );
         assert_eq!(said, expected);
         assert_eq!(rustix::process::geteuid().as_raw(), 0, "this thread is as it was");
+    }
+
+    fn nobody() -> Option<Owner> {
+        Owner::find("nobody", &[].into()).ok().flatten().filter(|_| is_root())
+    }
+
+    /// The user and the group that this thread acts as, and its groups.
+    fn rights() -> (u32, u32, Vec<u32>) {
+        let groups = rustix::process::getgroups().unwrap();
+        let mut groups: Vec<u32> = groups.into_iter().map(rustix::process::Gid::as_raw).collect();
+        groups.sort_unstable();
+        (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw(), groups)
+    }
+
+    /// With more groups than the system takes.
+    fn impossible(owner: &Owner) -> Owner {
+        Owner { rights: Rights { groups: vec![1; 70_000], ..owner.rights.clone() }, ..owner.clone() }
+    }
+
+    #[test]
+    fn all_of_a_users_rights_are_taken_on_and_given_back() {
+        let Some(nobody) = nobody() else { return };
+        let before = rights();
+        let mut groups = vec![nobody.rights.gid, 12_345];
+        groups.sort_unstable();
+        let member = Owner { rights: Rights { groups: groups.clone(), ..nobody.rights.clone() }, ..nobody };
+        let theirs = (member.uid(), member.rights.gid, groups);
+        {
+            let _acting = member.act().unwrap();
+            assert_eq!(rights(), theirs);
+            // One within the other takes nothing away when it ends.
+            drop(member.act().unwrap());
+            assert_eq!(rights(), theirs);
+            {
+                let _root = AsRoot::while_acting_as(Some(&member));
+                assert_eq!(rights(), before);
+                drop(AsRoot::while_acting_as(None));
+            }
+            assert_eq!(rights(), theirs);
+        }
+        assert_eq!(rights(), before);
+        assert!(impossible(&member).act().is_err());
+        assert_eq!(rights(), before, "nothing is left of what was refused");
+        let mut command = std::process::Command::new("/bin/sh");
+        command.args(["-c", "id -G; echo $USER $LOGNAME"]).stdout(std::process::Stdio::piped());
+        let output = member.spawn(&mut command).unwrap().wait_with_output().unwrap();
+        let expected = format!("{} 12345\n{1} {1}\n", member.rights.gid, member.name);
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+        assert!(impossible(&member).spawn(&mut command).is_err());
+        assert_eq!(rights(), before);
+    }
+
+    /// Rather no rights at all than root's, where a user's files are to be written.
+    #[test]
+    fn a_thread_that_cannot_act_as_the_user_again_is_not_left_as_root() {
+        let Some(nobody) = nobody() else { return };
+        std::thread::scope(|scope| {
+            let work = || {
+                drop(AsRoot::while_acting_as(Some(&impossible(&nobody))));
+                rights().0
+            };
+            assert_eq!(scope.spawn(work).join().unwrap(), 65_534);
+        });
+        assert_eq!(rights().0, 0);
     }
 }

@@ -10,10 +10,10 @@ use std::path::{Component, Path, PathBuf};
 use nix::unistd::{Group, User};
 use rustix::fs::OFlags;
 
-use super::error::{self, Error, shell_word, shown};
+use super::error::{Error, shell_word};
 use super::owner::Owner;
 use super::switch::{is_root, us};
-use crate::text::printable;
+use crate::text::{self, printable};
 
 /// Symbolic links that are followed on one path, at most: as many as Linux does.
 const MOST_LINKS: u32 = 40;
@@ -45,7 +45,7 @@ pub fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
 /// # Errors
 /// With the command that corrects it.
 pub fn check_private(path: &Path, metadata: &Metadata, owner: Option<&Owner>) -> Result<(), Error> {
-    let shown = shown(path);
+    let shown = text::path(path);
     if let Some(stranger) =
         stranger(metadata, us()).filter(|uid| owner.is_none_or(|owner| owner.uid() != *uid))
     {
@@ -97,11 +97,11 @@ pub fn check_path(path: &Path) -> Result<(), Error> {
     let us = us();
     walk(Path::new("/"), &way, |at, metadata, is_end| {
         if let Some(uid) = stranger(metadata, us).filter(|uid| !stands_for_root(*uid)) {
-            let shown = shown(at);
+            let shown = text::path(at);
             let what = if is_end {
                 format!("{shown} belongs to {}", name_of(uid))
             } else {
-                format!("{} can be replaced by {}, who owns {shown}", error::shown(path), name_of(uid))
+                format!("{} can be replaced by {}, who owns {shown}", text::path(path), name_of(uid))
             };
             return Err(Error::new(what, format!("run as {}, or chown it", name_of(uid))));
         }
@@ -111,11 +111,11 @@ pub fn check_path(path: &Path) -> Result<(), Error> {
         let mode = metadata.mode();
         let by_all = mode & 0o002 != 0 && !(metadata.is_dir() && mode & 0o1000 != 0);
         if by_all {
-            let what = format!("everybody can change {} (mode {:03o})", shown(at), mode & 0o7777);
+            let what = format!("everybody can change {} (mode {:03o})", text::path(at), mode & 0o7777);
             return Err(Error::new(what, format!("chmod o-w {}", shell_word(at))));
         }
         if mode & 0o020 != 0 && is_end && !is_private_group(metadata.gid()) {
-            let what = format!("its group can change {} (mode {:03o})", shown(at), mode & 0o7777);
+            let what = format!("its group can change {} (mode {:03o})", text::path(at), mode & 0o7777);
             return Err(Error::new(what, format!("chmod g-w {}", shell_word(at))));
         }
         Ok(())
@@ -150,7 +150,7 @@ fn belongs_to(path: &Path, owner: &Owner) -> Result<(), Error> {
         Ok(metadata) if metadata.uid() != owner.uid() => {
             let what = format!(
                 "{} belongs to {}, not to {}",
-                shown(path),
+                text::path(path),
                 name_of(metadata.uid()),
                 name_of(owner.uid())
             );
@@ -168,12 +168,12 @@ fn check_way_of_root(start: &Path, way: &Path, path: &Path) -> Result<Option<Pat
         if let Some(uid) = stranger(metadata, 0).filter(|uid| !stands_for_root(*uid)) {
             let name = name_of(uid);
             let what = if at == path {
-                format!("{} belongs to {name}, and popfetch runs as root", shown(path))
+                format!("{} belongs to {name}, and popfetch runs as root", text::path(path))
             } else {
                 format!(
                     "{} can be replaced by {name}, who owns {}, and popfetch runs as root",
-                    shown(path),
-                    shown(at)
+                    text::path(path),
+                    text::path(at)
                 )
             };
             return Err(Error::new(
@@ -182,7 +182,7 @@ fn check_way_of_root(start: &Path, way: &Path, path: &Path) -> Result<Option<Pat
             ));
         }
         if !metadata.is_symlink() && mode & 0o002 != 0 && !(metadata.is_dir() && mode & 0o1000 != 0) {
-            let what = format!("everybody can change {}, and popfetch runs as root", shown(at));
+            let what = format!("everybody can change {}, and popfetch runs as root", text::path(at));
             return Err(Error::new(what, format!("chmod o-w {}", shell_word(at))));
         }
         Ok(())
@@ -256,7 +256,9 @@ fn walk(
 
 #[cfg(test)]
 mod tests {
-    use super::{check_destination, check_path, check_private, is_root, open_regular, shell_word};
+    use super::{
+        Group, Owner, User, check_destination, check_path, check_private, is_root, open_regular, shell_word,
+    };
     use std::fs::{self, Permissions, set_permissions, write};
     use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
     use std::path::Path;
@@ -416,5 +418,102 @@ mod tests {
         chown(&file, Some(12_345), None).unwrap();
         let error = check_private(&file, &metadata(), None).unwrap_err();
         assert!(error.what.contains("belongs to another user (uid 12345)"), "{error}");
+    }
+
+    /// Everybody may change it: only a directory is protected by the mode that `/tmp` has.
+    #[test]
+    fn what_everybody_can_change_is_no_destination_of_root() {
+        if !is_root() {
+            return;
+        }
+        let home = tempfile::tempdir().unwrap();
+        let (directory, file) = (home.path().join("open"), home.path().join("file"));
+        fs::create_dir(&directory).unwrap();
+        write(&file, "x").unwrap();
+        symlink(&file, home.path().join("link")).unwrap();
+        for (path, bits, refused) in [
+            (&directory, 0o755, false),
+            (&directory, 0o777, true),
+            (&directory, 0o1777, false),
+            (&file, 0o644, false),
+            (&file, 0o646, true),
+            (&file, 0o1646, true),
+        ] {
+            mode(path, bits);
+            for error in [check_destination(path, &[], None).err(), check_path(path).err()] {
+                assert_eq!(error.is_some(), refused, "{} {bits:o}", path.display());
+            }
+        }
+        mode(&file, 0o644);
+        assert!(check_destination(&home.path().join("link"), &[], None).is_ok(), "a link has no mode");
+    }
+
+    #[test]
+    fn what_is_delivered_to_for_a_user_must_be_that_users() {
+        let Ok(Some(nobody)) = Owner::find("nobody", &[].into()) else { return };
+        if !is_root() {
+            return;
+        }
+        let home = tempfile::tempdir().unwrap();
+        mode(home.path(), 0o755);
+        let maildir = home.path().join("Maildir");
+        fs::create_dir_all(maildir.join("new")).unwrap();
+        let check = || check_destination(&maildir, &["new", "missing"], Some(&nobody));
+        for (path, uid, refused) in [
+            (maildir.clone(), nobody.uid(), true),
+            (maildir.join("new"), nobody.uid(), false),
+            (maildir.join("new"), 12_345, true),
+            (maildir.join("new"), nobody.uid(), false),
+            (maildir.clone(), 0, true),
+        ] {
+            chown(&path, Some(uid), None).unwrap();
+            assert_eq!(check().is_err(), refused, "{} {uid}", path.display());
+        }
+        assert!(check_destination(&home.path().join("missing"), &[], Some(&nobody)).is_ok());
+        assert_eq!(rustix::process::geteuid().as_raw(), 0, "this thread is as it was");
+    }
+
+    /// As another user than root: that user's and root's files are trusted, and the group that is that user's alone.
+    #[test]
+    fn a_user_trusts_root_and_nobody_else() {
+        if !is_root() {
+            return;
+        }
+        let home = tempfile::tempdir().unwrap();
+        mode(home.path(), 0o755);
+        let file = home.path().join("file");
+        write(&file, "x").unwrap();
+        for name in ["nobody", "daemon"] {
+            let Ok(Some(user)) = Owner::find(name, &[].into()) else { continue };
+            let entry = User::from_name(name).unwrap().unwrap();
+            let group = Group::from_gid(entry.gid).unwrap().unwrap();
+            let private = group.name == name && group.mem.iter().all(|member| member == name);
+            for (owner, gid, bits, refused) in [
+                (user.uid(), entry.gid.as_raw(), 0o644, false),
+                (user.uid(), entry.gid.as_raw(), 0o664, !private),
+                (user.uid(), 0, 0o664, false),
+                (user.uid(), 12_345, 0o664, true),
+                (0, 0, 0o644, false),
+                (12_345, 0, 0o644, true),
+            ] {
+                chown(&file, Some(owner), Some(gid)).unwrap();
+                mode(&file, bits);
+                let _acting = user.act().unwrap();
+                assert_eq!(check_path(&file).is_err(), refused, "{name}: {owner} {gid} {bits:o}");
+            }
+        }
+    }
+
+    /// Only where the system hides users behind one number does that number stand for root as well.
+    #[test]
+    fn no_user_stands_for_root_where_the_system_shows_all_of_them() {
+        let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+        let overflow = fs::read_to_string("/proc/sys/fs/overflowuid").unwrap_or_default();
+        let Ok(overflow) = overflow.trim().parse() else { return };
+        let shows_all = map.split_whitespace().nth(2) == Some("4294967295");
+        assert_eq!(super::stands_for_root(overflow), !shows_all);
+        for uid in [0, 1000, 12_345] {
+            assert!(!super::stands_for_root(uid), "{uid}");
+        }
     }
 }

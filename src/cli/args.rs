@@ -119,8 +119,8 @@ mod tests {
     use crate::cli::commands::state::release::ReleaseArgs;
     use crate::cli::flags::hint;
     use crate::cli::setup::Color;
-    use crate::config::locate::Environment;
     use crate::config::{RESERVED_NAMES, Request, for_run};
+    use crate::environment::Environment;
     use crate::types::Wait;
 
     fn read(line: &str) -> Result<Command, clap::Error> {

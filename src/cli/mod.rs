@@ -26,7 +26,7 @@ use setup::{Cli, Color, printer, wants_color};
 
 use crate::access;
 use crate::config::ConfigError;
-use crate::config::locate::Environment;
+use crate::environment::Environment;
 use crate::exit;
 use crate::problem::Problem as _;
 use crate::report::plain::Printer;

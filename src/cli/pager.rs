@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use crate::config::locate::Environment;
+use crate::environment::Environment;
 use crate::report::plain::Printer;
 use crate::report::terminal;
 

@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
 
-use crate::config::locate::{Environment, TERMINAL};
+use crate::environment::{Environment, TERMINAL};
 use crate::exit::ExitCode;
 use crate::report::ReportedError;
 use crate::signals::Stop;

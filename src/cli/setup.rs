@@ -14,10 +14,10 @@ use super::pager;
 use super::questions::agrees_while;
 use crate::account::{Account, Deliver};
 use crate::clock;
-use crate::config::locate::Environment;
 use crate::config::{self, Configuration, Flags, Request};
 use crate::connection::Connectors;
 use crate::delivery;
+use crate::environment::Environment;
 use crate::exit::ExitCode;
 use crate::problem::Problem;
 use crate::report::json::Json;
@@ -29,7 +29,7 @@ use crate::retrieval::Context;
 use crate::signals::Stop;
 
 /// Which configuration is read.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ConfigArgs {
     /// Read this configuration instead of ~/.config/popfetch/config.toml.
     #[arg(id = "config", long = "config", value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
@@ -67,9 +67,12 @@ impl OutputArgs {
     }
 }
 
-/// How a command that only reads shows what it has found.
+/// Which configuration a command that only reads goes by, and how it shows what it has found.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ReadArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+
     /// Print one JSON object per line, for programs.
     #[arg(long)]
     pub(crate) json: bool,

@@ -14,6 +14,7 @@ use crate::protocol::error::Awaiting;
 use crate::protocol::framing;
 use crate::protocol::redact::Redactor;
 use crate::protocol::session::{Reply, ResponseCode, Sent, ServerEvent, Session};
+use crate::types::wide;
 
 /// Servers end a session after ten minutes of silence (RFC 1939 §3), some after five.
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(120);
@@ -371,7 +372,7 @@ impl Link {
                 lines
             }
             ServerEvent::Text { text, .. } => {
-                let octets = u64::try_from(text.len()).unwrap_or(u64::MAX);
+                let octets = wide(text.len());
                 self.excerpt.octets = self.excerpt.octets.saturating_add(octets);
                 Vec::new()
             }

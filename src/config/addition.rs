@@ -10,7 +10,6 @@ use super::context::ResolveContext;
 use super::error::ConfigError;
 use super::file;
 use super::flags::Flags;
-use super::locate::Environment;
 use super::mistake::{LocatedMistake, Mistake};
 use super::resolve;
 use super::settings::{DestinationTable, SettingKey, Table as _};
@@ -18,6 +17,7 @@ use super::{
     argument, check_defaults, check_name, check_private, folder_of, one_source, quoted, read_file, utf8,
 };
 use crate::account::Account;
+use crate::environment::Environment;
 use crate::secret::Secret;
 
 /// The settings of an account that is to be added, in the order in which they are written.
@@ -255,8 +255,8 @@ mod tests {
     use super::{Addition, Existing, existing, with_addition};
     use crate::account::{Deliver, PasswordSource, Retention, Tls};
     use crate::config::Flags;
-    use crate::config::locate::Environment;
     use crate::config::settings;
+    use crate::environment::Environment;
     use crate::problem::Problem as _;
     use crate::secret::Secret;
 

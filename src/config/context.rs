@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::locate::Environment;
 use super::mistake::{LocatedMistake, SettingPlace};
 use super::settings::Located;
 use super::value::FileName;
+use crate::environment::Environment;
 
 /// What an account is resolved against.
 #[derive(Debug, Clone, Copy)]

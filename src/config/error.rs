@@ -7,7 +7,6 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::mistake::{LocatedMistake, Mistake, SettingPlace};
@@ -15,7 +14,7 @@ use super::settings;
 use crate::access;
 use crate::exit::ExitCode;
 use crate::problem::Problem;
-use crate::text::printable;
+use crate::text::{self, printable};
 
 /// Why there is no configuration, or no account.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +82,7 @@ impl ConfigError {
 
     /// A path that cannot be written where it has to be.
     pub(crate) fn unusable_path(path: &Path, hint: &str) -> Self {
-        Self::file(format!("{} has characters that are not text", shown_path(path)), hint)
+        Self::file(format!("{} has characters that are not text", text::path(path)), hint)
     }
 
     /// A file that cannot be used.
@@ -131,12 +130,6 @@ struct FileExcerpt {
 }
 
 impl Location {
-    /// The line number, from 1.
-    #[must_use]
-    pub fn line(&self) -> usize {
-        self.line
-    }
-
     pub(super) fn of(path: &Path, text: &str, span: &Range<usize>) -> Self {
         // The parser may point behind the last line end: the last line is meant.
         let start = span.start.min(text.trim_end().len());
@@ -158,7 +151,7 @@ impl Location {
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "  at {}:{}", shown_path(&self.path), self.line)?;
+        write!(f, "  at {}:{}", text::path(&self.path), self.line)?;
         let Some(FileExcerpt { text, caret, carets }) = &self.excerpt else { return Ok(()) };
         // A long line is cut on both sides of the caret.
         let skipped = caret.saturating_sub(WIDTH / 2);
@@ -206,11 +199,6 @@ fn shown_part<'a>(before: &str, line: &'a str) -> Option<&'a str> {
         }
     };
     if harmless { Some(line) } else { line.get(..head.len().saturating_add(1)) }
-}
-
-/// A path for people.
-pub(super) fn shown_path(path: &Path) -> String {
-    printable(path.as_os_str().as_bytes())
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ mod context;
 mod error;
 mod file;
 mod flags;
-pub mod locate;
+mod locate;
 mod mistake;
 mod names;
 mod oauth;
@@ -39,12 +39,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::account::{Account, Deliver, Retention};
+use crate::environment::Environment;
 pub use addition::{Addition, Existing, existing, with_addition};
 use context::ResolveContext;
-use error::shown_path;
 pub use error::{ConfigError, Location};
 pub use flags::Flags;
-use locate::Environment;
 use mistake::quoted;
 pub use mistake::{LocatedMistake, Mistake, SettingPlace, nearest};
 pub use names::host;
@@ -57,7 +56,7 @@ use value::{DirectoryName, FileName};
 
 use crate::access;
 use crate::secret::Secret;
-use crate::text::printable;
+use crate::text::{self, printable};
 
 /// Octets of a configuration file at most: thousands of accounts.
 pub const LARGEST_FILE: u64 = 1024 * 1024;
@@ -274,7 +273,7 @@ fn read_file(path: &Path) -> Result<(Secret, std::fs::Metadata), ConfigError> {
     if path.symlink_metadata().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
         let hint = "popfetch init ADDRESS writes one; or name an account by flags: \
                     popfetch --server HOST --user NAME --maildir DIRECTORY";
-        let what = format!("there is no configuration at {}", shown_path(path));
+        let what = format!("there is no configuration at {}", text::path(path));
         return Err(ConfigError::NoFile { mistake: Mistake::new(what).hint(hint) });
     }
     access::check_path(path).map_err(|e| {
@@ -357,7 +356,7 @@ fn utf8<'a>(path: &Path, octets: &'a [u8]) -> Result<&'a str, ConfigError> {
     std::str::from_utf8(octets).map_err(|e| {
         let before = octets.get(..e.valid_up_to()).unwrap_or_default();
         let line = before.iter().filter(|octet| **octet == b'\n').count().saturating_add(1);
-        ConfigError::file(format!("{}:{line}: this is not UTF-8", shown_path(path)), "save it as UTF-8")
+        ConfigError::file(format!("{}:{line}: this is not UTF-8", text::path(path)), "save it as UTF-8")
     })
 }
 

@@ -132,7 +132,6 @@ mod tests {
         let cases = [
             ("pop.example.com", Some("pop.example.com")),
             ("POP.Example.COM.", Some("pop.example.com")),
-            // H7
             ("bücher.example", Some("xn--bcher-kva.example")),
             ("BÜCHER.example.", Some("xn--bcher-kva.example")),
             ("bu\u{308}cher.example", Some("xn--bcher-kva.example")),

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::context::ResolveContext;
-use super::locate::Environment;
 use super::mistake::{LocatedMistake, Mistake, SettingPlace, quoted};
 use super::oauth;
 use super::route::way;
@@ -12,6 +11,7 @@ use super::settings::{AccountTable, DestinationTable, DestinationTables, Located
 use super::value::{FileName, Netrc, ProgramValue, UserId};
 use crate::access::{self, Owner};
 use crate::account::{Account, Auth, Deliver, Hooks, PasswordSource, Pipe, PipeCommand, Tls, Trust};
+use crate::environment::Environment;
 
 /// Resolves one account.  `place` is where its name stands.
 ///

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use super::context::ResolveContext;
 use super::error::ConfigError;
-use super::locate::Environment;
 use super::mistake::{LocatedMistake, Mistake, SettingPlace};
 use super::resolve;
 use super::settings::{AccountTable, Preset, Table as _};
 use super::{Configuration, Loaded, file, same_mailbox, same_mailbox_text};
 use crate::account::{Account, Deliver, Pipe, PipeCommand, Retention};
+use crate::environment::Environment;
 use crate::text::printable;
 use crate::types::Octets;
 

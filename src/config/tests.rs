@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::locate::Environment;
 use super::settings::{
     self, ACCOUNT_KEYS, DESTINATION_KEYS, Preset, RETENTION_KEYS, SHARED_KEYS, SettingKey,
 };
 use super::{ConfigError, Configuration, Flags, Request, for_run, fuzz_config};
 use crate::account::*;
+use crate::environment::Environment;
 use crate::problem::Problem as _;
 use crate::types::Octets;
 

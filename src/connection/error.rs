@@ -151,7 +151,7 @@ pub struct FailedAddress {
 
 /// A file of `ca-file`, `tls-client-certificate` or `tls-client-key` that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{setting} {}: {reason}", text::printable(path.as_os_str().as_encoded_bytes()))]
+#[error("{setting} {}: {reason}", text::path(path))]
 pub struct TrustProblem {
     /// The key that names it.
     pub setting: &'static str,

@@ -7,6 +7,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::types::wide;
+
 /// The patience that one answer gets.
 #[derive(Debug, Clone)]
 pub struct Patience {
@@ -36,7 +38,7 @@ impl Patience {
     /// Octets of the answer have come.  512 of them, however many reads brought them, open a new window.
     pub fn brought(&mut self, octets: usize, now: Instant) {
         self.listened = now;
-        self.brought = self.brought.saturating_add(u64::try_from(octets).unwrap_or(u64::MAX));
+        self.brought = self.brought.saturating_add(wide(octets));
         if self.brought >= Self::PROGRESS {
             self.brought = 0;
             // A first window that is longer is never cut short by what it brings.
@@ -106,7 +108,7 @@ impl SessionPace {
 
     /// Octets have come.
     pub fn brought(&mut self, octets: usize) {
-        let octets = u64::try_from(octets).unwrap_or(u64::MAX);
+        let octets = wide(octets);
         self.octets = self.octets.saturating_add(octets);
         self.window_octets = self.window_octets.saturating_add(octets);
     }

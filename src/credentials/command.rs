@@ -3,8 +3,9 @@
 use std::io;
 use std::time::Duration;
 
-use super::error::Error;
-use super::error::quoted;
+use rustix::io::Errno;
+
+use super::error::{Error, quoted};
 use super::first_line::{LONGEST, first_line};
 use crate::access::Owner;
 use crate::process::{self, NoEnd, Program};
@@ -64,6 +65,10 @@ pub(super) fn run(
 /// The program's name is shown, but for one with a blank: a whole command line in the place of a program, which may hold
 /// anything.
 fn cannot_run(program: &str, error: &io::Error) -> Error {
+    let passes = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE];
+    if Errno::from_io_error(error).is_some_and(|errno| passes.contains(&errno)) {
+        return Error::NoResources { what: format!("password-command did not start: {error}") };
+    }
     if program.contains(char::is_whitespace) {
         return Error::missing(
             format!("password-command: cannot run its first element: {error}"),
@@ -71,4 +76,26 @@ fn cannot_run(program: &str, error: &io::Error) -> Error {
         );
     }
     Error::missing(format!("password-command: cannot run {}: {error}", quoted(program)), HINT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cannot_run;
+    use crate::problem::Problem as _;
+    use rustix::io::Errno;
+
+    #[test]
+    fn a_system_without_room_for_a_process_is_asked_again_later() {
+        for (errno, code) in [
+            (Errno::AGAIN, 75),
+            (Errno::NOMEM, 75),
+            (Errno::MFILE, 75),
+            (Errno::NOENT, 77),
+            (Errno::ACCESS, 77),
+        ] {
+            let e = cannot_run("pass", &errno.into());
+            assert_eq!(e.exit_code().number(), code, "{e}");
+            assert!(e.to_string().contains("password-command"), "{e}");
+        }
+    }
 }

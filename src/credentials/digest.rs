@@ -10,9 +10,10 @@ use blake3::Hasher;
 
 use crate::access::read_as;
 use crate::account::{Account, Auth, ConnectCommand, PasswordSource, Route};
-use crate::config::locate::Environment;
+use crate::environment::Environment;
 use crate::oauth;
 use crate::secret::Secret;
+use crate::types::wide;
 
 /// Octets of one file that count.
 const MOST: u64 = 1024 * 1024;
@@ -23,7 +24,7 @@ const MOST: u64 = 1024 * 1024;
 pub fn configuration_digest(account: &Account, environment: &Environment, key: &[u8]) -> String {
     let mut hasher = Hasher::new_keyed(blake3::hash(key).as_bytes());
     let mut part = |octets: &[u8]| {
-        hasher.update(&u64::try_from(octets.len()).unwrap_or(u64::MAX).to_le_bytes());
+        hasher.update(&wide(octets.len()).to_le_bytes());
         hasher.update(octets);
     };
     // `Debug` of a secret shows nothing, in any build.

@@ -6,7 +6,7 @@ use crate::access;
 use crate::account::NotOneLine;
 use crate::exit::ExitCode;
 use crate::oauth;
-use crate::problem::Problem;
+use crate::problem::{Problem, TRY_AGAIN};
 use crate::text::printable;
 
 /// Why an account has no password or token to log in with.
@@ -25,6 +25,12 @@ pub enum Error {
         what: String,
         /// What to do about it.
         hint: String,
+    },
+    /// The system has no room for another process: typically too many run, or memory is short.
+    #[error("cannot get a password now: {what}")]
+    NoResources {
+        /// What could not be done.
+        what: String,
     },
     /// A signal came while a program or the user was asked for the password.
     #[error("stopped by a signal while {waiting_for}")]
@@ -62,17 +68,18 @@ impl Problem for Error {
             Self::File(e) => e.hint(),
             Self::OAuth(e) => e.hint(),
             Self::Missing { hint, .. } | Self::NotKept { hint, .. } => Some(Cow::Borrowed(hint)),
+            Self::NoResources { .. } => Some(Cow::Borrowed(TRY_AGAIN)),
             Self::Stopped { .. } | Self::Unusable { .. } => None,
         }
     }
 
-    /// As of the token; else 77 where there is no password, 73 where one can't be kept, 75 after a signal, else 78.
+    /// As of the token; else 77 where there is no password, 73 where one can't be kept, 75 after a signal or without resources, else 78.
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Missing { .. } => ExitCode::Refused,
             Self::OAuth(e) => e.exit_code(),
             Self::NotKept { .. } => ExitCode::CannotCreate,
-            Self::Stopped { .. } => ExitCode::Later,
+            Self::NoResources { .. } | Self::Stopped { .. } => ExitCode::Later,
             Self::File(_) | Self::Unusable { .. } => ExitCode::Configuration,
         }
     }

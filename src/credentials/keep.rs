@@ -14,8 +14,8 @@ use zeroize::Zeroizing;
 
 use super::error::Error;
 use crate::access::shell_word;
-use crate::config::locate::Environment;
 use crate::durable;
+use crate::environment::Environment;
 use crate::problem::Problem as _;
 use crate::secret::Secret;
 use crate::signals::Stop;
@@ -255,7 +255,7 @@ mod tests {
     use std::path::Path;
 
     use super::{Keep, Keeper, keepers};
-    use crate::config::locate::Environment;
+    use crate::environment::Environment;
     use crate::secret::Secret;
     use crate::signals::Stop;
 

@@ -23,14 +23,15 @@ pub use prompt::typed;
 
 use crate::access::{self, Owner};
 use crate::account::{Account, Auth, OAuth, PasswordSource, Way, check_one_line};
-use crate::config::{self, locate::Environment};
+use crate::config;
 use crate::connection::Connectors;
+use crate::environment::Environment;
 use crate::http::HttpWay;
 use crate::oauth::{Patience, TokenHolder, Watch};
 use crate::problem::Problem;
 use crate::secret::Secret;
 use crate::signals::Stop;
-use crate::text::printable;
+use crate::text::{self, printable};
 use error::quoted;
 use first_line::{LONGEST, first_line};
 
@@ -150,9 +151,9 @@ pub fn source(account: &Account) -> String {
     }
     match &account.password {
         PasswordSource::Inline(_) => "the password stands in the configuration".to_owned(),
-        PasswordSource::File(path) => format!("the password comes from password-file {}", path_text(path)),
+        PasswordSource::File(path) => format!("the password comes from password-file {}", text::path(path)),
         PasswordSource::Command(_) => "the password comes from password-command".to_owned(),
-        PasswordSource::Netrc(path) => format!("the password comes from netrc file {}", path_text(path)),
+        PasswordSource::Netrc(path) => format!("the password comes from netrc file {}", text::path(path)),
         PasswordSource::SystemdCredential(name) => {
             format!("the password comes from credential {}", quoted(name))
         }
@@ -184,7 +185,7 @@ fn from_file(path: &Path, owner: Option<&Owner>) -> Result<Secret, Error> {
     let content = access::read_private(path, "password-file", LONGEST, owner)?;
     let password = first_line(content.expose());
     if password.expose().is_empty() {
-        let what = format!("the first line of password-file {} is empty", path_text(path));
+        let what = format!("the first line of password-file {} is empty", text::path(path));
         return Err(Error::missing(what, "write the password there"));
     }
     Ok(password)
@@ -199,7 +200,7 @@ fn from_netrc(path: &Path, account: &Account) -> Result<Secret, Error> {
     netrc::find(content.expose(), &account.user, is_host(&account.host)).ok_or_else(|| {
         let what = format!(
             "{} has no password for {} at {}",
-            path_text(path),
+            text::path(path),
             quoted(&account.user),
             printable(account.host.as_bytes())
         );
@@ -225,18 +226,13 @@ fn from_systemd(name: &str, environment: &Environment) -> Result<Secret, Error> 
     Ok(password)
 }
 
-/// A path to print.
-fn path_text(path: &Path) -> String {
-    printable(path.as_os_str().as_encoded_bytes())
-}
-
 #[cfg(test)]
 mod tests {
     use super::command::run;
     use super::{Error, Means};
     use crate::account::{Account, PasswordSource};
-    use crate::config::locate::Environment;
     use crate::config::{Request, for_run};
+    use crate::environment::Environment;
     use crate::problem::Problem as _;
     use crate::secret::Secret;
     use crate::signals::Stop;

@@ -10,7 +10,7 @@ use rustix::termios::{OptionalActions, Termios};
 
 use super::error::{Error, quoted};
 use crate::account::Account;
-use crate::config::locate::{Environment, TERMINAL};
+use crate::environment::{Environment, TERMINAL};
 use crate::secret::Secret;
 use crate::signals::Stop;
 use crate::text::printable;

@@ -1,6 +1,7 @@
 //! The door to the destinations: what every kind of them can do.
 
 use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::neighbours::Neighbours;
@@ -82,6 +83,16 @@ pub enum Order {
     Program,
     /// Standard output.
     Output,
+}
+
+impl Order {
+    /// Whether both are the same locked file, by its path or by a hard link.
+    #[must_use]
+    pub fn is_same_file(&self, other: &Self) -> bool {
+        let (Self::LockedFile(one), Self::LockedFile(other)) = (self, other) else { return false };
+        let inode = |path: &Path| path.metadata().ok().map(|status| (status.dev(), status.ino()));
+        one == other || inode(one).is_some_and(|one| inode(other) == Some(one))
+    }
 }
 
 /// What all destinations of a mailbox may use.

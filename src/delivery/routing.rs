@@ -9,12 +9,10 @@ use super::{Error, Inlet, Intake};
 use crate::message::header_lines::{HEADER_HELD, header_end};
 use crate::proof::DestinationId;
 
-/// Chooses destinations by a message's header.
-pub trait DestinationRules: Send {
-    /// The slots (their order, from 0, in which the account's destinations are opened) of those that a message with this header
-    /// goes to.  `header`: to its empty line, or as much of it as is held, or all of a message that has no more.
-    fn choose(&self, header: &[u8]) -> Vec<usize>;
-}
+/// Chooses destinations by a message's header: their slots, which are their order, from 0, in which the account's
+/// destinations are opened.  It gets the header to its empty line, or as much of it as is held, or all of a message that has
+/// no more.
+pub type DestinationRules = Box<dyn Fn(&[u8]) -> Vec<usize> + Send>;
 
 /// The network's end of a destination.
 pub struct NetworkEnd {
@@ -28,7 +26,7 @@ pub struct NetworkEnd {
 #[derive(Default)]
 pub struct NetworkEnds {
     ends: Vec<NetworkEnd>,
-    rules: Option<Box<dyn DestinationRules>>,
+    rules: Option<DestinationRules>,
 }
 
 impl std::fmt::Debug for NetworkEnd {
@@ -46,7 +44,7 @@ impl std::fmt::Debug for NetworkEnds {
 impl NetworkEnds {
     /// Without rules every message goes to all destinations.
     #[must_use]
-    pub fn new(rules: Option<Box<dyn DestinationRules>>) -> Self {
+    pub fn new(rules: Option<DestinationRules>) -> Self {
         Self { ends: Vec::new(), rules }
     }
 
@@ -135,7 +133,7 @@ impl Copies {
     fn choose(&mut self, end: Option<usize>, ends: &mut NetworkEnds) {
         let held = self.held.take().unwrap_or_default();
         let header = end.and_then(|end| held.get(..end)).unwrap_or(&held);
-        let chosen = ends.rules.as_ref().map(|rules| rules.choose(header)).unwrap_or_default();
+        let chosen = ends.rules.as_ref().map(|rules| rules(header)).unwrap_or_default();
         chosen.into_iter().for_each(|slot| self.open(ends, slot));
         self.pass(&held);
     }
@@ -212,21 +210,20 @@ mod tests {
         }
     }
 
-    /// To the slot that the first octet says; the headers seen are kept.
-    struct ByFirst(Arc<Mutex<Vec<Vec<u8>>>>);
-
-    impl DestinationRules for ByFirst {
-        fn choose(&self, header: &[u8]) -> Vec<usize> {
-            self.0.lock().unwrap().push(header.to_vec());
+    /// To the slot that the first octet sets; the headers seen are kept.
+    fn by_first(seen: &Arc<Mutex<Vec<Vec<u8>>>>) -> Option<DestinationRules> {
+        let seen = Arc::clone(seen);
+        Some(Box::new(move |header| {
+            seen.lock().unwrap().push(header.to_vec());
             match header.first() {
                 Some(b'0') => vec![0],
                 Some(b'1') => vec![1],
                 _ => vec![0, 1],
             }
-        }
+        }))
     }
 
-    fn ends(rules: Option<Box<dyn DestinationRules>>) -> (NetworkEnds, [Got; 2]) {
+    fn ends(rules: Option<DestinationRules>) -> (NetworkEnds, [Got; 2]) {
         let got = [Got::default(), Got::default()];
         let mut ends = NetworkEnds::new(rules);
         for (number, got) in (1..).zip(&got) {
@@ -268,7 +265,7 @@ mod tests {
         ] {
             for piece in 1..=text.len().max(1) {
                 let seen = Arc::default();
-                let (mut ends, got) = ends(Some(Box::new(ByFirst(Arc::clone(&seen)))));
+                let (mut ends, got) = ends(by_first(&seen));
                 let mut copies = ends.begin(b"Ours: 1\n".to_vec());
                 for piece in text.as_bytes().chunks(piece) {
                     if seen.lock().unwrap().is_empty() {
@@ -292,7 +289,7 @@ mod tests {
     #[test]
     fn an_endless_header_is_not_held_for_ever() {
         let seen = Arc::default();
-        let (mut ends, got) = ends(Some(Box::new(ByFirst(Arc::clone(&seen)))));
+        let (mut ends, got) = ends(by_first(&seen));
         let mut copies = ends.begin(Vec::new());
         let line = [b'1'; 1000];
         for _ in 0..100 {

@@ -10,6 +10,7 @@ use crate::delivery::Error;
 use crate::durable;
 use crate::message::{Facts, Summing};
 use crate::place::Spooled;
+use crate::types::wide;
 
 /// Larger messages go to a file.
 const IN_MEMORY: usize = 256 * 1024;
@@ -50,7 +51,7 @@ impl Spool {
     /// # Errors
     /// When the file cannot be made or written.
     pub fn write(&mut self, text: &[u8]) -> Result<(), Error> {
-        self.octets = self.octets.saturating_add(u64::try_from(text.len()).unwrap_or(u64::MAX));
+        self.octets = self.octets.saturating_add(wide(text.len()));
         let limit = if self.file.is_some() { BUFFER } else { self.in_memory };
         if self.buffer.len() + text.len() <= limit {
             self.buffer.extend_from_slice(text);

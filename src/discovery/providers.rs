@@ -137,8 +137,8 @@ mod tests {
     use std::path::Path;
 
     use super::{TABLE, Wants, of_domain, of_exchanger, read};
-    use crate::config::locate::Environment;
     use crate::config::{self, Addition, Existing, RESERVED_NAMES};
+    use crate::environment::Environment;
     use crate::secret::Secret;
 
     #[test]

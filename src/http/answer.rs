@@ -30,8 +30,6 @@ const LONGEST_CHUNK_LINE: usize = 1024;
 pub struct HttpAnswer {
     /// The status code.
     pub status: u16,
-    /// The words behind it, as they came.
-    pub reason: String,
     fields: Vec<(String, String)>,
     /// The body; never more than [`LARGEST_BODY`].
     pub body: Secret,
@@ -91,7 +89,6 @@ pub(super) struct AnswerReader {
     /// Octets of heads so far.
     heads: usize,
     status: u16,
-    reason: String,
     fields: Vec<(String, String)>,
     body: Zeroizing<Vec<u8>>,
 }
@@ -119,7 +116,6 @@ impl AnswerReader {
             stage: AnswerStage::Head,
             heads: 0,
             status: 0,
-            reason: String::new(),
             fields: Vec::new(),
             // With room for all of it: a buffer that grows leaves copies behind.
             body: Zeroizing::new(Vec::with_capacity(LARGEST_BODY)),
@@ -170,7 +166,6 @@ impl AnswerReader {
         match self.stage {
             AnswerStage::ToTheEnd | AnswerStage::Done => Ok(HttpAnswer {
                 status: self.status,
-                reason: self.reason,
                 fields: self.fields,
                 body: Secret::new(self.body.as_slice()),
             }),
@@ -225,7 +220,6 @@ impl AnswerReader {
         let status = parsed.code.unwrap_or_default();
         let fields: Vec<_> =
             parsed.headers.iter().map(|field| (field.name.to_owned(), text(field.value))).collect();
-        self.reason = parsed.reason.unwrap_or_default().to_owned();
         self.heads = self.heads.saturating_add(self.raw.len());
         self.raw.clear();
         if (100..200).contains(&status) {

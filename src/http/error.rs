@@ -60,22 +60,6 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// Whether a request may have reached the server, so that it may have acted on it.
-    #[must_use]
-    pub fn may_have_been_sent(&self) -> bool {
-        match self {
-            Self::Connection(connection::Error::Broken { .. })
-            | Self::TimedOut { .. }
-            | Self::Stopped { .. }
-            | Self::Closed { .. }
-            | Self::Fault { .. }
-            | Self::Redirect { .. } => true,
-            Self::Connection(_) | Self::Clear { .. } => false,
-        }
-    }
-}
-
 impl Problem for Error {
     fn hint(&self) -> Option<Cow<'_, str>> {
         let hint = match self {

@@ -50,7 +50,7 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent
 fn a_question_is_one_request() {
     let (url, server) = serve(OK, 0);
     let answer = asked(|way| get(way, &url, "text/xml")).unwrap();
-    assert_eq!((answer.status, answer.reason.as_str(), answer.body.expose()), (200, "OK", &b"{}"[..]));
+    assert_eq!((answer.status, answer.body.expose()), (200, &b"{}"[..]));
     let expected = format!(
         "GET /token?x=y HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nUser-Agent: popfetch/{}\r\nAccept: text/xml\r\nConnection: \
          close\r\n\r\n",
@@ -92,7 +92,6 @@ fn what_is_no_answer_is_an_error() {
         assert!(text.starts_with("127.0.0.1:") && text.ends_with(expected), "{text}");
         assert_eq!(error.exit_code().number(), code, "{text}");
         assert!(error.hint().unwrap_or_default().starts_with(hint), "{text}");
-        assert!(error.may_have_been_sent());
         server.join().unwrap();
     }
 }
@@ -184,7 +183,6 @@ fn the_server_is_verified_by_chain_and_name() {
         let error = ask(name, ca_file).unwrap_err();
         assert!(matches!(error, Error::Connection(connection::Error::Certificate { .. })), "{error}");
         assert_eq!(error.exit_code().number(), 77);
-        assert!(!error.may_have_been_sent());
     }
 }
 

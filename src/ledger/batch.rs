@@ -9,7 +9,7 @@ use crate::place::{NotedPlace, Place};
 use crate::proof::{
     Arrival, BegunId, Delivered, DestinationId, DestinationName, IntentId, Noted, Piece, Published, Staged,
 };
-use crate::types::Time;
+use crate::types::{Time, wide};
 
 use super::codec::{DigestsField, KeyField, Notes, Use};
 use super::error::Error;
@@ -82,8 +82,7 @@ impl Ledger {
         };
         let staged = facts.iter().filter(|fact| matches!(fact, Fact::CopyStaged(_))).count();
         // Those of earlier batches that are open still must find room as well; and a group and an `end`.
-        let copies =
-            self.index.messages.intents_len().saturating_add(u64::try_from(staged).unwrap_or(u64::MAX));
+        let copies = self.index.messages.intents_len().saturating_add(wide(staged));
         let outcomes = copies.saturating_mul(LONGEST_OUTCOME).saturating_add(2 * LONGEST_GROUP);
         let header = journal.due_group(self.clock.max(self.index.time), self.clock).map(Fact::from);
         let facts: Vec<&Fact<'_>> = header.iter().chain(facts).collect();

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use crate::types::Time;
+use crate::types::{Time, wide};
 
 use super::index::Index;
 use super::lines::{Fact, FirstLine, Group, Title, VERSION};
@@ -13,7 +13,7 @@ use crate::account::Mailbox;
 /// Replays arbitrary octets as a ledger: must neither panic nor take more memory than they warrant.
 pub fn fuzz_replay(octets: &[u8]) {
     let mailbox = Mailbox { user: "u".into(), host: "h".into(), port: 110 };
-    let length = u64::try_from(octets.len()).unwrap_or(u64::MAX);
+    let length = wide(octets.len());
     let mut index = Index::new(&[7; 32]);
     let _ = replay(octets, length, Path::new("fuzz"), &mailbox, &mut index);
     // The same lines with true checksums come further.
@@ -24,7 +24,7 @@ pub fn fuzz_replay(octets: &[u8]) {
     Fact::from(Group { number: 1, time: Time(1), clock: Time(1), count: u64::MAX }).write(&mut whole);
     octets.split(|octet| *octet == b'\n').filter_map(Fact::parse).for_each(|fact| fact.write(&mut whole));
     let mut index = Index::new(&[7; 32]);
-    let length = u64::try_from(whole.len()).unwrap_or(u64::MAX);
+    let length = wide(whole.len());
     let _ = replay(whole.as_slice(), length, Path::new("fuzz"), &mailbox, &mut index);
     for id in index.ids() {
         let _ = (index.entry(id), index.deliveries(id).count(), index.notes(id), index.open_messages(id));

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::durable::{self, Step};
 use crate::text;
-use crate::types::Time;
+use crate::types::{Time, wide};
 
 use super::entry::LedgerExtent;
 use super::error::Error;
@@ -83,7 +83,7 @@ impl Journal {
 
     /// Octets of the ledger: the next line's offset.
     pub(super) fn len(&self) -> u64 {
-        self.end.saturating_add(u64::try_from(self.buffer.len()).unwrap_or(u64::MAX))
+        self.end.saturating_add(wide(self.buffer.len()))
     }
 
     /// Refuses to go on with a file that can't be trusted any more.
@@ -190,10 +190,10 @@ impl Journal {
         let mut octets = Vec::new();
         let mut offsets = Vec::with_capacity(facts.len());
         for fact in facts {
-            offsets.push(self.end.saturating_add(u64::try_from(octets.len()).unwrap_or(u64::MAX)));
+            offsets.push(self.end.saturating_add(wide(octets.len())));
             fact.write(&mut octets);
         }
-        let length = u64::try_from(octets.len()).unwrap_or(u64::MAX);
+        let length = wide(octets.len());
         durable::reserve(&self.file, &self.path, length.saturating_add(outcomes))
             .map_err(|e| NotNoted::Undone(e.into()))?;
         if let Err(e) = durable::write(&self.file, &self.path, &octets) {

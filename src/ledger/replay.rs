@@ -13,6 +13,7 @@ use std::path::Path;
 use crate::account::Mailbox;
 use crate::durable::{self, Step};
 use crate::text;
+use crate::types::wide;
 
 use super::codec::MAY_BE_PASSED_OVER;
 use super::error::Error;
@@ -204,7 +205,7 @@ fn later_group<S: LineSource + ?Sized>(source: &S, from: u64, group: u64) -> io:
         if found.is_some() || filled <= CHUNK {
             return Ok(found);
         }
-        at = at.saturating_add(u64::try_from(CHUNK).unwrap_or(u64::MAX));
+        at = at.saturating_add(wide(CHUNK));
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 
 use crate::durable;
+use crate::types::wide;
 
 /// What is read at once.
 pub(super) const CHUNK: usize = 64 * 1024;
@@ -76,7 +77,7 @@ impl<'s, S: LineSource + ?Sized> FileLines<'s, S> {
             if self.filled == self.buffer.len() && self.filled < LONGEST_LINE {
                 self.buffer.resize(self.filled * 2, 0);
             }
-            let at = self.offset.saturating_add(u64::try_from(self.filled).unwrap_or(u64::MAX));
+            let at = self.offset.saturating_add(wide(self.filled));
             let room = self.buffer.get_mut(self.filled..).unwrap_or_default();
             match if room.is_empty() { 0 } else { self.source.read_up_to(room, at)? } {
                 0 if self.filled == 0 => return Ok(NextLine::End),

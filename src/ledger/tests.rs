@@ -1,11 +1,16 @@
 //! The ledger as its users see it: through files.
 
+mod clock;
 mod damage;
 mod deliveries;
+#[cfg(feature = "crash-points")]
+mod disk;
 mod events;
 mod imports;
 mod listings;
+mod recovering;
 mod rewriting;
+mod transfer;
 
 use std::fmt::Write as _;
 use std::fs::File;

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::account::Mailbox;
 use crate::clock;
 use crate::durable::{self, Step};
-use crate::types::Time;
+use crate::types::{Time, wide};
 
 use super::compaction::{self, LedgerHeading, LedgerShape};
 use super::entry::LedgerExtent;
@@ -44,7 +44,7 @@ impl Outline {
         let path = Path::new(FILE);
         let key = clock::random().map_err(|e| durable::Error::new(Step::Read, path, e))?;
         let mut index = Index::new(&key);
-        let length = u64::try_from(octets.len()).unwrap_or(u64::MAX);
+        let length = wide(octets.len());
         let replayed = replay::replay(octets, length, path, mailbox, &mut index)?;
         let id = replayed.id.ok_or_else(|| Error::damaged(path, 1, "is missing"))?;
         let unfinished = index.messages.intents_len() > 0 || replayed.torn.is_some();
@@ -121,7 +121,7 @@ impl Ledger {
             return Err(e.into());
         }
         durable::sync_names(directory)?;
-        let octets = u64::try_from(octets.len()).unwrap_or(u64::MAX);
+        let octets = wide(octets.len());
         Ok(LedgerExtent { generation: outline.generation, octets })
     }
 

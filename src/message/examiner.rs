@@ -9,10 +9,41 @@ use std::io::{self, Read};
 
 use blake3::Hasher;
 
-use super::header::{HeaderField, HeaderFields};
+use super::digest::{Digest, Digests};
+use super::header::{HeaderField, HeaderFields, Headline};
 use super::header_lines::{HeaderLines, HeaderSink};
-use super::sum::count;
-use super::{Digest, Digests, Facts, Summing};
+use super::sum::{Sum, Summing};
+
+use crate::types::wide;
+
+/// What one pass over a message has found.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// Octets received, line ends counted as LF.
+    pub octets: u64,
+    /// Octets as stored in a file of its own: with the prefix.
+    pub stored_octets: u64,
+    /// Digest as stored in a file of its own: with the prefix, every header line.  Checked by [`stored`].
+    pub stored: Digest,
+    /// Number and checksum of the octets as stored, the prefix included: what is about to be stored is compared with it.
+    pub sum: Sum,
+    /// Digests as received.
+    pub digests: Digests,
+    /// What the header holds for the reader, as it came.
+    pub headline: Headline,
+    /// Envelope sender, from the topmost `Return-Path`; empty for `<>`, none, or one that isn't an address.
+    pub sender: String,
+    /// Envelope recipient, from the topmost of `Delivered-To`, `X-Original-To`, `Envelope-To`; else empty.
+    pub recipient: String,
+    /// Whether the header has both a `Received` and a `Message-ID` field: then equal headers mean the same message.
+    pub traced: bool,
+    /// Whether this claims to be a server's own data (UW's "DON'T DELETE THIS MESSAGE").  It is, if it's
+    /// message 1 besides: then it's neither delivered nor deleted.
+    pub internal: bool,
+    /// Whether its first line is what the server's own answers begin with, `+OK` or `-ERR`, and no header field: where
+    /// commands share a flight, answers to other commands may have been taken for this message.
+    pub begins_as_answer: bool,
+}
 
 /// Takes a message in text form, in pieces of any size, and finds its [`Facts`].
 #[derive(Debug)]
@@ -38,7 +69,7 @@ impl Examiner {
         let mut sum = Summing::default();
         sum.update(prefix);
         Self {
-            prefix_octets: count(prefix),
+            prefix_octets: wide(prefix.len()),
             octets: 0,
             beginning: Beginning::default(),
             in_header: true,
@@ -54,7 +85,7 @@ impl Examiner {
         if self.octets < Beginning::OCTETS {
             self.beginning.update(text);
         }
-        self.octets = self.octets.saturating_add(count(text));
+        self.octets = self.octets.saturating_add(wide(text.len()));
         self.sum.update(text);
         let mut body = text;
         if self.in_header {
@@ -217,7 +248,7 @@ impl BodyDigest {
             self.bulk.update(content);
             self.begun = true;
         }
-        self.line_ends = self.line_ends.saturating_add(count(line_ends));
+        self.line_ends = self.line_ends.saturating_add(wide(line_ends.len()));
     }
 
     /// As received, and as stored.
@@ -239,7 +270,7 @@ fn add_line_ends(mut line_ends: u64, mut add: impl FnMut(&[u8])) {
     while line_ends > 0 {
         let now = usize::try_from(line_ends).map_or(LINE_ENDS.len(), |left| left.min(LINE_ENDS.len()));
         add(LINE_ENDS.get(..now).unwrap_or_default());
-        line_ends = line_ends.saturating_sub(u64::try_from(now).unwrap_or(u64::MAX));
+        line_ends = line_ends.saturating_sub(wide(now));
     }
 }
 
@@ -293,7 +324,7 @@ pub fn fuzz_examiner(octets: &[u8]) {
     };
     let (whole, pieces) = (examined(text.len()), examined(usize::from(*size)));
     assert_eq!(format!("{whole:?}"), format!("{pieces:?}"));
-    assert_eq!(whole.octets, count(text));
+    assert_eq!(whole.octets, wide(text.len()));
     assert!(stored(text).is_ok_and(|found| found == (whole.stored_octets, whole.stored)));
     for address in [&whole.sender, &whole.recipient] {
         assert!(!address.chars().any(char::is_control));
@@ -425,7 +456,7 @@ mod tests {
             b"A: b\n\r\nc\n",
         ];
         for (i, one) in messages.iter().enumerate() {
-            assert_eq!(facts(one).octets, super::count(one));
+            assert_eq!(facts(one).octets, super::wide(one.len()));
             for other in messages.iter().take(i) {
                 assert_ne!(facts(one).stored, facts(other).stored, "{one:?} {other:?}");
                 assert_ne!(facts(one).digests.message, facts(other).digests.message, "{one:?} {other:?}");

@@ -4,7 +4,9 @@
 use mail_parser::HeaderValue;
 use mail_parser::parsers::MessageStream;
 
-use super::Digest;
+use super::digest::Digest;
+
+use crate::types::wide;
 
 /// What the header holds.
 #[derive(Debug)]
@@ -125,6 +127,11 @@ impl HeaderField {
     }
 }
 
+/// Whether servers and mail readers change a field of this name while a message lies in a mailbox.
+pub(crate) fn is_changed_by_servers(name: &[u8]) -> bool {
+    HeaderField::named(name).is_changeable()
+}
+
 /// Longest part of a field's value that is looked at.
 const LONGEST_VALUE: usize = 8 * 1024;
 
@@ -221,7 +228,7 @@ fn digest_of(values: &[Vec<u8>]) -> Option<Digest> {
             return None;
         }
         // With its length before it, no octet can be shifted from one value to the next.
-        hasher.update(&u64::try_from(value.len()).unwrap_or(u64::MAX).to_le_bytes());
+        hasher.update(&wide(value.len()).to_le_bytes());
         hasher.update(value);
     }
     Some(Digest::from_hasher(&hasher))
@@ -352,7 +359,6 @@ mod tests {
         assert!(!facts("Message-ID: <1@x>\n\nReceived: from x\n").traced);
     }
 
-    /// R12
     #[test]
     fn book_keeping_of_a_server_is_recognised() {
         let subject = "Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\n";

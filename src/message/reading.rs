@@ -7,6 +7,8 @@ use mail_parser::{Address, HeaderName, Message, MessageParser, MessagePart, Mime
 
 use super::summary::HeaderSummary;
 
+use crate::types::wide;
+
 /// Addresses of a field that are shown at most.
 const MOST_ADDRESSES: usize = 50;
 /// Links of a text that are shown at most.
@@ -120,7 +122,7 @@ fn described(number: u32, part: &MessagePart<'_>, is_text: bool) -> DecodedPart 
         number,
         media_type: media_type.unwrap_or_else(|| default.to_owned()),
         name: part.attachment_name().map(decoded).filter(|name| !name.is_empty()),
-        octets: u64::try_from(contents(part).len()).unwrap_or(u64::MAX),
+        octets: wide(contents(part).len()),
         is_text,
     }
 }

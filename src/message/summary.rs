@@ -5,7 +5,7 @@
 
 use mail_parser::{Address, MessageParser};
 
-use super::Headline;
+use super::header::Headline;
 use crate::types::Time;
 
 /// The longest part that is kept, in characters.

@@ -19,6 +19,21 @@ const LONGEST_LIFE: u64 = 10 * 366 * 86_400;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
 
+/// Why an answer holds no token that can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoToken {
+    /// It is no answer with a token.
+    Malformed,
+    /// Its token can't be sent; what is wrong with it.
+    Unusable(&'static str),
+}
+
+impl From<Malformed> for NoToken {
+    fn from(Malformed: Malformed) -> Self {
+        Self::Malformed
+    }
+}
+
 /// Tokens (RFC 6749 §5.1).
 #[derive(Debug)]
 pub(super) struct Tokens {
@@ -88,13 +103,15 @@ struct TokensOnTheWire {
 }
 
 /// Reads an answer of success.
-pub(super) fn tokens(body: &[u8]) -> Result<Tokens, Malformed> {
+pub(super) fn tokens(body: &[u8]) -> Result<Tokens, NoToken> {
     let wire: TokensOnTheWire = json(body)?;
     let (access, refresh) = (Secret::new(wire.access_token), wire.refresh_token.map(Secret::new));
-    let bearer = wire.token_type.is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
     let refresh = refresh.filter(|token| !token.expose().is_empty());
-    if !bearer || !is_token(&access) || !refresh.as_ref().is_none_or(is_token) {
-        return Err(Malformed);
+    if wire.token_type.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
+        return Err(NoToken::Unusable("its type is not Bearer"));
+    }
+    for token in [Some(&access), refresh.as_ref()].into_iter().flatten() {
+        check_token(token).map_err(NoToken::Unusable)?;
     }
     Ok(Tokens {
         access,
@@ -104,11 +121,21 @@ pub(super) fn tokens(body: &[u8]) -> Result<Tokens, Malformed> {
     })
 }
 
-/// Whether a token can be sent in a form, a line of SASL, and unescaped in JSON (RFC 6750 §2.1 allows less than servers use).
 fn is_token(token: &Secret) -> bool {
+    check_token(token).is_ok()
+}
+
+/// A token has to be sent in a form, a line of SASL, and unescaped in JSON (RFC 6750 §2.1 allows less than servers use).
+/// The error is what is wrong with it.
+fn check_token(token: &Secret) -> Result<(), &'static str> {
     let octets = token.expose();
     let fits = |octet: &u8| octet.is_ascii_graphic() && !matches!(octet, b'"' | b'\\');
-    (1..=LONGEST_TOKEN).contains(&octets.len()) && octets.iter().all(fits)
+    match octets.len() {
+        0 => Err("it is empty"),
+        1..=LONGEST_TOKEN if octets.iter().all(fits) => Ok(()),
+        1..=LONGEST_TOKEN => Err("it has characters that no token has"),
+        _ => Err("it is larger than 32 KiB"),
+    }
 }
 
 /// A number, or a text that is one (Microsoft's older servers).

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 
 use serde_json::Value;
 
-use super::answer::{self, Malformed, TokenRefused};
+use super::answer::{self, Malformed, NoToken, TokenRefused, Tokens};
 use super::error::Error;
 use super::refusal::{OAuthRefusal, RefusedRequest, explain};
 use super::watch::Watch;
@@ -147,6 +147,14 @@ impl<'a> Asker<'a> {
         }
     }
 
+    /// The tokens of an answer of success.
+    pub(super) fn tokens(&self, url: &Url, body: &Secret) -> Result<Tokens, Error> {
+        answer::tokens(body.expose()).map_err(|fault| match fault {
+            NoToken::Malformed => not_an_answer(url, body, "a token"),
+            NoToken::Unusable(why) => Error::UnusableToken { host: url.host().to_owned(), why },
+        })
+    }
+
     /// An answer of success in the form that was due.
     pub(super) fn read<T>(
         &self,
@@ -155,16 +163,7 @@ impl<'a> Asker<'a> {
         expected: &'static str,
         parse: impl FnOnce(&[u8]) -> Result<T, Malformed>,
     ) -> Result<T, Error> {
-        let what = if serde_json::from_slice::<Value>(body.expose()).is_ok() {
-            "other JSON"
-        } else {
-            "something else"
-        };
-        parse(body.expose()).map_err(|Malformed| Error::NotAnAnswer {
-            host: url.host().to_owned(),
-            what,
-            expected,
-        })
+        parse(body.expose()).map_err(|Malformed| not_an_answer(url, body, expected))
     }
 
     /// A refusal as the user sees it.
@@ -195,4 +194,10 @@ impl<'a> Asker<'a> {
         });
         shown.collect::<Vec<_>>().join(" ")
     }
+}
+
+fn not_an_answer(url: &Url, body: &Secret, expected: &'static str) -> Error {
+    let is_json = serde_json::from_slice::<Value>(body.expose()).is_ok();
+    let what = if is_json { "other JSON" } else { "something else" };
+    Error::NotAnAnswer { host: url.host().to_owned(), what, expected }
 }

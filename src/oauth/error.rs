@@ -45,6 +45,14 @@ pub enum Error {
         /// What was due.
         expected: &'static str,
     },
+    /// A token came that popfetch can't send: typically of a type that mail servers don't take either.
+    #[error("{host} gave a token that can't be used: {why}")]
+    UnusableToken {
+        /// The server.
+        host: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// The server is busy, or asks to be left alone for a while.
     #[error("{host} can't give a token now ({why})")]
     Unavailable {
@@ -147,6 +155,9 @@ impl Problem for Error {
             Self::Refused { refusal, .. } => Cow::Borrowed(refusal.hint.as_deref()?),
             Self::Http(e) => return e.hint(),
             Self::NotAnAnswer { .. } => http::PORTAL.into(),
+            Self::UnusableToken { .. } => {
+                "the provider's token-endpoint must give bearer tokens (RFC 6750)".into()
+            }
             Self::Unavailable { .. } => crate::problem::TRY_AGAIN.into(),
             Self::OtherIssuer { .. } => {
                 "nothing was sent; log in again, and look at the address in the browser".into()
@@ -173,7 +184,9 @@ impl Problem for Error {
             Self::Command { .. } => ExitCode::Refused,
             Self::Refused { refusal, .. } => refusal.exit,
             Self::Http(e) => e.exit_code(),
-            Self::NotAnAnswer { .. } | Self::OtherIssuer { .. } => ExitCode::Protocol,
+            Self::NotAnAnswer { .. } | Self::UnusableToken { .. } | Self::OtherIssuer { .. } => {
+                ExitCode::Protocol
+            }
             Self::Unavailable { .. } | Self::Locked { .. } | Self::Stopped => ExitCode::Later,
             Self::Disk(e) => e.exit_code(),
             Self::Store(_) | Self::Damaged { .. } | Self::Settings { .. } => ExitCode::Configuration,

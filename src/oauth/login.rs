@@ -189,9 +189,7 @@ impl TokenHolder<'_> {
         ];
         let url = &endpoints.token;
         match self.exchange(asker, url, &client, &form, &[&code, &proof.verifier])? {
-            AskOutcome::Good(body) => {
-                Ok(Won { tokens: asker.read(url, &body, "a token", answer::tokens)?, client })
-            }
+            AskOutcome::Good(body) => Ok(Won { tokens: asker.tokens(url, &body)?, client }),
             AskOutcome::Refused(refused) => {
                 Err(self.refused(asker, url, &refused, self.asked(&client, false)))
             }
@@ -286,7 +284,7 @@ impl TokenHolder<'_> {
                 break;
             }
             match self.exchange(asker, url, client, &form, &[&device.code]) {
-                Ok(AskOutcome::Good(body)) => return asker.read(url, &body, "a token", answer::tokens),
+                Ok(AskOutcome::Good(body)) => return asker.tokens(url, &body),
                 Ok(AskOutcome::Refused(refused)) => {
                     let refusal = asker.explain(&refused, self.asked(client, true));
                     match refusal.kind {

@@ -312,7 +312,7 @@ impl TokenHolder<'_> {
         let form = [("grant_type", b"refresh_token".as_slice()), ("refresh_token", refresh.expose())];
         match self.exchange(asker, url, &client, &form, &[refresh, &before.access])? {
             AskOutcome::Good(body) => {
-                let tokens = asker.read(url, &body, "a token", answer::tokens)?;
+                let tokens = asker.tokens(url, &body)?;
                 Ok(before.renewed(tokens, clock::now()))
             }
             AskOutcome::Refused(refused) => Err(self.refused(asker, url, &refused, asked)),

@@ -26,7 +26,7 @@ use crate::process::{self, NoEnd, Program};
 use crate::secret::Secret;
 use crate::signals::Stop;
 use crate::text;
-use crate::types::Time;
+use crate::types::{Time, wide};
 
 /// Between two looks at a lock that another process has.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -100,7 +100,7 @@ impl<'a> Store<'a> {
                     return Ok(None);
                 }
                 access::check_path(&self.directory)?;
-                access::read_private(&path, "store of tokens", largest(), None)?
+                access::read_private(&path, "store of tokens", wide(2 * LARGEST), None)?
             }
         };
         if content.expose().trim_ascii().is_empty() && self.commands.is_some() {
@@ -143,7 +143,7 @@ impl<'a> Store<'a> {
     pub(super) fn load_locked(&self, _lock: &LockedStore) -> Result<Option<LoginRecord>, Error> {
         let new = self.path("new");
         if self.commands.is_none() && new.symlink_metadata().is_ok() {
-            let left = access::read_private(&new, "store of tokens", largest(), None);
+            let left = access::read_private(&new, "store of tokens", wide(2 * LARGEST), None);
             if left.is_ok_and(|content| LoginRecord::read(content.expose()).is_some()) {
                 durable::sync(&durable::open(&new)?, &new)?;
                 self.put_in_place(&new)?;
@@ -191,7 +191,7 @@ impl<'a> Store<'a> {
             }
             (Room::Command, None) => return Err(Error::Stopped),
         };
-        let octets = u64::try_from(line.expose().len()).unwrap_or(u64::MAX);
+        let octets = wide(line.expose().len());
         file.seek(SeekFrom::Start(0)).map_err(|e| durable::Error::new(Step::Write, &path, e))?;
         durable::write(&file, &path, line.expose())?;
         durable::truncate(&file, &path, octets)?;
@@ -290,7 +290,7 @@ pub fn last_login(user: &str, settings: &OAuth, state: &Path) -> Option<Time> {
 #[must_use]
 pub fn end_of_login(user: &str, settings: &OAuth, state: &Path) -> Option<Time> {
     let path = state.join("oauth").join(format!("{}.json", name(user, settings)));
-    let content = access::read_private(&path, "store of tokens", largest(), None).ok()?;
+    let content = access::read_private(&path, "store of tokens", wide(2 * LARGEST), None).ok()?;
     LoginRecord::read(content.expose())?.refresh_ends
 }
 
@@ -305,8 +305,4 @@ fn name(user: &str, settings: &OAuth) -> String {
         hasher.update(part);
     }
     text::hex(hasher.finalize().as_slice()).chars().take(40).collect()
-}
-
-fn largest() -> u64 {
-    u64::try_from(2 * LARGEST).unwrap_or(u64::MAX)
 }

@@ -330,12 +330,6 @@ impl Maildrop {
             _ => 0,
         }
     }
-
-    /// Octets of all messages, as far as listed.
-    #[must_use]
-    pub fn total(&self) -> Octets {
-        self.octets.iter().filter(|o| **o != NO_SIZE).fold(Octets(0), |sum, o| sum.plus(Octets(*o)))
-    }
 }
 
 /// The word of [`Maildrop::listed`], and the bit in it, that stand for an entry.
@@ -378,7 +372,7 @@ mod tests {
             .collect()
     }
 
-    /// L5, L7: any order, gaps, the same line twice (with a unique-id, or without).
+    /// Any order, gaps, the same line twice (with a unique-id, or without).
     #[test]
     fn any_order_becomes_ascending() {
         let mut maildrop = Maildrop::default();
@@ -399,7 +393,7 @@ mod tests {
         assert_eq!(maildrop.complete(), Err(ListedTwice(number(1))));
     }
 
-    /// L4, L8: duplicates are counted; sizes of unknown numbers are ignored.
+    /// Duplicates are counted; sizes of unknown numbers are ignored.
     #[test]
     fn duplicates_and_sizes() {
         let mut maildrop = Maildrop::default();
@@ -415,7 +409,6 @@ mod tests {
         maildrop.set_size(number(1), None);
         let sizes: Vec<_> = maildrop.iter().map(|l| l.octets).collect();
         assert_eq!(sizes, [None, None, Some(Octets(7))]);
-        assert_eq!(maildrop.total(), Octets(7));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the tests of the plan and of what rests on it share: a ledger in a temporary directory, with entries in every
 //! state.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tempfile::TempDir;
@@ -26,7 +27,7 @@ pub(crate) const SIZE: u64 = 100;
 
 /// A ledger, and two Maildirs and a stream for it to know.
 pub(crate) struct World {
-    _home: TempDir,
+    home: TempDir,
     pub(crate) ledger: Ledger,
     pub(crate) maildirs: [DestinationId; 2],
     stream: DestinationId,
@@ -48,7 +49,17 @@ impl World {
         };
         let maildirs = [enter(DestinationKind::Maildir, "/one"), enter(DestinationKind::Maildir, "/two")];
         let stream = enter(DestinationKind::Stdout, "-");
-        Self { _home: home, ledger, maildirs, stream, size: SIZE, again: false }
+        Self { home, ledger, maildirs, stream, size: SIZE, again: false }
+    }
+
+    /// The ledger's file.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.home.path().join("ledger")
+    }
+
+    /// How many octets of the ledger are in its file: lines that are held back aren't.
+    pub(crate) fn written(&self) -> u64 {
+        std::fs::metadata(self.file()).unwrap().len()
     }
 
     fn noted(&mut self, key: Key, content: &str, set: &[DestinationId]) -> Vec<Noted> {

@@ -10,12 +10,12 @@ use serde_json::Value;
 use super::Problem;
 use crate::account::{NotOneLine, ProxyKind, Tls};
 use crate::client::Error as ClientError;
-use crate::config::locate::Environment;
 use crate::config::{self, ConfigError, Mistake, Request};
 use crate::connection::{CertificateProblem, Error as ConnectionError, RouteProblem, TrustProblem};
 use crate::credentials::Error as CredentialsError;
 use crate::delivery::Error as DeliveryError;
 use crate::durable::{Error as DiskError, Step};
+use crate::environment::Environment;
 use crate::exit::ExitCode;
 use crate::http::{AnswerFault, Error as HttpError};
 use crate::ledger::Error as LedgerError;
@@ -139,8 +139,9 @@ fn of_config() -> Problems {
 }
 
 fn of_credentials() -> Problems {
-    every!(CredentialsError: File, Missing, NotKept, OAuth, Stopped, Unusable;
+    every!(CredentialsError: File, Missing, NoResources, NotKept, OAuth, Stopped, Unusable;
         CredentialsError::OAuth(OAuthError::Stopped) => 75,
+        CredentialsError::NoResources { what: text("password-command did not start") } => 75,
         CredentialsError::File(access::Error { what: text("x"), hint: text("y") }) => 78,
         CredentialsError::Missing { what: text("it failed"), hint: text("run it") } => 77,
         CredentialsError::NotKept { what: text("it failed"), hint: text("run it") } => 73,
@@ -153,13 +154,14 @@ fn of_oauth() -> Problems {
     let refusal =
         |exit, kind| OAuthRefusal { what: text("it refused"), hint: Some(text("log in")), exit, kind };
     let refused = |exit, kind| OAuthError::Refused { host: server(), refusal: refusal(exit, kind) };
-    every!(OAuthError: NotLoggedIn, Refused, Http, NotAnAnswer, Unavailable, OtherIssuer, Disk, Store, Damaged,
+    every!(OAuthError: NotLoggedIn, Refused, Http, NotAnAnswer, UnusableToken, Unavailable, OtherIssuer, Disk, Store, Damaged,
         Command, Locked, ClientSecret, Settings, TooLate, Stopped, Local;
         OAuthError::NotLoggedIn { account: text("work"), store: text("/x") } => 77,
         refused(ExitCode::Refused, RefusalKind::Login) => 77,
         refused(ExitCode::Configuration, RefusalKind::Client) => 78,
         OAuthError::Http(HttpError::Closed { server: server() }) => 75,
         OAuthError::NotAnAnswer { host: server(), what: "HTML", expected: "a token" } => 76,
+        OAuthError::UnusableToken { host: server(), why: "its type is not Bearer" } => 76,
         OAuthError::Unavailable { host: server(), why: text("status 503") } => 75,
         OAuthError::OtherIssuer { host: server() } => 76,
         OAuthError::Disk(full()) => 74,

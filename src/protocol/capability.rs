@@ -221,7 +221,6 @@ mod tests {
 
     #[test]
     fn tags_in_any_case_with_blanks_and_twice() {
-        // C3
         let capabilities = list("top\nSasl plain Cram-Md5\nPIPELINING  \n.foo\nX-WHAT ever\n\nSASL LOGIN");
         assert!(capabilities.top() && capabilities.pipelining() && capabilities.has(".foo"));
         assert!(!capabilities.uidl() && !capabilities.user());
@@ -244,7 +243,6 @@ mod tests {
 
     #[test]
     fn numbers() {
-        // C7
         let cases = [
             ("EXPIRE 0", Some(Expire::Days(0))),
             ("EXPIRE never", Some(Expire::Never)),

@@ -343,7 +343,7 @@ mod tests {
             (Command::Capa, "CAPA", "CAPA"),
             (Command::User("me@x".into()), "USER me@x", "USER me@x"),
             (Command::User("g\u{fc}n \u{202e}".into()), "USER g\u{fc}n \u{202e}", "USER g\u{fc}n \\u{202e}"),
-            // G9: sent exactly.
+            // Sent exactly.
             (Command::Pass(Secret::new("a b ")), "PASS a b ", "PASS [redacted]"),
             (Command::Pass(Secret::new(" x")), "PASS  x", "PASS [redacted]"),
             (Command::Pass(Secret::new("%\"")), "PASS %\"", "PASS [redacted]"),
@@ -361,7 +361,6 @@ mod tests {
                 "AUTH PLAIN AHVzZXIAcGVuY2ls",
                 "AUTH PLAIN [redacted]",
             ),
-            // S15
             (
                 Command::Auth { mechanism: "EXTERNAL", initial: initial("") },
                 "AUTH EXTERNAL =",
@@ -411,7 +410,7 @@ mod tests {
         let user = |length: usize| Command::User("u".repeat(length - 7)).line();
         assert_eq!(user(255).unwrap().expose().len(), 255);
         assert_eq!(user(256), Err(NotSent::TooLong(256)), "G10");
-        // S1: 243 characters and the command make 256, 242 fit.
+        // 243 characters and the command make 256, 242 fit.
         let plain = |length: usize| {
             Command::Auth { mechanism: "PLAIN", initial: Some(Secret::new("A".repeat(length))) }.line()
         };

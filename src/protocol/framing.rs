@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn no_prefix_ends() {
-        // R3: neither CRLF-dot nor dot-CR is an end.
+        // Neither CRLF-dot nor dot-CR is an end.
         for (line_end, wire) in [(LineEnd::CrLf, &b"a\r\n..b\r\n.\r\n"[..]), (LineEnd::Lf, b"a\n..b\n.\n")] {
             for end in 0..wire.len() {
                 assert_eq!(collect(line_end, &[&wire[..end]]).rest, None);

@@ -118,7 +118,6 @@ mod tests {
     fn unique_ids() {
         let long = |length: usize| format!("1 {}", "x".repeat(length));
         let cases: Vec<(Vec<u8>, Option<Vec<u8>>)> = vec![
-            // L1
             (b"1 a".to_vec(), Some(b"a".to_vec())),
             (b"1  a".to_vec(), Some(b"a".to_vec())),
             (b"+OK 1 a".to_vec(), Some(b"a".to_vec())),
@@ -127,14 +126,12 @@ mod tests {
             (b"1 a ".to_vec(), Some(b"a".to_vec())),
             (b"1 \t a\t b \t".to_vec(), Some(b"a\t b".to_vec())),
             (b" 1 a".to_vec(), Some(b"a".to_vec())),
-            // L2
             (b"1 ".to_vec(), None),
             (b"1".to_vec(), None),
             (long(71).into_bytes(), Some(b"x".repeat(71))),
             (long(1000).into_bytes(), Some(b"x".repeat(1000))),
             (long(1024).into_bytes(), Some(b"x".repeat(1024))),
             (long(1025).into_bytes(), None),
-            // L3
             (b"1 ../%\x80\x1b#".to_vec(), Some(b"../%\x80\x1b#".to_vec())),
             (b"1 -x".to_vec(), Some(b"-x".to_vec())),
             (b"1 a\0b".to_vec(), None),
@@ -149,7 +146,6 @@ mod tests {
 
     #[test]
     fn sizes() {
-        // L9, L16
         let cases: [(&[u8], Option<u64>); 10] = [
             (b"1 120", Some(120)),
             (b"1 120 extra", Some(120)),
@@ -170,7 +166,6 @@ mod tests {
 
     #[test]
     fn numbers_that_are_none() {
-        // L6
         for bad in
             ["0 a", "-1 a", "x a", "18446744073709551616 a", "4294967296 a", "", " ", "1a b", "+OK", "1,2 a"]
         {
@@ -198,7 +193,6 @@ mod tests {
         for bad in ["", "x", "-1 0", "18446744073709551616 1"] {
             assert!(drop_listing(bad.as_bytes()).unwrap_err().to_string().contains("malformed"), "{bad}");
         }
-        // L15
         let many = drop_listing(b"1000001 5").unwrap_err();
         assert_eq!(many.to_string(), "the server speaks of 1000001 messages, and the limit is 1000000");
     }

@@ -117,21 +117,17 @@ mod tests {
             (b"+OK ", true, b""),
             (b"+OK ready", true, b"ready"),
             (b"+OK  1 2 ", true, b"1 2 "),
-            // F16
             (b"+ok x", true, b"x"),
             (b"+OK\tx", true, b"x"),
             (b"-err", false, b""),
             (b"-ERR\rx", false, b"x"),
-            // F17
             (b"+ERR no", false, b"no"),
             (b"+err", false, b""),
-            // F19
             (b"-ERR \xc4\xe3\x1b[31m\x07", false, b"\xc4\xe3\x1b[31m\x07"),
         ];
         for (line, ok, text) in good {
             assert_eq!(reply(line), Some((ok, None, text)), "{}", line.escape_ascii());
         }
-        // F16
         for line in ["+OKx", "OK", "* OK", " +OK", "HTTP/1.1 400", "", "-ERRx", "-", "-OK", "++OK", "."] {
             assert_eq!(status_line(line.as_bytes()), None, "{line}");
         }
@@ -139,7 +135,6 @@ mod tests {
 
     #[test]
     fn continuations() {
-        // S2 and more
         let cases: [(&[u8], &[u8]); 6] = [
             (b"+", b""),
             (b"+ ", b""),
@@ -162,14 +157,13 @@ mod tests {
             ("[in-use]", Some(InUse)),
             ("[IN-USE/detail]x", Some(InUse)),
             ("[LOGIN-DELAY] wait", Some(LoginDelay)),
-            // G14
             ("[sys/temp/x]", Some(SysTemp)),
             ("[SYS/TEMP] later", Some(SysTemp)),
             ("[SYS/PERM] no", Some(SysPerm)),
             ("[AUTH] no", Some(Auth)),
             ("[AUTH/EXPIRED] no", Some(Auth)),
             ("[UTF8] needed", Some(Utf8)),
-            // G15 and other brackets that are no known code
+            // Brackets that are no known code.
             ("[FOO] bad", None),
             ("[SYS] x", None),
             ("[SYS/OTHER] x", None),

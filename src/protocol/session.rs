@@ -12,7 +12,7 @@ use super::error::{Awaiting, Error, ServerWords};
 use super::framing::{BodyDecoder, Front, LineEnd, front, unstuffed};
 use super::limits::{CHALLENGE_LIMIT, LISTING_LINE_LIMIT, LISTING_OCTETS, STATUS_LINE_LIMIT, TOP_OCTETS};
 use super::response::{StatusLine, status_line};
-use crate::types::MessageNumber;
+use crate::types::{MessageNumber, wide};
 
 pub use super::command::Sent;
 pub use super::response::{Reply, ResponseCode};
@@ -430,7 +430,7 @@ impl Session {
             }
             Some(line) => {
                 *lines = lines.saturating_add(1);
-                *octets = octets.saturating_add(widened(line.len().saturating_add(end)));
+                *octets = octets.saturating_add(wide(line.len().saturating_add(end)));
                 EventSpans::Line(to, self.input.span(length).last(line.len()))
             }
         };
@@ -444,7 +444,7 @@ impl Session {
     fn poll_text(&mut self) -> Result<Option<EventSpans>, Error> {
         let ReadState::Text { to, number, body, octets } = &mut self.reading else { return Ok(None) };
         let piece = body.unstuff(self.input.unread_mut());
-        *octets = octets.saturating_add(widened(piece.octets));
+        *octets = octets.saturating_add(wide(piece.octets));
         let (to, number, octets) = (*to, *number, *octets);
         let text = self.input.span(piece.text);
         self.input.consume(piece.used);
@@ -477,11 +477,6 @@ fn may_become_status_line(octets: &[u8]) -> bool {
         indicator.get(..octets.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(octets))
     };
     begins(b"+OK") || begins(b"-ERR") || begins(b"+ERR") || status_line(octets).is_some()
-}
-
-/// A length in memory as one of the protocol.
-fn widened(octets: usize) -> u64 {
-    u64::try_from(octets).unwrap_or(u64::MAX)
 }
 
 /// For fuzzing: whatever is sent and answered, text is lent only between an answer's first line and its end.

@@ -20,6 +20,7 @@ use super::reasons;
 use super::table::{padded, width};
 use super::{ConditionKind, Delivery, Elsewhere, Event, Reporter, RunSummary, StoredAt};
 use crate::text::{self, count, in_home, printable, shortened, size};
+use crate::types::wide;
 use held::{HeldBack, MOST_WARNINGS};
 pub use printer::{OutputForm, Printer, Priority};
 use row::{AccountRow, RowReason, Total, is_eventful, row};
@@ -161,9 +162,7 @@ impl Plain {
         for FailedAccounts { accounts, what, hint } in self.take_errors() {
             let who = match accounts.as_slice() {
                 [only] => format!("account \"{only}\""),
-                many if many.len() > MOST_NAMED => {
-                    count(u64::try_from(many.len()).unwrap_or(u64::MAX), "account")
-                }
+                many if many.len() > MOST_NAMED => count(wide(many.len()), "account"),
                 several => format!("accounts {}", listed(several)),
             };
             self.printer.complain(&format!("{who}: {what}"), hint.as_deref());

@@ -19,6 +19,7 @@ use indicatif::{
 use super::plain::{Plain, name};
 use super::{Event, Reporter};
 use crate::text::{count, part, size};
+use crate::types::wide;
 use screen::Screen;
 
 /// The longest bar.
@@ -120,7 +121,7 @@ impl Progress {
         let meter = |account: &&str| ((*account).to_owned(), Meter::new(account, width, &columns));
         let meters = Arc::new(accounts.iter().map(meter).collect());
         let total = (accounts.len() > 1).then(|| {
-            let accounts = u64::try_from(accounts.len()).unwrap_or(u64::MAX);
+            let accounts = wide(accounts.len());
             let totals = Arc::new(Totals { accounts, ..Totals::default() });
             let shown = Arc::clone(&totals);
             (line(move |_| cut(&shown.line(), columns())), totals)

@@ -6,7 +6,7 @@ use super::run::Run;
 use crate::account::FirstRun;
 use crate::ledger::Ledger;
 use crate::plan::{Listed, Maildrop, Policy, Who};
-use crate::types::{MessageNumber, Selection};
+use crate::types::{MessageNumber, Selection, wide};
 
 /// The messages that are meant, ascending by number.
 ///
@@ -71,7 +71,7 @@ pub(super) fn begin(
     ledger.begin_seen(&unique_ids)?;
     adopt(maildrop, ledger);
     if !unique_ids.is_empty() {
-        let messages = u64::try_from(unique_ids.len()).unwrap_or(u64::MAX);
+        let messages = wide(unique_ids.len());
         let messages = crate::text::count(messages, "message");
         run.warn(format!("{messages} that were there before count as seen (first-run = \"new-only\")"));
     }

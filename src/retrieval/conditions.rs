@@ -14,7 +14,7 @@ use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
 use crate::proof::{DestinationId, DestinationKind, EntryId};
 use crate::report::{Condition, ConditionKind, Elsewhere, Postponed, RunSummary};
 use crate::text::{count, printable, shortened};
-use crate::types::Time;
+use crate::types::{Time, wide};
 
 /// Destinations that are named at most.
 const MOST_NAMED: usize = 3;
@@ -119,7 +119,7 @@ pub(super) fn elsewhere(
     if tally.elsewhere.is_empty() {
         return;
     }
-    let more = u64::try_from(tally.elsewhere.len()).unwrap_or(u64::MAX);
+    let more = wide(tally.elsewhere.len());
     summary.failed = summary.failed.saturating_add(more);
     summary.waiting = summary.waiting.saturating_add(more);
     let lacks = ledger.unfinished().into_iter().flat_map(|unfinished| unfinished.lacks);
@@ -161,7 +161,7 @@ pub(super) fn delivered_elsewhere(
     if messages == 0 || names.is_empty() {
         return;
     }
-    let messages = u64::try_from(messages).unwrap_or(u64::MAX);
+    let messages = wide(messages);
     summary.delivered_elsewhere = Some(Elsewhere { messages, to: some_of(names) });
 }
 
@@ -232,7 +232,7 @@ pub(super) fn deletions(summary: &mut RunSummary, tally: &Tally) {
     if tally.refused.is_empty() {
         return;
     }
-    let refused = count(u64::try_from(tally.refused.len()).unwrap_or(u64::MAX), "message");
+    let refused = count(wide(tally.refused.len()), "message");
     summary.put(condition(
         ConditionKind::DeletionRefused,
         0,
@@ -263,7 +263,7 @@ pub(super) fn quit(
     if messages == 0 {
         return;
     }
-    let messages = count(u64::try_from(messages).unwrap_or(u64::MAX), "message");
+    let messages = count(wide(messages), "message");
     let message = match words {
         Some(words) => format!("the server did not confirm the deletion of {messages}: {words}"),
         None => format!("the server did not answer QUIT: {messages} had to be deleted again"),

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::account::Retention;
-use crate::config::locate::Environment;
 use crate::connection::Connectors;
 use crate::credentials;
+use crate::environment::Environment;
 use crate::report::Reporter;
 use crate::secret::Secret;
 use crate::signals::Stop;

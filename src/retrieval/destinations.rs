@@ -57,15 +57,14 @@ impl OpenDestinations {
 }
 
 /// An mbox that an account has under two names would wait for itself.
-fn one_name_each(sorted: &[Box<dyn Destination + '_>]) -> Result<(), delivery::Error> {
-    for pair in sorted.windows(2) {
-        if let [one, other] = pair
-            && matches!(one.order(), Order::LockedFile(_))
-            && one.order() == other.order()
-        {
+fn one_name_each(wanted: &[Box<dyn Destination + '_>]) -> Result<(), delivery::Error> {
+    let orders: Vec<Order> = wanted.iter().map(|wanted| wanted.order()).collect();
+    for (at, (order, one)) in orders.iter().zip(wanted).enumerate() {
+        let mut before = orders.iter().zip(wanted).take(at);
+        if let Some((_, other)) = before.find(|(before, _)| order.is_same_file(before)) {
             return Err(delivery::Error::unfit(
                 ExitCode::Configuration,
-                format!("{} and {} are one file", one.described(), other.described()),
+                format!("{} and {} are one file", other.described(), one.described()),
                 "leave one of them out",
             ));
         }

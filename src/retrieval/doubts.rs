@@ -123,7 +123,7 @@ fn put_in_doubt(
 fn gone(ledger: &Ledger, maildrop: &Maildrop) -> Result<Vec<EntryId>, ledger::Error> {
     let held = |id: &EntryId| {
         let entry = ledger.entry(*id);
-        entry.deliveries > 0 && entry.state != EntryState::Deleted && !entry.doubtful
+        entry.deliveries > 0 && !entry.doubtful
     };
     let mut gone: Vec<EntryId> =
         ledger.present().filter(|id| maildrop.times_listed(*id) == 0).filter(held).collect();
@@ -383,6 +383,7 @@ fn shuffle<T>(items: &mut [T], seed: u64) {
 
 #[cfg(test)]
 mod tests {
+    mod listed;
     mod settled;
 
     use super::{Raised, are_numbers, moved, put_in_doubt};

@@ -4,6 +4,7 @@ use super::error::Error;
 use super::run::Run;
 use super::visit::{Outlook, Visit, cause};
 use crate::report::{Event, RunSummary};
+use crate::types::wide;
 
 /// Shows what a run would do, and changes nothing: no recovery, no file.
 pub(super) fn dry_run(run: &Run<'_>, summary: &mut RunSummary) -> Result<(), Error> {
@@ -21,7 +22,7 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut RunSummary) -> Result<(), Err
     let mut client = visit.log_in(&secret, visit.listing(true))?;
     let mut outlook = Outlook::of(&mut visit, &mut client, ledger)?;
     outlook.examine(&mut client)?;
-    summary.listed = u64::try_from(outlook.maildrop.len()).unwrap_or(u64::MAX);
+    summary.listed = wide(outlook.maildrop.len());
     for (index, listed) in outlook.maildrop.iter().enumerate() {
         let Some((action, why)) = outlook.intention(index) else { continue };
         let unique_id = listed.unique_id(&outlook.ledger)?.map(|unique_id| client.shown(unique_id.borrow()));

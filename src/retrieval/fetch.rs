@@ -33,8 +33,8 @@ use super::pipeline::{AnswerMeaning, Answered, Ask, Job};
 use crate::client::Next;
 use crate::protocol::session::{Sent, ServerEvent};
 use crate::report;
-use crate::types::MessageNumber;
-use arriving::{ArrivingHeader, octets_of};
+use crate::types::{MessageNumber, wide};
+use arriving::ArrivingHeader;
 use refusal::{RefusedMessage, RetrRefusal};
 use round::Held;
 
@@ -124,7 +124,7 @@ impl Fetch<'_> {
         if let ServerEvent::Text { text, .. } = self.client.event() {
             if let Some(arriving) = &mut self.state.arriving {
                 arriving.take(text, self.network_ends);
-                self.run.report(&report::Event::Received { octets: octets_of(text) });
+                self.run.report(&report::Event::Received { octets: wide(text.len()) });
                 if arriving.octets > arriving.most {
                     return self.too_long();
                 }

@@ -12,7 +12,7 @@ use crate::message::summary::HeaderSummary;
 use crate::proof::{EntryId, Key};
 use crate::report::{ConditionKind, Delivery};
 use crate::text;
-use crate::types::{Octets, Time};
+use crate::types::{Octets, Time, wide};
 
 /// A past delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,7 +118,7 @@ pub fn failing(account: &Account, state: &Path, now: Time) -> Result<Vec<Failing
         let (octets, failures) = (entry.listed_size, entry.failures);
         found.push(Failing { messages: 1, unique_id, octets, failures, next_try, reason: None });
     }
-    let known = u64::try_from(found.len()).unwrap_or(u64::MAX);
+    let known = wide(found.len());
     found.extend(not_blamed(&Memory::load(&directory), known));
     Ok(found)
 }

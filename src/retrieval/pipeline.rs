@@ -27,7 +27,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::plan::{Allowance, Decision};
 use crate::proof::{Delivered, EntryId};
-use crate::types::{MessageNumber, Octets};
+use crate::types::{MessageNumber, Octets, wide};
 use naming::{Candidates, NamingAnswer, NamingQuestion};
 use standing::{HeaderSupport, SessionStanding};
 
@@ -315,13 +315,13 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
     fn trial_is_due(&mut self, line: Readiness) -> bool {
         let naming = &self.standing.naming;
         let due = naming.needs_trial() || (naming.is_on_trial() && !line.pipelines);
-        due && !self.is_in_doubt() && self.upcoming().is_some()
+        due && self.upcoming().is_some()
     }
 
     fn question_is_due(&self) -> bool {
         let (messages, octets) = self.uncovered;
         let due = self.question_due || self.standing.pace.is_due(messages, octets);
-        due && messages > 0 && !self.is_impossible()
+        due && !self.is_impossible()
     }
 
     /// Asks what only the server can know that holds this maildrop.
@@ -594,7 +594,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
 
     /// How many messages have been asked for, and are not settled.
     pub(super) fn under_way(&self) -> u64 {
-        u64::try_from(self.waiting).unwrap_or(u64::MAX)
+        wide(self.waiting)
     }
 
     /// A message that is asked for once more, otherwise than before.

@@ -21,7 +21,7 @@ use crate::ledger::{self, Ledger};
 use crate::proof::{DestinationKind, DestinationName, DestinationRecord, Intent, IntentId};
 use crate::report::{Event, RunSummary};
 use crate::signals::Stop;
-use crate::types::Wait;
+use crate::types::{Wait, wide};
 
 /// Settles every open line of this ledger.
 pub(super) fn recover(run: &Run<'_>, ledger: &mut Ledger, summary: &mut RunSummary) -> Result<(), Error> {
@@ -112,7 +112,6 @@ fn settle_one(
     let unsettled = Unsettled { destination, intents };
     let mut settlement = Settlement { ledger, published: HashSet::new() };
     let recovered = named.recover(&unsettled, &mut settlement, now)?;
-    let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     let published = settlement.published;
     Ok(SettledIntents {
         delivered: wide(recovered.delivered),

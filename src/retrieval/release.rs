@@ -16,7 +16,7 @@ use crate::ledger::lock::Lock;
 use crate::ledger::{self, Ledger};
 use crate::proof::{DestinationId, DestinationRecord};
 use crate::text;
-use crate::types::Wait;
+use crate::types::{Wait, wide};
 
 /// Another popfetch is waited for this long.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -108,7 +108,7 @@ fn offer(ledger: &Ledger, around: Surroundings<'_>, given_up: &[DestinationRecor
         if lacked > 0 {
             consequences.push(format!(
                 "{described}: {} lacked there won't come to it any more; what lacks nowhere else then counts as delivered",
-                text::count(u64::try_from(lacked).unwrap_or(u64::MAX), "message")
+                text::count(wide(lacked), "message")
             ));
         }
     }
@@ -116,7 +116,7 @@ fn offer(ledger: &Ledger, around: Surroundings<'_>, given_up: &[DestinationRecor
 }
 
 fn was(messages: usize) -> String {
-    let count = text::count(u64::try_from(messages).unwrap_or(u64::MAX), "message");
+    let count = text::count(wide(messages), "message");
     format!("{count} {}", if messages == 1 { "was" } else { "were" })
 }
 

@@ -251,11 +251,7 @@ impl Rounds {
         let search = if moves { Search::EveryKey } else { self.search };
         let mut comparison = Comparison::new(maildrop, &decisions, ledger, search, policy.utf8)?
             .after(std::mem::take(&mut self.used));
-        if search == Search::OwnKey
-            && ledger.len() <= MOST_WATCHED
-            && !policy.window
-            && decisions.iter().any(comes)
-        {
+        if search == Search::OwnKey && ledger.len() <= MOST_WATCHED && decisions.iter().any(comes) {
             comparison = comparison.watching(ledger, maildrop)?;
         }
         Ok(Round { decisions, comparison, ..Round::default() })

@@ -17,7 +17,7 @@ use crate::plan::{self, Decision, Maildrop, Policy, Suspicion, Why};
 use crate::protocol::capability::Capabilities;
 use crate::report::Event;
 use crate::text;
-use crate::types::{MessageNumber, Octets, Time, UniqueId};
+use crate::types::{MessageNumber, Octets, Time, UniqueId, wide};
 
 /// With a full listing, `LIST` is asked at least this often: a unique-id used again shows by its size.
 const SIZES_EVERY: i64 = 86_400;
@@ -222,7 +222,7 @@ pub(super) fn list(
             }
         }
     }
-    run.report(&Event::Listed { messages: u64::try_from(maildrop.len()).unwrap_or(u64::MAX) });
+    run.report(&Event::Listed { messages: wide(maildrop.len()) });
     Ok(maildrop)
 }
 

@@ -15,9 +15,9 @@ use tempfile::TempDir;
 
 use super::{Context, Options, Passwords, retrieve};
 use crate::account::Account;
-use crate::config::locate::Environment;
 use crate::config::{Request, for_run};
 use crate::connection::Connectors;
+use crate::environment::Environment;
 use crate::report::{Event, Reporter, RunSummary};
 use crate::secret::Secret;
 use crate::signals::Stop;

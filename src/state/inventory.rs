@@ -10,7 +10,7 @@ use crate::ledger::memory::Memory;
 use crate::ledger::{self, EntryState, Ledger};
 use crate::proof::{DestinationKind, DestinationName};
 use crate::text::{self, printable};
-use crate::types::Time;
+use crate::types::{Time, wide};
 
 /// What the ledger of a mailbox knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl KnownMessages {
             known.failed = known.failed.saturating_add(u64::from(entry.failures > 0));
             known.absent = known.absent.saturating_add(u64::from(entry.absent));
         }
-        known.unfinished = u64::try_from(ledger.unfinished().len()).unwrap_or(u64::MAX);
+        known.unfinished = wide(ledger.unfinished().len());
         known.destinations = ledger
             .destinations()
             .iter()
@@ -187,11 +187,11 @@ fn verified(kept: &KeptMailbox, now: Time) -> Result<Verified, ledger::Error> {
     let mailbox = mailbox.ok_or_else(|| ledger::Error::missing(directory))?;
     let ledger = Ledger::read(directory, &mailbox, now)?;
     ledger.read_lines()?;
-    let messages = u64::try_from(ledger.entries().count()).unwrap_or(u64::MAX);
+    let messages = wide(ledger.entries().count());
     let mut warnings = ledger.warnings().to_vec();
     let unfinished = ledger.intents().len();
     if unfinished > 0 {
-        let unfinished = text::count(u64::try_from(unfinished).unwrap_or(u64::MAX), "delivery");
+        let unfinished = text::count(wide(unfinished), "delivery");
         warnings.push(format!("{unfinished} left unfinished by a run: the next one settles them"));
     }
     Ok(Verified { messages, error: None, warnings })

@@ -29,7 +29,7 @@ use crate::ledger::{self, Ledger, Outline};
 use crate::message::Digest;
 use crate::signals::Stop;
 use crate::text;
-use crate::types::parse_decimal;
+use crate::types::{parse_decimal, wide};
 
 /// The first line of an exported file.
 const HEADING: &str = "popfetch-state 1\n";
@@ -87,7 +87,7 @@ pub fn adopt(
     if outcome == TransferOutcome::Done {
         let unfinished = ledger.unfinished().iter().filter(|message| !message.staged.is_empty()).count();
         if unfinished > 0 {
-            let messages = u64::try_from(unfinished).unwrap_or(u64::MAX);
+            let messages = wide(unfinished);
             return Err(Error::Unfinished { mailbox: from.to_string(), messages });
         }
         let extent = ledger.copy_to(&new, &to, &new_lock)?;
@@ -175,7 +175,7 @@ pub fn export(accounts: &[Account], state: &Path, stop: &Stop) -> Result<(Vec<u8
         let ledger = Ledger::open(&directory, &mailbox, lock.clone(), clock::now())?;
         let unfinished = ledger.unfinished().iter().filter(|message| !message.staged.is_empty()).count();
         if unfinished > 0 {
-            let messages = u64::try_from(unfinished).unwrap_or(u64::MAX);
+            let messages = wide(unfinished);
             return Err(Error::Unfinished { mailbox: mailbox.to_string(), messages });
         }
         drop(ledger);

@@ -22,6 +22,7 @@ use super::{MessageNumber, UniqueIdBuf, parse_decimal};
 use crate::exit::ExitCode;
 use crate::problem::Problem;
 use crate::text::{count, printable};
+use crate::types::wide;
 
 /// Messages that the user has named.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +71,7 @@ impl Problem for NoSuchMessage {
 }
 
 fn listed(messages: usize) -> String {
-    match u64::try_from(messages).unwrap_or(u64::MAX) {
+    match wide(messages) {
         0 => "the server lists none".to_owned(),
         messages => format!("the server lists {}", count(messages, "message")),
     }

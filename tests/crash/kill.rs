@@ -1,6 +1,4 @@
 //! `kill -9` at system calls: strace kills popfetch as it enters the N-th one of a kind, for N = 1, 2, 3 …
-//!
-//! Cases of docs/protocol.md §9: D1.
 
 use super::case::Kind::{Maildir, Mbox};
 use super::case::{Case, Plan};

@@ -1,6 +1,4 @@
 //! The ledger's own accidents: torn, rotten, not to be written.
-//!
-//! Cases of docs/protocol.md §9: D1, D3.
 
 use super::case::Kind::{Maildir, Mbox};
 use super::case::{Case, Plan, tiny};

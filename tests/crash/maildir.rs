@@ -1,6 +1,4 @@
 //! What is a Maildir's own: readers that move what they see, `tmp/` cleaned by others, a Maildir that is away.
-//!
-//! Cases of docs/protocol.md §9: D1.
 
 use super::case::Kind::Maildir;
 use super::case::{Case, Plan, tiny};

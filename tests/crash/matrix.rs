@@ -1,7 +1,5 @@
 //! The crash matrix: a run is aborted at its durable step 1, 2, 3 … until one completes.  After each, a good run must
 //! leave everything as an uninterrupted one would have, and one more change nothing.
-//!
-//! Cases of docs/protocol.md §9: D1.
 
 use super::case::Kind::{Maildir, Mbox, Pipe};
 use super::case::{Case, Plan, killed_at_every_step, tiny};

@@ -1,6 +1,4 @@
 //! What is an mbox's own: torn tails, two accounts in one file, locks.
-//!
-//! Cases of docs/protocol.md §9: D1, M4 to M6, M8.
 
 use std::fs::{File, FileTimes};
 use std::io::{BufRead as _, BufReader};

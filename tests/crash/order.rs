@@ -1,6 +1,4 @@
 //! The order of the steps: seen from the server at the moment of each DELE, and from the system calls.
-//!
-//! Cases of docs/protocol.md §9: D2.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,6 +1,4 @@
 //! Message bytes are the sender's: what is stored is what came, CRLF as LF; read back by us and by Python.
-//!
-//! Cases of docs/protocol.md §9: M17.
 
 use super::{poll, set_up, small};
 use crate::support::mail::{Sample, samples, stored};
@@ -26,7 +24,7 @@ fn delivered_to(lines: &str) -> (Vec<Sample>, Server, Sandbox) {
     (samples, server, sandbox)
 }
 
-/// What an mbox holds of a message: all of it but for what M7 and R10 leave out.
+/// What an mbox holds of a message: all of it but for the fields, and the From_ line, that are left out.
 fn in_mbox(sample: &Sample) -> Vec<u8> {
     let octets = stored(&sample.octets);
     match sample.name {

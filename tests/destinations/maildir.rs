@@ -1,6 +1,4 @@
 //! Maildir.
-//!
-//! Cases of docs/protocol.md §9: M1, M2.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;

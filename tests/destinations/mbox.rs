@@ -1,6 +1,4 @@
 //! mbox files, their form and their locks.
-//!
-//! Cases of docs/protocol.md §9: M3 to M8.
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;

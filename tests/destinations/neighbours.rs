@@ -126,6 +126,10 @@ fn an_mbox_under_two_names_is_refused() {
     let (server, sandbox) = set_up(deliver);
     std::os::unix::fs::symlink("x", sandbox.path("link")).unwrap();
     sandbox.run(["anna"]).exits(78).complains("are one file").complains("leave one of them out");
+    std::fs::remove_file(sandbox.path("link")).unwrap();
+    sandbox.write("x", "");
+    std::fs::hard_link(sandbox.path("x"), sandbox.path("link")).unwrap();
+    sandbox.run(["anna"]).exits(78).complains("are one file").complains("leave one of them out");
     assert_eq!(server.unique_ids("anna").len(), 1);
     sandbox.run(["ben"]).succeeds();
 }

@@ -1,6 +1,4 @@
 //! Programs.
-//!
-//! Cases of docs/protocol.md §9: M9 to M12.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

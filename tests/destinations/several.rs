@@ -1,6 +1,4 @@
 //! Several destinations of one account.
-//!
-//! Cases of docs/protocol.md §9: D7, M18.
 
 use super::{account, poll, set_up, small};
 use crate::mailbox::{Served, good, serve};

@@ -27,6 +27,20 @@ fn each_answer_has_its_sentence_and_its_exit_code() {
         (raw(""), 75, "without an answer"),
         (raw("+OK ready\r\n"), 76, "does not speak HTTP"),
         (raw(&http("200 OK", "application/json", "{\"hello\":1}")), 76, "other JSON, not with a token"),
+        (
+            raw(&http("200 OK", "application/json", "{\"access_token\":\"a\",\"token_type\":\"mac\"}")),
+            76,
+            "gave a token that can't be used: its type is not Bearer",
+        ),
+        (
+            raw(&http(
+                "200 OK",
+                "application/json",
+                &format!("{{\"access_token\":\"{}\"}}", "x".repeat(40_000)),
+            )),
+            76,
+            "gave a token that can't be used: it is larger than 32 KiB",
+        ),
         (raw(&http("200 OK", "application/json", "hello")), 76, "something else, not with a token"),
         (raw(&http("429 Slow", "application/json", "{}")), 75, "status 429"),
         (raw(&http("502 Bad", "text/html", "<html>")), 75, "status 502"),

@@ -1,6 +1,4 @@
 //! The leave-on-server policies.
-//!
-//! Cases of docs/protocol.md §9: D6, L10.
 
 use super::{DAY, age, delivered, leaving, message, messages, rewrite_ledger};
 use crate::destinations::account;

@@ -1,6 +1,4 @@
 //! What one run takes at most.
-//!
-//! Cases of docs/protocol.md §9: R6.
 
 use super::{INTO_MAILDIR, delivered, messages};
 use crate::destinations::{account, set_up};

@@ -99,7 +99,7 @@ pub fn split_mbox(octets: &[u8]) -> Vec<MboxMessage> {
 }
 
 /// Undoes mboxrd's quoting: one `>` less before `>*From `, but for a From_ line that a gateway has quoted, on top of
-/// the message (R10).
+/// the message.
 pub fn unquote(octets: &[u8]) -> Vec<u8> {
     let quoted = |line: &[u8], first: bool| {
         let marks = line.iter().take_while(|octet| **octet == b'>').count();

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::setup::{Cli, ConfigArgs, ReadArgs};
+use crate::cli::setup::{Cli, ReadArgs};
 use crate::config::Flags;
 use crate::exit::ExitCode;
 use crate::report::json;
@@ -11,9 +11,6 @@ use crate::report::json;
 /// Print the names of the accounts.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct AccountsArgs {
-    #[command(flatten)]
-    pub(in crate::cli) config: ConfigArgs,
-
     #[command(flatten)]
     pub(in crate::cli) output: ReadArgs,
 }
@@ -31,7 +28,7 @@ struct AccountObject<'a> {
 /// # Errors
 /// The configuration.
 pub(super) fn run(args: &AccountsArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    let accounts = cli.configuration(&args.config, &[], &Flags::default())?.accounts;
+    let accounts = cli.configuration(&args.output.config, &[], &Flags::default())?.accounts;
     let lines = accounts.iter().map(|account| match args.output.json {
         true => {
             let (host, user) = (account.host.as_str(), account.user.as_str());

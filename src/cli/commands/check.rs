@@ -21,7 +21,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::account::Account;
-use crate::cli::setup::{Cli, ConfigArgs, ReadArgs};
+use crate::cli::setup::{Cli, ReadArgs};
 use crate::config::{self, Configuration, Flags};
 use crate::exit::ExitCode;
 use crate::message::date;
@@ -45,9 +45,6 @@ pub(in crate::cli) struct CheckArgs {
     /// Take the last run's word, without asking the server, if that run is no longer ago than DURATION.
     #[arg(long, value_name = "DURATION", value_parser = age, value_hint = clap::ValueHint::Other)]
     pub(in crate::cli) max_age: Option<Duration>,
-
-    #[command(flatten)]
-    pub(in crate::cli) config: ConfigArgs,
 
     #[command(flatten)]
     pub(in crate::cli) output: ReadArgs,
@@ -74,7 +71,7 @@ struct Check<'a> {
 /// # Errors
 /// What keeps every account from being tried: the arguments, the configuration, the system.
 pub(super) fn run(args: &CheckArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    let configuration = cli.configuration(&args.config, &args.accounts, &Flags::default())?;
+    let configuration = cli.configuration(&args.output.config, &args.accounts, &Flags::default())?;
     let names: Vec<&str> = configuration.accounts.iter().map(|account| account.name.as_str()).collect();
     let reporter = Plain::new(Arc::clone(&cli.printer), Level::Normal, &names);
     // A status bar names its account each time: only a terminal tries a refused password again.

@@ -14,7 +14,7 @@ use crate::report::table::{Column, table};
 use crate::report::terminal;
 use crate::retrieval::{Deleted, Doomed, KeepAlive, Options, delete};
 use crate::text::{count, readable, size};
-use crate::types::{Selection, Time};
+use crate::types::{Selection, Time, wide};
 
 /// Delete messages from the server.
 #[derive(Debug, Clone, Args)]
@@ -99,7 +99,7 @@ fn outcome(cli: &Cli, account: &Account, deleted: &Deleted) -> ExitCode {
         cli.printer.out("nothing is deleted\n");
         return ExitCode::Done;
     }
-    let messages = |n: usize| count(u64::try_from(n).unwrap_or(u64::MAX), "message");
+    let messages = |n: usize| count(wide(n), "message");
     for (number, text) in refused {
         let what =
             format!("account \"{}\": the server did not delete message {number}: {text}", account.name);

@@ -9,10 +9,10 @@ use clap::Args;
 
 use crate::account::{Account, Retention};
 use crate::cli::setup::{Cli, ConfigArgs, OutputArgs};
-use crate::config::locate::Environment;
 use crate::config::settings::MOST_CONNECTIONS;
 use crate::config::{self, Configuration, Flags};
 use crate::delivery;
+use crate::environment::Environment;
 use crate::exit::ExitCode;
 use crate::report::log::Logged;
 use crate::retrieval::jobs::{Connections, retrieve_all};

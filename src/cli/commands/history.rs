@@ -18,7 +18,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::setup::{Cli, ConfigArgs, ReadArgs};
+use crate::cli::setup::{Cli, ReadArgs};
 use crate::clock;
 use crate::config::Flags;
 use crate::exit::ExitCode;
@@ -47,9 +47,6 @@ pub(in crate::cli) struct HistoryArgs {
     pub(in crate::cli) failed: bool,
 
     #[command(flatten)]
-    pub(in crate::cli) config: ConfigArgs,
-
-    #[command(flatten)]
     pub(in crate::cli) output: ReadArgs,
 }
 
@@ -58,7 +55,7 @@ pub(in crate::cli) struct HistoryArgs {
 /// # Errors
 /// The configuration.
 pub(super) fn run(args: &HistoryArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    let accounts = cli.configuration(&args.config, &args.accounts, &Flags::default())?.accounts;
+    let accounts = cli.configuration(&args.output.config, &args.accounts, &Flags::default())?.accounts;
     let state = cli.environment.state_directory()?;
     let now = clock::now();
     let mut code = ExitCode::Done;

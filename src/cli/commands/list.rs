@@ -20,7 +20,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::setup::{Cli, ConfigArgs, ReadArgs};
+use crate::cli::setup::{Cli, ReadArgs};
 use crate::clock;
 use crate::exit::ExitCode;
 use crate::message::date;
@@ -30,7 +30,7 @@ use crate::report::table::{Column, table};
 use crate::report::{Action, json, terminal};
 use crate::retrieval::{ListFilter, MessageRow, MessageRows, Options, list};
 use crate::text::{count, printable, readable, size};
-use crate::types::Time;
+use crate::types::{Time, wide};
 
 /// List the messages on the server, and what the next run would do with each.
 #[derive(Debug, Clone, Args)]
@@ -60,9 +60,6 @@ pub(in crate::cli) struct ListArgs {
     pub(in crate::cli) all: bool,
 
     #[command(flatten)]
-    pub(in crate::cli) config: ConfigArgs,
-
-    #[command(flatten)]
     pub(in crate::cli) output: ReadArgs,
 }
 
@@ -87,7 +84,7 @@ struct ListObject<'a> {
 /// # Errors
 /// The arguments, the configuration, the system.
 pub(super) fn run(args: &ListArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    let account = cli.account(&args.config, args.account.as_deref())?;
+    let account = cli.account(&args.output.config, args.account.as_deref())?;
     let which = match (args.new, args.seen, args.failed) {
         (true, _, _) => ListFilter::New,
         (_, true, _) => ListFilter::Seen,
@@ -113,9 +110,8 @@ pub(super) fn run(args: &ListArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
 
 fn print(cli: &Cli, args: &ListArgs, which: ListFilter, found: &MessageRows) {
     let MessageRows { rows, matching, listed } = found;
-    let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     if rows.is_empty() {
-        let all = count(number(*listed), "message");
+        let all = count(wide(*listed), "message");
         let what = match (which, listed) {
             (_, 0) => "no messages on the server".to_owned(),
             (ListFilter::New, _) => format!("nothing new ({all} on the server)"),

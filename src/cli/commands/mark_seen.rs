@@ -11,7 +11,7 @@ use crate::exit::ExitCode;
 use crate::report::plain::{Level, Plain};
 use crate::retrieval::{self, Mark, Marked};
 use crate::text::{count, size};
-use crate::types::Time;
+use crate::types::{Time, wide};
 
 /// Let messages count as retrieved, without downloading them.
 #[derive(Debug, Clone, Args)]
@@ -70,7 +70,7 @@ pub(super) fn run(args: &MarkSeenArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
 }
 
 fn shown(account: &str, marked: &Marked, dry_run: bool) -> String {
-    let number = |messages: usize| count(u64::try_from(messages).unwrap_or(u64::MAX), "message");
+    let number = |messages: usize| count(wide(messages), "message");
     let mut text = String::new();
     if dry_run {
         for message in &marked.messages {

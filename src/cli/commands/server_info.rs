@@ -10,7 +10,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::account::{SettingWord as _, Tls};
-use crate::cli::setup::{Cli, ConfigArgs, ReadArgs};
+use crate::cli::setup::{Cli, ReadArgs};
 use crate::config::{self, ConfigError};
 use crate::exit::ExitCode;
 use crate::report::plain::{Level, Plain};
@@ -36,9 +36,6 @@ pub(in crate::cli) struct ServerInfoArgs {
     pub(in crate::cli) no_login: bool,
 
     #[command(flatten)]
-    pub(in crate::cli) config: ConfigArgs,
-
-    #[command(flatten)]
     pub(in crate::cli) output: ReadArgs,
 }
 
@@ -51,7 +48,7 @@ const WIDTH: usize = 80;
 /// The arguments, the configuration, the system.
 pub(super) fn run(args: &ServerInfoArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     let word = args.server.as_deref();
-    let account = match cli.account(&args.config, word) {
+    let account = match cli.account(&args.output.config, word) {
         Ok(account) => Ok(account),
         Err(error) => Err(word.and_then(|word| host_instead(word, &error)).ok_or(error)?),
     };

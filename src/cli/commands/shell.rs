@@ -21,7 +21,7 @@ use crate::report::plain::{Level, Plain};
 use crate::retrieval::Options;
 use crate::retrieval::by_hand::{AnswerPiece, ByHand, Farewell, KnownAs, ReadCommand, Waited, by_hand};
 use crate::text::{count, printable, size};
-use crate::types::MessageNumber;
+use crate::types::{MessageNumber, wide};
 use input::{ShellInput, ShellWord, WORDS};
 use lines::{LineEditor, Typed};
 
@@ -100,7 +100,7 @@ enum ShellEnd {
 impl ShellSession<'_> {
     fn run(mut self, mut lines: LineEditor) -> ExitCode {
         if self.is_typed {
-            let messages = count(u64::try_from(self.hand.messages()).unwrap_or(u64::MAX), "message");
+            let messages = count(wide(self.hand.messages()), "message");
             self.say(&format!("{}: {messages}; help lists the commands", self.hand.server()));
         }
         let end = loop {
@@ -156,7 +156,7 @@ impl ShellSession<'_> {
         if marked == 0 {
             return ShellEnd::Abort(ExitCode::Done);
         }
-        let messages = count(u64::try_from(marked).unwrap_or(u64::MAX), "message");
+        let messages = count(wide(marked), "message");
         self.cli.printer.complain(
             &format!("{messages} marked, and not deleted: the session ended without quit"),
             Some("end with quit to have them deleted, with abort to keep them"),
@@ -196,7 +196,7 @@ impl ShellSession<'_> {
             return true;
         }
         let numbers: Vec<String> = undelivered.iter().map(ToString::to_string).collect();
-        let messages = count(u64::try_from(undelivered.len()).unwrap_or(u64::MAX), "message");
+        let messages = count(wide(undelivered.len()), "message");
         let what =
             format!("{messages} would be deleted that popfetch never delivered: {}", numbers.join(", "));
         if self.is_typed {
@@ -227,7 +227,7 @@ impl ShellSession<'_> {
             self.message(question, &text);
         }
         if is_cut {
-            let most = size(u64::try_from(MOST).unwrap_or(u64::MAX));
+            let most = size(wide(MOST));
             self.say(&format!("[only the first {most}: popfetch show --raw writes all of it]"));
         }
         Ok(ok)
@@ -276,7 +276,7 @@ impl ShellSession<'_> {
     fn quit(self) -> ExitCode {
         let Self { cli, account, hand, .. } = self;
         let marked = hand.marked().len();
-        let messages = count(u64::try_from(marked).unwrap_or(u64::MAX), "message");
+        let messages = count(wide(marked), "message");
         match hand.quit() {
             Ok(Farewell::Confirmed) => {
                 if marked > 0 {

@@ -17,7 +17,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::account::Account;
-use crate::cli::setup::{Cli, ConfigArgs, ReadArgs};
+use crate::cli::setup::{Cli, ReadArgs};
 use crate::exit::ExitCode;
 use crate::message::reading::{self, DecodedMessage, DecodedPart};
 use crate::report::plain::{Level, Plain};
@@ -25,7 +25,7 @@ use crate::report::prose::wrapped;
 use crate::report::{json, terminal};
 use crate::retrieval::{Context, Options, ShownMessage, ShownPart, Taker, show};
 use crate::text::{printable, readable, size};
-use crate::types::Selection;
+use crate::types::{Selection, wide};
 
 /// What is read into memory to be decoded.
 const MOST: usize = 64 << 20;
@@ -52,9 +52,6 @@ pub(in crate::cli) struct ShowArgs {
     /// Write the part of this number, decoded.
     #[arg(long, value_name = "NUMBER", group = "what", conflicts_with = "json", value_hint = clap::ValueHint::Other)]
     pub(in crate::cli) part: Option<u32>,
-
-    #[command(flatten)]
-    pub(in crate::cli) config: ConfigArgs,
 
     #[command(flatten)]
     pub(in crate::cli) output: ReadArgs,
@@ -94,7 +91,7 @@ pub(super) fn run(args: &ShowArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         cli.printer.complain("no message is named", None);
         return Ok(ExitCode::Usage);
     };
-    let account = cli.account(&args.config, Some(&args.account))?;
+    let account = cli.account(&args.output.config, Some(&args.account))?;
     let reporter = Plain::new(Arc::clone(&cli.printer), Level::Normal, &[account.name.as_str()]);
     cli.run(Arc::new(reporter), |context| Showing { args, cli, account: &account, selection, context }.run())
 }
@@ -180,8 +177,7 @@ impl Showing<'_> {
     fn part(&self, message: &[u8], number: u32, truncated: bool) -> ExitCode {
         let Self { cli, args, .. } = self;
         if truncated {
-            let what =
-                format!("the message is larger than {}", size(u64::try_from(MOST).unwrap_or(u64::MAX)));
+            let what = format!("the message is larger than {}", size(wide(MOST)));
             cli.printer.complain(&what, Some("--raw writes all of it, for another program to take apart"));
             return ExitCode::Later;
         }
@@ -219,7 +215,7 @@ impl Showing<'_> {
         if !self.args.headers {
             text.push_str(&body(reading));
             if truncated {
-                let most = size(u64::try_from(MOST).unwrap_or(u64::MAX));
+                let most = size(wide(MOST));
                 text.push_str(&format!("[only the first {most}: --raw writes all of it]\n"));
             }
         }

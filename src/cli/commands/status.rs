@@ -25,7 +25,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::account::Account;
-use crate::cli::setup::{Cli, ConfigArgs, ReadArgs};
+use crate::cli::setup::{Cli, ReadArgs};
 use crate::clock;
 use crate::config::Flags;
 use crate::exit::ExitCode;
@@ -44,9 +44,6 @@ pub(in crate::cli) struct StatusArgs {
     #[arg(value_name = "ACCOUNT", value_hint = clap::ValueHint::Other)]
     pub(in crate::cli) accounts: Vec<String>,
 
-    #[command(flatten)]
-    pub(in crate::cli) config: ConfigArgs,
-
     /// Print more of each account: what to do, what is kept, where mail went.
     #[arg(short, long, conflicts_with_all = ["json", "prometheus"])]
     pub(in crate::cli) verbose: bool,
@@ -64,7 +61,7 @@ pub(in crate::cli) struct StatusArgs {
 /// # Errors
 /// The configuration.
 pub(super) fn run(args: &StatusArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    let accounts = cli.configuration(&args.config, &args.accounts, &Flags::default())?.accounts;
+    let accounts = cli.configuration(&args.output.config, &args.accounts, &Flags::default())?.accounts;
     let (state, now) = (cli.environment.state_directory()?, clock::now());
     let stand = |account| (account, MailboxStatus::of(account, &state, now));
     let statuses: Vec<(&Account, MailboxStatus)> = accounts.iter().map(stand).collect();

@@ -114,7 +114,6 @@ fn flags_over_a_file() {
     assert_eq!(both.iter().map(|a| a.name.as_str()).collect::<Vec<_>>(), ["home", "x@h"]);
 }
 
-/// H4, H5
 #[test]
 fn urls() {
     let home = Home::new();
@@ -161,7 +160,6 @@ fn a_password_in_a_url_is_taken_with_a_warning() {
     }
 }
 
-/// H6
 #[test]
 fn urls_that_mean_nothing() {
     for (url, what) in [

@@ -33,7 +33,7 @@ impl Destination for MaildirDestination<'_> {
     }
 
     fn described(&self) -> String {
-        format!("Maildir {}", text::printable(self.path.as_os_str().as_bytes()))
+        format!("Maildir {}", text::path(&self.path))
     }
 
     fn order(&self) -> Order {

@@ -208,3 +208,25 @@ pub(super) fn holds(file: &File, octets: u64, digest: Digest) -> io::Result<bool
     // The length first: it's what is wrong with most torn files, and costs nothing.
     Ok(file.metadata()?.len() == octets && message::stored(file)? == (octets, digest))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{BIRTH, is_same_directory};
+
+    #[test]
+    fn a_directory_is_known_by_when_it_was_made_or_else_by_its_inode_alone() {
+        let (made, later) = (BIRTH | 5, BIRTH | 6);
+        for (recorded, now, same) in [
+            ((made, 1), (made, 1), true),
+            ((made, 1), (later, 1), false),
+            ((made, 1), (made, 2), false),
+            // Where it isn't kept when, its device was recorded, which may be numbered again.
+            ((7, 1), (8, 1), true),
+            ((7, 1), (made, 1), true),
+            ((7, 1), (7, 2), false),
+            ((made, 1), (7, 1), false),
+        ] {
+            assert_eq!(is_same_directory(recorded, now), same, "{recorded:?} {now:?}");
+        }
+    }
+}

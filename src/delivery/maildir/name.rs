@@ -93,7 +93,6 @@ mod tests {
 
     const ID: &str = "0123456789abcdef";
 
-    /// M1
     #[test]
     fn ten_thousand_in_a_second_are_unique() {
         let mut names = NameMaker::new(ID, "laptop");
@@ -114,6 +113,10 @@ mod tests {
         }
         let disguised = format!("1.M2P3Q1_fedcba9876543210_0000000000000000.a_{ID}_0000000000000000.b");
         assert!(!belongs_to(&disguised, ID));
+        // Other programs' names may begin like ours.
+        for random in ["0123", "0123456789abcdeg", "0123456789abcdef0", "0123456789ABCDE-", ""] {
+            assert!(!belongs_to(&format!("1.M2P3Q4_{ID}_{random}.host"), ID), "{random}");
+        }
     }
 
     #[test]

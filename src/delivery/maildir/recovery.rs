@@ -350,7 +350,7 @@ mod tests {
     const DELIVERED: Recovered = Recovered { delivered: 1, again: 0 };
     const AGAIN: Recovered = Recovered { delivered: 0, again: 1 };
 
-    /// D1: the line was written, the rename not done (or only in the page cache that died).
+    /// The line was written, the rename not done (or only in the page cache that died).
     #[test]
     fn whole_in_tmp_is_published_between_the_ledgers_syncs() {
         for age in [0, 10 * TMP_IS_SAFE, -5] {
@@ -384,7 +384,7 @@ mod tests {
         assert_eq!(home.list("new").len(), 1);
     }
 
-    /// M1: both names, and the reader has moved the new one: not a second time.
+    /// Both names, and the reader has moved the new one: not a second time.
     #[test]
     fn a_left_over_goes_only_when_the_ledger_knows() {
         let (recovered, steps, home) = case(0, |tmp, _, cur| {
@@ -552,7 +552,48 @@ mod tests {
         }
     }
 
-    /// D1: a batch in every state at once, and a second run that finds nothing to change.
+    /// What a killed run has left is in the page cache only: until it is on the disk, nothing is concluded from it.
+    #[cfg(feature = "crash-points")]
+    #[test]
+    fn where_a_sync_is_refused_nothing_counts_as_delivered() {
+        use crate::durable::{Step, trial::steps};
+        type Prepare = fn(&PathBuf, &PathBuf, &PathBuf);
+        let waits: Prepare = |_, _, _| ();
+        let published: Prepare = |tmp, new, _| fs::rename(tmp, new).unwrap();
+        let read: Prepare = |tmp, _, cur| fs::rename(tmp, cur).unwrap();
+        let taken: Prepare = |tmp, _, _| fs::remove_file(tmp).unwrap();
+        for (prepare, refused, reported) in [
+            // Never synced again: the second time would succeed over what was lost.
+            (waits, "NAME", &["dropped [0] [true, false]"][..]),
+            (waits, "tmp", &[]),
+            (waits, "new", &["sync [] [true, false]"]),
+            (published, "NAME", &[]),
+            (published, "new", &[]),
+            (published, "cur", &[]),
+            (published, "tmp", &[]),
+            (read, "NAME", &[]),
+            (read, "cur", &[]),
+            (taken, "new", &[]),
+            (taken, "cur", &[]),
+        ] {
+            let mut home = Home::new(SyncMode::Each);
+            let piece = home.arrive(MESSAGE, 100);
+            let [tmp, new, cur] = ["tmp", "new", "cur"].map(|d| home.path.join(d).join(name(&piece)));
+            prepare(&tmp, &new, &cur);
+            let at = if refused == "NAME" { name(&piece) } else { refused.to_owned() };
+            let lines = unsettled(&home, &[piece], 0);
+            let mut recorded = Recorded { watch: vec![tmp.clone(), new], ..Recorded::default() };
+            let (recovered, _) = steps(
+                move |step, path| step == Step::Sync && path.ends_with(&at),
+                || recover(&lines, &mut recorded, Time(NOW)),
+            );
+            assert!(matches!(recovered, Err(Error::Disk(_))), "{refused}");
+            assert_eq!(recorded.steps, reported, "{refused}");
+            assert!(!reported.iter().any(|step| step.starts_with("dropped")) || !tmp.exists());
+        }
+    }
+
+    /// A batch in every state at once, and a second run that finds nothing to change.
     #[test]
     fn a_mixed_batch_settles_once() {
         let mut home = Home::new(SyncMode::Auto);

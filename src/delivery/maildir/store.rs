@@ -15,6 +15,7 @@ use crate::exit::ExitCode;
 use crate::message::{Facts, Summing};
 use crate::place::Place;
 use crate::proof::{Noted, Piece, Published, Staged};
+use crate::types::wide;
 
 /// How a Maildir is used.
 #[derive(Debug, Clone)]
@@ -183,7 +184,7 @@ impl MaildirIntake {
     fn put(&mut self, text: &[u8]) -> Result<(), Error> {
         durable::write(&self.file, &self.path, text)?;
         self.sum.update(text);
-        self.written = self.written.saturating_add(u64::try_from(text.len()).unwrap_or(u64::MAX));
+        self.written = self.written.saturating_add(wide(text.len()));
         if self.written.saturating_sub(self.hastened) >= Self::WORTH_HASTENING {
             durable::hasten(&self.file, self.hastened, self.written);
             self.hastened = self.written;

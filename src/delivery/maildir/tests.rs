@@ -19,6 +19,9 @@ use crate::problem::Problem as _;
 use crate::proof::{Arrival, ArrivalId, DestinationId, Key, Noted, Piece, Published, Staged};
 use crate::types::{MessageNumber, UniqueId};
 
+#[cfg(feature = "crash-points")]
+mod disk;
+
 pub(super) const ID: &str = "0123456789abcdef";
 const MESSAGE: &[u8] = b"Subject: x\n\nbody\n";
 
@@ -116,7 +119,7 @@ fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().permissions().mode() & 0o777
 }
 
-/// M1, D2: nothing is in new/ before it's staged and noted; modes.  F14: the octets are the sender's.
+/// Nothing is in new/ before it's staged and noted; modes; the octets are the sender's.
 #[test]
 fn a_message_goes_through_tmp_to_new() {
     let message: Vec<u8> =
@@ -157,7 +160,7 @@ fn what_does_not_come_is_taken_back() {
     assert!(home.list("tmp").is_empty());
 }
 
-/// D3: what cannot be synced is withdrawn, and never counts as staged.
+/// What cannot be synced is withdrawn, and never counts as staged.
 #[test]
 fn a_failed_sync_withdraws_the_batch() {
     let mut home = Home::new(SyncMode::Each);
@@ -244,7 +247,7 @@ fn where_a_reader_has_moved_a_message_its_folder_is_synced() {
     }
 }
 
-/// M1: never over an existing name.
+/// Never over an existing name.
 #[test]
 fn nothing_is_overwritten() {
     let mut home = Home::new(SyncMode::Each);
@@ -352,4 +355,58 @@ fn only_our_left_overs_are_cleaned() {
 fn only_what_came_is_staged() {
     let mut home = Home::new(SyncMode::Auto);
     crate::delivery::trial::takes_only_what_came(home.opened.inlet.as_mut());
+    // Three that came as they were sent; the others have left nothing.
+    assert_eq!(home.list("tmp").len(), 3);
+}
+
+/// Small pieces are collected: neither out of their order, nor without end.
+#[test]
+fn pieces_of_any_size_are_written_in_order_and_soon() {
+    let mut home = Home::new(SyncMode::Each);
+    let mut intake = home.opened.inlet.open().unwrap();
+    let (mut message, mut written) = (Vec::new(), 0);
+    let [tmp] = home.list("tmp").try_into().unwrap();
+    let file = home.path.join("tmp").join(tmp);
+    for (piece, size) in (0_u8..).zip([10, 70_000, 100, 65_535, 65_536, 1].into_iter().chain([5_000; 40])) {
+        message.resize(message.len() + size, piece);
+        intake.write(&message[message.len() - size..]).unwrap();
+        written = file.metadata().unwrap().len();
+        assert!(u64::try_from(message.len()).unwrap() - written <= 64 * 1024, "{size}");
+    }
+    assert!(written > 300_000);
+    let mut examiner = Examiner::new(b"");
+    examiner.update(&message);
+    let _ = intake.finish(&examiner.finish()).unwrap();
+    assert!(fs::read(&file).unwrap() == message);
+}
+
+/// Some servers of file systems answer with errors that say nothing about whether something is there.
+#[test]
+fn what_cannot_be_looked_at_is_neither_made_nor_taken_for_missing() {
+    let home = tempfile::tempdir().unwrap();
+    let looped = home.path().join("looped");
+    fs::create_dir_all(looped.join("new")).unwrap();
+    std::os::unix::fs::symlink("cur", looped.join("cur")).unwrap();
+    for path in [looped, home.path().join("x".repeat(300))] {
+        for may_create in [true, false] {
+            let error = check(&path, may_create).unwrap_err();
+            assert!(matches!(error, Error::Disk(_)), "{error}");
+        }
+    }
+}
+
+#[test]
+fn an_empty_directory_may_become_a_maildir_unless_it_is_part_of_one() {
+    let home = tempfile::tempdir().unwrap();
+    let whole = home.path().join("whole");
+    for part in ["cur", "new", "tmp"] {
+        fs::create_dir_all(whole.join(part)).unwrap();
+    }
+    fs::create_dir_all(home.path().join("other/new")).unwrap();
+    fs::create_dir(home.path().join("other/tmp")).unwrap();
+    fs::create_dir(whole.join("sub")).unwrap();
+    for (path, may) in [("whole/new", false), ("whole/cur", false), ("whole/sub", true), ("other/new", true)]
+    {
+        assert_eq!(check(&home.path().join(path), true).is_ok(), may, "{path}");
+    }
 }

@@ -19,6 +19,7 @@ use crate::delivery::{Error, Intake, Waiting};
 use crate::durable::{self, Step};
 use crate::message::{Digest, Facts};
 use crate::place::{MboxSpool, Place};
+use crate::types::wide;
 
 /// What every spool's name begins with.
 pub(super) const PREFIX: &str = "spool-";
@@ -172,7 +173,7 @@ impl SpoolWriter {
         if octets.is_empty() {
             return Ok(());
         }
-        let length = u64::try_from(octets.len()).unwrap_or(u64::MAX);
+        let length = wide(octets.len());
         // Counted first: a write that fails may have written half.
         self.batch.extent().written += length;
         durable::write(&self.batch.spool.file, &self.batch.spool.path, octets)?;

@@ -35,7 +35,7 @@ impl Destination for MboxDestination<'_> {
     }
 
     fn described(&self) -> String {
-        format!("mbox {}", text::printable(self.path.as_os_str().as_bytes()))
+        format!("mbox {}", text::path(&self.path))
     }
 
     fn order(&self) -> Order {

@@ -107,6 +107,29 @@ mod tests {
             ("From ada Thu Jan  1 00:00:00 1970 and so on", false),
             ("From ada Thu Jan  1 00:00:00 1970\rSubject: x\r\rbody", false),
             ("From ada Thu Jan  1 00:00:00 1970\r", false),
+            ("From gr\u{fc}n Thu Jan  1 00:00:00 1970", true),
+            ("From ada\u{7f} Thu Jan  1 00:00:00 1970", false),
+            ("From ada Thx Jan  1 00:00:00 1970", false),
+            ("From ada Thu Jam  1 00:00:00 1970", false),
+            ("From ada Thu Jan  0 00:00:00 1970", false),
+            ("From ada Thu Jan  1x 00:00:00 1970", false),
+            ("From ada Thu Jan  001 00:00:00 1970", false),
+            ("From ada Thu Jan  +1 00:00:00 1970", false),
+            ("From ada Thu Jan  1 00:60:00 1970", false),
+            ("From ada Thu Jan  1 24:00 1970", false),
+            ("From ada Thu Jan  1 00:60 1970", false),
+            ("From ada Thu Jan  1 00:0 1970", false),
+            ("From ada Thu Jan  1 00:00:61 1970", true),
+            ("From ada Thu Jan  1 00:00:62 1970", false),
+            ("From ada Thu Jan  1 00:00:00:00 1970", false),
+            ("From ada Thu Jan  1 00:00:00 1900", true),
+            ("From ada Thu Jan  1 00:00:00 1899", false),
+            ("From ada Thu Jan  1 00:00:00 19700", false),
+            ("From ada Thu Jan  1 00:00:00 197o", false),
+            ("From ada Thu Jan  1 00:00:00 C3T 1970", false),
+            ("From ada Thu Jan  1 00:00:00 LOCALTIME 1970", false),
+            ("From ada Thu Jan  1 00:00:00 1970 +010", false),
+            ("From ada Thu Jan  1 00:00:00 1970 hereby", false),
         ];
         for (line, is) in lines {
             assert_eq!(is_from_line(line.as_bytes()), is, "{line:?}");
@@ -114,5 +137,9 @@ mod tests {
         }
         let long = format!("From {} Thu Jan  1 00:00:00 1970\n", "x".repeat(600));
         assert!(!is_from_line(long.as_bytes()));
+        for (length, is) in [(super::LONGEST - 1, true), (super::LONGEST, false)] {
+            let line = format!("From {} Thu Jan  1 00:00:00 1970", "x".repeat(length - 30));
+            assert_eq!((line.len(), is_from_line(line.as_bytes())), (length, is));
+        }
     }
 }

@@ -107,7 +107,7 @@ impl LockedMbox {
         access::act(self.owner.as_ref()).is_ok_and(|_acting| same_file(&self.file, &self.path))
     }
 
-    /// Whether it's empty, or begins as an mbox does (M8).
+    /// Whether it's empty, or begins as an mbox does.
     pub(super) fn is_mbox(&self) -> Result<bool, Error> {
         begins_as_mbox(&self.file, &self.path)
     }

@@ -53,12 +53,12 @@ use crate::problem::TRY_AGAIN;
 use crate::proof::{Intent, Noted, Piece, Published, Staged};
 use crate::signals::Stop;
 use crate::text;
-use crate::types::Time;
+use crate::types::{Time, wide};
 
 /// Octets that are copied at a time.
 const CHUNK: usize = 256 * 1024;
 
-/// What may have to stand between the last entry and the next (M4).
+/// What may have to stand between the last entry and the next.
 const LEAD: &[u8] = b"\n\n";
 
 /// Looks, before anything is retrieved, whether mail can go into the mbox at `path`: its directory is there, and it is an
@@ -314,7 +314,7 @@ impl MboxOutlet {
         }
         let size = locked.size()?;
         let lead = lead(&locked, size)?;
-        let mut offset = size.saturating_add(octets(lead));
+        let mut offset = size.saturating_add(wide(lead.len()));
         for piece in &mut pieces {
             let Place::Mbox { offset: place, .. } = &mut piece.place else { return Err(Error::misplaced()) };
             *place = Some(offset);
@@ -415,7 +415,7 @@ impl Append {
         if self.locked.is_in_place() { Ok(()) } else { Err(replaced(self.locked.path())) }
     }
 
-    /// Brings the mbox back to its old length (M5), wherever it now is, if all that was added is ours.
+    /// Brings the mbox back to its old length, wherever it now is, if all that was added is ours.
     fn take_back(&self, noted: &[Noted], sync: bool) -> Result<(), Error> {
         let (file, path) = (self.locked.file(), self.locked.path());
         // The word is taken back first: a run killed in between would else take the messages for delivered.
@@ -430,7 +430,7 @@ impl Append {
             noted.iter().filter_map(|noted| Stretch::of(noted.piece())).collect();
         let ours = there.iter().take(read).all(|octet| *octet == b'\n')
             && (read < self.lead.len()
-                || is_torn(file, path, self.size.saturating_add(octets(self.lead)), &stretches)?);
+                || is_torn(file, path, self.size.saturating_add(wide(self.lead.len())), &stretches)?);
         if !ours {
             return Err(meddled(path));
         }
@@ -447,7 +447,7 @@ impl Append {
             return Err(meddled(self.locked.path()));
         }
         let mut buffer = self.lead.to_vec();
-        end = end.saturating_add(octets(self.lead));
+        end = end.saturating_add(wide(self.lead.len()));
         for piece in noted.iter().map(Noted::piece) {
             let (Some(stretch), Place::Mbox { offset: Some(offset), .. }) =
                 (Stretch::of(piece), &piece.place)
@@ -481,7 +481,7 @@ impl Append {
                 .file
                 .read_exact_at(free, stretch.offset.saturating_add(done))
                 .map_err(|e| durable::Error::new(Step::Read, stretch.path, e))?;
-            done = done.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
+            done = done.saturating_add(wide(length));
         }
         Ok(())
     }
@@ -518,16 +518,12 @@ fn is_same(one: &Path, other: &Path) -> bool {
 /// What must stand between the last entry and the next.
 fn lead(locked: &LockedMbox, size: u64) -> Result<&'static [u8], Error> {
     let mut end = [0; LEAD.len()];
-    let at = size.saturating_sub(octets(LEAD));
+    let at = size.saturating_sub(wide(LEAD.len()));
     let read = read_up_to(locked.file(), &mut end, at)
         .map_err(|e| durable::Error::new(Step::Read, locked.path(), e))?;
     let end = end.get(..read).unwrap_or_default();
     let there = end.iter().rev().take_while(|octet| **octet == b'\n').count();
     Ok(if size == 0 { b"" } else { LEAD.get(there..).unwrap_or_default() })
-}
-
-fn octets(lead: &[u8]) -> u64 {
-    u64::try_from(lead.len()).unwrap_or(u64::MAX)
 }
 
 fn replaced(path: &Path) -> Error {

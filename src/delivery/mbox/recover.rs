@@ -39,7 +39,7 @@ use crate::place::{NotedPlace, Place};
 use crate::proof::{Intent, IntentId, Piece};
 use crate::signals::Stop;
 use crate::text;
-use crate::types::Time;
+use crate::types::{Time, wide};
 
 /// Octets that are read at a time.
 const CHUNK: usize = 128 * 1024;
@@ -320,11 +320,11 @@ pub(super) fn is_torn(file: &File, path: &Path, from: u64, stretches: &[Stretch<
             let there = read_at(file, path, buffer, at)?;
             let found = theirs.get(..there).unwrap_or_default();
             let equal = expected.iter().zip(found).take_while(|(a, b)| a == b).count();
-            at = at.saturating_add(u64::try_from(equal).unwrap_or(u64::MAX));
+            at = at.saturating_add(wide(equal));
             if equal < length {
                 break 'stretches;
             }
-            done = done.saturating_add(u64::try_from(equal).unwrap_or(u64::MAX));
+            done = done.saturating_add(wide(equal));
         }
     }
     loop {
@@ -335,7 +335,7 @@ pub(super) fn is_torn(file: &File, path: &Path, from: u64, stretches: &[Stretch<
         if theirs.get(..read).unwrap_or_default().iter().any(|octet| *octet != 0) {
             return Ok(false);
         }
-        at = at.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+        at = at.saturating_add(wide(read));
     }
 }
 
@@ -352,7 +352,7 @@ fn each_chunk(stretch: Stretch<'_>, mut take: impl FnMut(&[u8]) -> Result<(), Er
         let part = buffer.get_mut(..length).unwrap_or_default();
         let read = read_at(stretch.file, stretch.path, part, stretch.offset.saturating_add(done))?;
         take(buffer.get(..read).unwrap_or_default())?;
-        done = done.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+        done = done.saturating_add(wide(read));
         if read < length {
             return Ok(false);
         }
@@ -402,7 +402,7 @@ fn entries(file: &File, path: &Path, mut each: impl FnMut(MboxEntry)) -> Result<
     let mut line_start = true;
     loop {
         let free = buffer.get_mut(kept..).unwrap_or_default();
-        let read = read_at(file, path, free, base.saturating_add(u64::try_from(kept).unwrap_or(u64::MAX)))?;
+        let read = read_at(file, path, free, base.saturating_add(wide(kept)))?;
         let filled = buffer.get(..kept + read).unwrap_or_default();
         // What remains at the end of the buffer may be the start of a From_ line, unless the file ends too.
         let keep = if read == 0 { 0 } else { undecided(filled, line_start) };
@@ -416,7 +416,7 @@ fn entries(file: &File, path: &Path, mut each: impl FnMut(MboxEntry)) -> Result<
             if at_start {
                 feed(&mut walk, judged.get(start..hit).unwrap_or_default())?;
                 finish(&mut walk, &mut each)?;
-                let offset = base.saturating_add(u64::try_from(hit).unwrap_or(u64::MAX));
+                let offset = base.saturating_add(wide(hit));
                 walk = Some((offset, EntryFingerprint::new(), blake3::Hasher::new()));
                 start = hit;
             }
@@ -426,7 +426,7 @@ fn entries(file: &File, path: &Path, mut each: impl FnMut(MboxEntry)) -> Result<
             return finish(&mut walk, &mut each);
         }
         line_start = judged.last().map_or(line_start, |octet| *octet == b'\n');
-        base = base.saturating_add(u64::try_from(judged.len()).unwrap_or(u64::MAX));
+        base = base.saturating_add(wide(judged.len()));
         let (from, to) = (judged.len(), filled.len());
         buffer.copy_within(from..to, 0);
         kept = keep;

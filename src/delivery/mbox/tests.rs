@@ -1,11 +1,13 @@
 //! Deliveries into real files, and what recovery makes of every way in which one can break off.
 
 mod appending;
+#[cfg(feature = "crash-points")]
+mod disk;
 mod locking;
 mod other_ledgers;
 mod recovering;
 
-use super::{MboxInlet, MboxOutlet, MboxSettings, boot, check, clean_up, neighbours, recover};
+use super::{MboxInlet, MboxOutlet, MboxSettings, boot, check, clean_up, leads_to, neighbours, recover};
 use crate::delivery::neighbours::{Neighbour, Neighbours};
 use crate::delivery::trial::{Recorded, broken_ledger, facts, noted, pieces};
 use crate::delivery::{Error, Inlet as _, Outlet as _, Recovered, Unsettled};
@@ -176,4 +178,43 @@ fn entries() -> [String; 3] {
 fn only_what_came_is_staged() {
     let home = tempfile::tempdir().unwrap();
     crate::delivery::trial::takes_only_what_came(&mut MboxInlet::new(home.path().to_owned(), || Time(0)));
+}
+
+/// What leads to an mbox is found out by where it stands, not by its name.
+#[test]
+fn a_path_leads_to_an_mbox_through_its_links() {
+    let home = Home::new();
+    let mail = home.mbox().parent().unwrap().canonicalize().unwrap();
+    std::os::unix::fs::symlink(&mail, mail.with_file_name("link")).unwrap();
+    std::os::unix::fs::symlink("mbox", mail.join("inbox")).unwrap();
+    let mbox = mail.join("mbox");
+    for (path, leads) in
+        [("mail/mbox", true), ("link/mbox", true), ("link/inbox", true), ("mail/other", false)]
+    {
+        assert_eq!(leads_to(&home.directory.path().join(path), None, &mbox), leads, "{path}");
+    }
+    assert!(!leads_to(Path::new("/nonexistent/mbox"), None, Path::new("/nonexistent/mbox")));
+}
+
+/// A spool without which an open line couldn't be settled stays, and so does the marker.
+#[test]
+fn only_spools_that_no_open_line_names_are_removed() {
+    let home = Home::new();
+    let unsettled = home.die(false);
+    let named = home.names("state/ledger");
+    for other in ["spool-0", "other", "ledger"] {
+        fs::write(home.state().join(other), "x").unwrap();
+    }
+    assert_eq!(home.names("state/mbox-open").len(), 1);
+    clean_up(&home.root(), &home.state(), "aa", &unsettled.intents).unwrap();
+    let mut expected = [&named[..], &["ledger".to_owned(), "other".to_owned()]].concat();
+    expected.sort();
+    assert_eq!((home.names("state/ledger"), home.names("state/mbox-open").len()), (expected, 1));
+    clean_up(&home.root(), &home.state(), "aa", &[]).unwrap();
+    assert_eq!(
+        (home.names("state/ledger"), home.names("state/mbox-open").len()),
+        (vec!["ledger".into(), "other".into()], 0)
+    );
+    clean_up(&home.root(), &home.root().join("never made"), "aa", &[]).unwrap();
+    assert!(clean_up(&home.root(), &home.state().join("other"), "aa", &[]).is_err(), "it cannot be known");
 }

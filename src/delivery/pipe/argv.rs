@@ -35,8 +35,8 @@ struct Mda {
     wanted: Option<char>,
 }
 
-/// procmail writes no From_ line without `-f`, and exits 73 instead of 75 without `-t` (M11); maildrop takes the sender
-/// from `-f` alone (M12); dovecot-lda mails a bounce of its own to the sender without `-e`.
+/// procmail writes no From_ line without `-f`, and exits 73 instead of 75 without `-t`; maildrop takes the sender
+/// from `-f` alone; dovecot-lda mails a bounce of its own to the sender without `-e`.
 const MDAS: [Mda; 3] = [
     Mda { name: "procmail", flags: "ptoY", wanted: Some('t') },
     Mda { name: "maildrop", flags: "", wanted: None },
@@ -258,7 +258,6 @@ mod tests {
             (&["x", "-s{sender}", "to:{recipient}"], "-x", "-y", &["x", "-s-x", "to:-y"]),
             (&["x", "{sender}"], "a\nb\0", "c\x1b", &["x", "MAILER-DAEMON"]),
             (&["{sender}"], "rm", "", &["{sender}"]),
-            // M11
             (&["procmail"], "a@b", "", &["procmail", "-t", "-f", "a@b"]),
             (
                 &["/usr/bin/procmail", "-d", "me"],
@@ -273,7 +272,6 @@ mod tests {
             (&["procmail", "-f", "{sender}"], "a@b", "", &["procmail", "-f", "a@b"]),
             (&["procmail", "-tf", "me"], "a@b", "", &["procmail", "-tf", "me"]),
             (&["procmail", "-d", "f"], "a@b", "", &["procmail", "-t", "-f", "a@b", "-d", "f"]),
-            // M12
             (&["maildrop", "-d", "me"], "a@b", "", &["maildrop", "-f", "a@b", "-d", "me"]),
             (&["maildrop", "-fme"], "a@b", "", &["maildrop", "-fme"]),
             (

@@ -42,7 +42,7 @@ use crate::text;
 /// So much of a batch may stay in memory; what comes then goes to files.
 const BATCH_IN_MEMORY: usize = 4 * 1024 * 1024;
 
-/// Looks, before anything is retrieved, whether the program is there (M10), and no stranger's words go to a shell.  `search` is the environment's `PATH`.
+/// Looks, before anything is retrieved, whether the program is there, and no stranger's words go to a shell.  `search` is the environment's `PATH`.
 ///
 /// # Errors
 /// [`Error::Unfit`] with [`ExitCode::Configuration`].

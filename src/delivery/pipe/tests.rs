@@ -37,7 +37,6 @@ fn publish(
     outlet.publish(noted(staged), recorded)
 }
 
-/// M9
 #[test]
 fn only_exit_0_delivers() {
     let home = tempfile::tempdir().unwrap();
@@ -72,7 +71,6 @@ fn only_exit_0_delivers() {
     assert!(recorded.failed[0].1.reason.ends_with("time limit of 50ms") && !recorded.failed[0].1.permanent);
 }
 
-/// M10
 #[test]
 fn a_missing_program_needs_a_human() {
     let home = tempfile::tempdir().unwrap();
@@ -164,7 +162,7 @@ fn nothing_more_is_handed_over_when_the_ledger_breaks() {
     assert_eq!(std::fs::read(home.path().join("out")).unwrap(), b"1\n2\n");
 }
 
-/// M11, M12, with the programs themselves where they are installed.
+/// With the programs themselves where they are installed.
 #[test]
 fn procmail_and_maildrop_store_what_they_get() {
     let home = tempfile::tempdir().unwrap();

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::ledger::lines::Contradiction;
 use crate::message::Digests;
 use crate::proof::{DestinationId, EntryId, Intent, IntentId, Key};
-use crate::types::Time;
+use crate::types::{Time, wide};
 
 /// A message that is on its way to its set of destinations.
 #[derive(Debug, Clone)]
@@ -147,7 +147,7 @@ impl Messages {
 
     /// How many intents are open.
     pub(in crate::ledger) fn intents_len(&self) -> u64 {
-        u64::try_from(self.intents.len()).unwrap_or(u64::MAX)
+        wide(self.intents.len())
     }
 
     /// The open intent for this message at this destination.

@@ -185,7 +185,7 @@ fn without_trace_fields_nothing_is_taken_for_renumbered() {
     assert_eq!(comparison.whole(&listed, Why::Renumbered, &untraced), Verdict::Another);
 }
 
-/// L10: without unique-ids, leaving policies go by headers, counted; deleting ones by whole messages.
+/// Without unique-ids, leaving policies go by headers, counted; deleting ones by whole messages.
 #[test]
 fn nameless_messages_are_counted() {
     let mut world = World::new();

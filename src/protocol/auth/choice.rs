@@ -351,7 +351,6 @@ mod tests {
             ("Plain login Cram-Md5 USER", "PLAIN CRAM-MD5 LOGIN USER"),
             ("LOGIN USER", "LOGIN USER"),
             ("USER", "USER"),
-            // C9
             ("PLAIN", "PLAIN"),
             // It pipelines.
             ("PLAIN LOGIN USER PIPELINING", "USER PLAIN LOGIN"),

@@ -39,12 +39,6 @@ impl RefusalReason {
             Self::NeedsUtf8 | Self::Credentials => ExitCode::Refused,
         }
     }
-
-    /// Whether it passes on its own.
-    #[must_use]
-    pub fn is_transient(self) -> bool {
-        self.exit_code() == ExitCode::Later
-    }
 }
 
 impl fmt::Display for RefusalReason {

@@ -134,7 +134,6 @@ fn listing_lines_and_their_number_are_limited() {
         "76 a line longer than 2048 octets came in the rest of the answer to UIDL, up to the dot on a \
                            line of its own that ends it"
     );
-    // C8
     let capabilities = |count: usize| [b"+OK\r\n", &b"X\r\n".repeat(count)[..], b".\r\n"].concat();
     let events = feed(&mut greeted(&[Command::Capa]), &capabilities(CAPABILITY_LIMIT));
     assert_eq!(events.last().unwrap(), "CAPA ended, 3000");
@@ -204,7 +203,7 @@ fn status_line_is_due_after_a_terminator() {
 
 #[test]
 fn unsolicited_answers() {
-    // Polled: +OK is a broken rule, -ERR a farewell (R5).
+    // Polled: +OK is a broken rule, -ERR a farewell.
     let mut session = greeted(&[Command::Noop]);
     let events = feed(&mut session, b"+OK\r\n+OK again\r\n");
     assert_eq!(events[1], "76 the server sent \"+OK again\" without having been asked");
@@ -282,7 +281,7 @@ fn what_may_be_sent_when() {
     let auth = || Command::Auth { mechanism: "LOGIN", initial: None };
     let response = || Command::SaslResponse(Secret::new("QQ=="));
     assert_eq!(refusal(&mut Session::new(), Command::Capa), Some(NotSent::NoGreeting));
-    // P6: a flight may end in one of these, and nothing follows it.
+    // A flight may end in one of these, and nothing follows it.
     for (last, sent) in [(Command::Stls, Sent::Stls), (auth(), Sent::Auth), (Command::Quit, Sent::Quit)] {
         let mut session = greeted(&[Command::Capa, last]);
         for next in [Command::Noop, Command::Quit, auth()] {
@@ -383,7 +382,6 @@ fn what_the_end_of_the_stream_means() {
         (vec![Command::Pass(Secret::new("x"))], b"", Awaiting::Answer(Sent::Pass)),
         (vec![retr()], b"+OK half a li", Awaiting::Answer(Sent::Retr(n(7)))),
         (vec![retr()], b"+OK\r\n", rest),
-        // R3
         (vec![retr()], b"+OK\r\na\r\n.", rest),
         (vec![retr()], b"+OK\r\na\r\n.\r", rest),
         (vec![retr()], b"+OK\r\na\r\n.\r\n", Awaiting::Nothing),
@@ -397,7 +395,7 @@ fn what_the_end_of_the_stream_means() {
         assert_eq!(error.exit_code().number(), 75);
         assert!(is_over(&mut session));
     }
-    // G5, and something else on the line that never sends a line end.
+    // It ends in the greeting; and something else that never sends a line end.
     for octets in [&b""[..], b"-", b"+O", b"+OK re"] {
         let mut session = Session::new();
         feed(&mut session, octets);
@@ -412,7 +410,6 @@ fn what_the_end_of_the_stream_means() {
 
 #[test]
 fn response_codes_arrive() {
-    // G2
     let mut session = Session::new();
     let line = b"-ERR [IN-USE] x\r\n";
     session.room()[..line.len()].copy_from_slice(line);

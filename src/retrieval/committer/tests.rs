@@ -1,5 +1,7 @@
 //! Batches at destinations that do as they are told, in a real ledger.
 
+mod durability;
+
 use std::sync::{Arc, Mutex};
 
 use super::{

@@ -6,7 +6,7 @@ use crate::message::Examiner;
 use crate::proof::{BegunId, EntryId, Key};
 use crate::retrieval::committer::Parcel;
 use crate::retrieval::pipeline::Job;
-use crate::types::Octets;
+use crate::types::{Octets, wide};
 
 /// A message that is arriving.
 pub(super) struct Arriving {
@@ -32,7 +32,7 @@ impl ArrivingHeader {
     }
 
     pub(super) fn take(&mut self, text: &[u8]) {
-        self.octets = self.octets.saturating_add(octets_of(text));
+        self.octets = self.octets.saturating_add(wide(text.len()));
         self.examiner.update(text);
     }
 }
@@ -53,14 +53,10 @@ pub(super) enum Whole {
 
 impl Arriving {
     pub(super) fn take(&mut self, text: &[u8], ends: &mut NetworkEnds) {
-        self.octets = self.octets.saturating_add(octets_of(text));
+        self.octets = self.octets.saturating_add(wide(text.len()));
         if !self.copies.have_failed() {
             self.examiner.update(text);
             self.copies.write(text, ends);
         }
     }
-}
-
-pub(super) fn octets_of(text: &[u8]) -> u64 {
-    u64::try_from(text.len()).unwrap_or(u64::MAX)
 }

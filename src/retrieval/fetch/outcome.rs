@@ -15,7 +15,7 @@ use crate::report;
 use crate::retrieval::Error;
 use crate::retrieval::committer::{MessageOutcome, SettledMessage, Work};
 use crate::retrieval::pipeline::{Ending, Job, UNKNOWN_SIZE};
-use crate::types::{MessageNumber, Octets};
+use crate::types::{MessageNumber, Octets, wide};
 
 impl Fetch<'_> {
     pub(super) fn storage_failed(&mut self, listed: &Listed<'_>, e: delivery::Error) {
@@ -137,7 +137,7 @@ impl Fetch<'_> {
         }
         let batch = std::mem::take(&mut self.state.batch);
         self.state.batch_octets = 0;
-        let messages = u64::try_from(batch.len()).unwrap_or(u64::MAX);
+        let messages = wide(batch.len());
         self.network_ends.cut();
         self.submit(Work::Batch(batch), messages);
     }

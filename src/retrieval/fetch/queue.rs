@@ -9,6 +9,7 @@ use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who};
 use crate::proof::{EntryId, Key};
 use crate::retrieval::course::has_own_name;
 use crate::retrieval::pipeline::{Ask, Job, UNKNOWN_SIZE};
+use crate::types::MessageNumber;
 
 /// The messages of a round: in the order of the listing; then what is only to be identified; then what comes last, by how
 /// often it has failed.
@@ -16,10 +17,9 @@ pub(in crate::retrieval) struct JobQueue<'a> {
     pub(super) maildrop: &'a Maildrop,
     pub(super) decisions: &'a [Decision],
     pub(super) policy: &'a Policy,
-    keys: &'a HashMap<EntryId, Key>,
     failed_before: &'a HashMap<EntryId, u16>,
-    /// Messages at which a session broke off before, and their order.
-    died: HashMap<ListedAs, usize>,
+    /// Messages at which a session broke off before, and their order: each gets its turn.
+    died: HashMap<MessageNumber, usize>,
     cursor: usize,
     /// What is only to be identified, which keeps no mail waiting: the places.
     later: VecDeque<usize>,
@@ -28,15 +28,14 @@ pub(in crate::retrieval) struct JobQueue<'a> {
 }
 
 impl<'a> JobQueue<'a> {
-    /// By these decisions; `keys` and `failed_before` are what the ledger knows of the known ones.
+    /// By these decisions; `failed_before` is what the ledger knows of the known ones.
     pub(in crate::retrieval) fn new(
         (maildrop, decisions, policy): (&'a Maildrop, &'a [Decision], &'a Policy),
-        keys: &'a HashMap<EntryId, Key>,
         failed_before: &'a HashMap<EntryId, u16>,
-        died: HashMap<ListedAs, usize>,
+        died: HashMap<MessageNumber, usize>,
     ) -> Self {
         let (cursor, later, last) = (0, VecDeque::new(), BinaryHeap::new());
-        Self { maildrop, decisions, policy, keys, failed_before, died, cursor, later, last }
+        Self { maildrop, decisions, policy, failed_before, died, cursor, later, last }
     }
 
     fn job(&self, index: usize) -> Option<Job> {
@@ -58,24 +57,8 @@ impl<'a> JobQueue<'a> {
                 Who::Known(id) => self.failed_before.get(&id).copied().unwrap_or(0),
                 _ => 0,
             },
-            died: self.died_at(&listed).is_some(),
+            died: self.died.contains_key(&listed.number),
         })
-    }
-
-    /// When the connection ended at it, among those at which it did; the longest ago comes first, so that each gets its turn.
-    fn died_at(&self, listed: &Listed<'_>) -> Option<usize> {
-        if self.died.is_empty() {
-            return None;
-        }
-        // Whether it shares its unique-id is asked of few: that takes a look at all.
-        let numbered = self.died.get(&ListedAs::Numbered(listed.number, listed.octets));
-        let named = match known_key(listed, self.keys) {
-            Some(Key::UniqueId(unique_id)) => self.died.get(&ListedAs::UniqueId(unique_id)),
-            Some(Key::Header(_)) | None => None,
-        };
-        let found = numbered.or(named).is_some();
-        let died_at = if found && has_own_name(listed, self.maildrop) { named } else { numbered };
-        died_at.copied()
     }
 }
 
@@ -97,8 +80,7 @@ impl Iterator for JobQueue<'_> {
             if !job.comes_last() {
                 return Some(job);
             }
-            let died_at = self.maildrop.at(index).and_then(|listed| self.died_at(&listed));
-            self.last.push(Reverse((died_at, job.failures, index)));
+            self.last.push(Reverse((self.died.get(&job.number).copied(), job.failures, index)));
         }
         let last = |last: &mut BinaryHeap<_>| last.pop().map(|Reverse((_, _, index))| index);
         let index = self.later.pop_front().or_else(|| last(&mut self.last))?;
@@ -137,7 +119,6 @@ pub(super) fn listed_as(
 mod tests {
     use super::JobQueue;
     use crate::account::Retention;
-    use crate::ledger::memory::ListedAs;
     use crate::plan::trial::{World, number};
     use crate::plan::{Decision, Why};
     use std::collections::HashMap;
@@ -149,9 +130,9 @@ mod tests {
         let maildrop = world.maildrop(&[("-", None); 5]);
         let decisions = [Decision::Compare(Why::Nameless); 5];
         let policy = world.policy(Retention::Keep);
-        let died = [1, 2, 4].map(|n| ListedAs::Numbered(number(n), None)).into_iter().zip([2, 0, 1]);
-        let (keys, failed) = (HashMap::new(), HashMap::new());
-        let queue = JobQueue::new((&maildrop, &decisions, &policy), &keys, &failed, died.collect());
+        let died = [1, 2, 4].map(number).into_iter().zip([2, 0, 1]).collect();
+        let failed = HashMap::new();
+        let queue = JobQueue::new((&maildrop, &decisions, &policy), &failed, died);
         let order: Vec<u32> = queue.map(|job| job.number.get()).collect();
         assert_eq!(order, [3, 5, 2, 4, 1]);
     }

@@ -455,4 +455,111 @@ mod tests {
             assert_eq!(naming.answered(true, text.as_bytes(), false), verdict, "{text}");
         }
     }
+
+    /// The form that worked before is asked again, unless it needs what this listing lacks; what never worked isn't asked.
+    #[test]
+    fn a_session_begins_with_the_form_that_worked_before() {
+        use NamingForm::{DropListing, Nothing, Size, UniqueId};
+        for (known, has_unique_ids, form, works) in [
+            (None, true, Some(UniqueId), false),
+            (None, false, Some(Size), false),
+            (Some(UniqueId), true, Some(UniqueId), true),
+            (Some(UniqueId), false, Some(Size), false),
+            (Some(Size), true, Some(Size), true),
+            (Some(Size), false, Some(Size), true),
+            (Some(DropListing), true, Some(DropListing), true),
+            (Some(Nothing), true, None, false),
+        ] {
+            let mut naming = Naming::new(1, known, has_unique_ids, Some((5, Octets(500))));
+            let what = format!("{known:?} {has_unique_ids}");
+            assert_eq!(naming.form, form, "{what}");
+            assert_eq!(naming.is_impossible(), form.is_none(), "{what}");
+            assert_eq!(naming.counts(), form == Some(DropListing), "{what}");
+            let found = if form.is_none() { Some(Nothing) } else { form.filter(|_| works) };
+            assert_eq!(naming.found(), found, "{what}: what hasn't worked isn't remembered as if it had");
+            // A trial is due until a question was asked, and open until one was answered well.
+            let open = form.is_some() && !works;
+            assert_eq!((naming.needs_trial(), naming.is_on_trial()), (open, open), "{what}");
+            let Some(question) = naming.ask(&listing(5), &HashSet::new(), None) else { continue };
+            assert_eq!((naming.needs_trial(), naming.is_on_trial()), (false, open), "{what}");
+            assert_eq!(naming.answered(true, &answer(&question), true), NamingAnswer::Named);
+            assert_eq!((naming.needs_trial(), naming.is_on_trial()), (false, false), "{what}");
+            assert_eq!(naming.found(), form, "{what}");
+        }
+    }
+
+    /// Unique-ids are read beforehand of all where there are few, else of some that nobody can know.
+    #[test]
+    fn a_sample_is_drawn_where_unique_ids_are_asked_for() {
+        assert_eq!(naming(1).sample(32), (0..32).collect::<Vec<_>>());
+        let drawn = naming(1).sample(33);
+        assert!(drawn.len() == 32 && drawn.iter().all(|place| *place < 33) && drawn != naming(2).sample(33));
+        assert!(naming(1).sample(0).is_empty());
+        for form in [NamingForm::Size, NamingForm::DropListing, NamingForm::Nothing] {
+            assert!(Naming::new(1, Some(form), true, None).sample(9).is_empty(), "{form:?}");
+        }
+    }
+
+    /// What was marked as deleted can't be asked for, and what was retrieved last only where nothing else is left: its sender
+    /// knows its number.
+    #[test]
+    fn neither_what_is_gone_nor_what_came_last_is_asked_for() {
+        for seed in 0..100 {
+            let gone = HashSet::from([n(1), n(2), n(4)]);
+            let question = naming(seed).ask(&listing(5), &gone, Some(n(5))).unwrap();
+            assert_eq!(question.number, Some(n(3)));
+            // Rather is one asked for twice.
+            let mut naming = naming(seed);
+            for _ in 0..6 {
+                let number = naming.ask(&listing(3), &HashSet::new(), Some(n(3))).unwrap().number;
+                assert_ne!(number, Some(n(3)));
+            }
+        }
+        // Where all are gone, or none is listed, the next form is asked.
+        let all = (1..=5).map(n).collect();
+        for (listing, gone) in [(listing(5), all), (listing(0), HashSet::new())] {
+            let question = naming(1).ask(&listing, &gone, None).unwrap();
+            assert_eq!(question, NamingQuestion { number: None, expected: ExpectedName::DropListing });
+        }
+    }
+
+    /// A server that refuses now and then has not stopped to answer.
+    #[test]
+    fn refusals_count_only_in_a_row() {
+        let mut naming = naming(1);
+        for _ in 0..4 {
+            for verdict in [NamingAnswer::Nothing, NamingAnswer::Nothing, NamingAnswer::Named] {
+                let question = naming.ask(&listing(9), &HashSet::new(), None).unwrap();
+                let ok = verdict == NamingAnswer::Named;
+                assert_eq!(naming.answered(ok, &answer(&question), false), verdict);
+            }
+        }
+        assert_eq!(naming.found(), Some(NamingForm::UniqueId));
+        // Three do, and the next form has to be tried first.
+        for _ in 0..3 {
+            naming.ask(&listing(9), &HashSet::new(), None).unwrap();
+            assert_eq!(naming.answered(false, b"no", false), NamingAnswer::Nothing);
+        }
+        assert!(naming.found().is_none() && naming.is_on_trial() && !naming.is_impossible());
+    }
+
+    /// An answer names only by the number that was asked for and what was listed for it, both of them.
+    #[test]
+    fn a_size_names_only_with_its_number() {
+        for (text, verdict) in [
+            ("2 102", NamingAnswer::Named),
+            ("1 102", NamingAnswer::Wrong),
+            ("2 101", NamingAnswer::Wrong),
+            ("2", NamingAnswer::Wrong),
+            ("", NamingAnswer::Wrong),
+        ] {
+            let mut naming = Naming::new(1, Some(NamingForm::Size), true, None);
+            let question = naming.ask(&Listing { count: 2, gone: vec![1] }, &HashSet::new(), None).unwrap();
+            assert_eq!(question.number, Some(n(2)));
+            assert_eq!(naming.answered(true, text.as_bytes(), true), verdict, "{text}");
+        }
+        let mut naming = Naming::new(1, Some(NamingForm::DropListing), true, None);
+        assert_eq!(naming.ask(&listing(1), &HashSet::new(), None), None, "what STAT reports isn't known");
+        assert_eq!(naming.answered(true, b"1 101", false), NamingAnswer::Wrong, "nothing was asked");
+    }
 }

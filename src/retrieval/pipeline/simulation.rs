@@ -241,9 +241,10 @@ impl<'o> Play<'o> {
     fn asked(&mut self, job: Job) -> Played<SimulatedCommand> {
         let number = job.number;
         hold_that(!self.gone.contains(&number), || format!("{number} is asked for after its DELE"))?;
-        let alone = self.doubted.is_empty();
-        hold_that(alone || !job.comes_last(), || format!("{number} has failed, and puts others in doubt"))?;
-        let failed = self.doubted.values().find(|doubted| doubted.comes_last());
+        let has_failed = |job: &Job| job.failures > 0 || job.died;
+        let alone = self.doubted.is_empty() && self.wire.is_empty();
+        hold_that(alone || !has_failed(&job), || format!("{number} has failed, and puts others in doubt"))?;
+        let failed = self.doubted.values().find(|doubted| has_failed(doubted));
         hold_that(failed.is_none(), || format!("{number} is asked for behind {failed:?}"))?;
         hold_that(self.doubted.insert(number, job).is_none(), || format!("{number} is asked for twice"))?;
         Ok(SimulatedCommand::Asked(job))

@@ -1,3 +1,5 @@
+mod sending;
+
 use std::collections::{HashMap, HashSet};
 
 use super::naming::{Candidates, ExpectedName, Naming, NamingForm};
@@ -156,7 +158,7 @@ fn several_messages_are_told_from_one_that_is_asked_for_twice() {
 #[test]
 fn what_may_be_asked_for_in_this_session() {
     type Change = fn(&mut Tried, &mut Job);
-    let cases: [(&str, Change, &str); 25] = [
+    let cases: [(&str, Change, &str); 26] = [
         ("a new message", |_, _| {}, "now Whole"),
         ("one by its header", |_, job| header(job), "now Header"),
         // A server that takes only as many commands: the message, its question and its deletion must fit.
@@ -283,6 +285,14 @@ fn what_may_be_asked_for_in_this_session() {
             "set aside, as many as it likes",
             |p, job| {
                 p.standing.aside.insert(job.number);
+                header(job);
+            },
+            "now Header",
+        ),
+        (
+            "not set aside, few commands",
+            |p, job| {
+                p.standing.budget = Some(100);
                 header(job);
             },
             "now Header",

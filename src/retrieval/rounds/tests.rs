@@ -1,5 +1,7 @@
 //! Which round follows which, without a server: what each comes to is set by the test.
 
+mod evidence;
+
 use std::collections::HashSet;
 
 use super::{MOST, Round, Rounds};

@@ -1,6 +1,6 @@
 //! Which messages a session leaves out: what this run has given up, and what is kept for the end of it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::MailSession;
 use crate::ledger::Ledger;
@@ -25,7 +25,9 @@ impl MailSession<'_, '_> {
         if nothing_given_up && !drops_at_quit && !only_broken && *self.scope != Scope::Failed {
             return false;
         }
-        let broken = self.broken(maildrop, ledger);
+        let last = self.tried_last(maildrop, ledger);
+        // Another node may list them under other unique-ids: then the session is for all.
+        let only_broken = only_broken && !last.is_empty();
         let ids = self.entries_given_up(ledger);
         let given_up = &self.course.given_up;
         let aside = |listed: &Listed<'_>| {
@@ -41,7 +43,7 @@ impl MailSession<'_, '_> {
         let of_failed_only = *self.scope == Scope::Failed;
         let mut others_wait = false;
         for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
-            let not_now = only_broken && !broken.contains(&listed.number);
+            let not_now = only_broken && !last.contains(&listed.number);
             let is_done = self.course.done.contains(&(listed.number, listed.octets));
             let leave = is_done
                 || aside(&listed)
@@ -79,14 +81,14 @@ impl MailSession<'_, '_> {
         if *self.scope != Scope::Everything {
             return Vec::new();
         }
-        let broken = self.broken(maildrop, ledger);
-        if broken.is_empty() {
+        let last = self.tried_last(maildrop, ledger);
+        if last.is_empty() {
             return Vec::new();
         }
         let mut kept = vec![Decision::Leave(Why::Known); decisions.len()];
         let mut any = false;
         for ((decision, kept), listed) in decisions.iter_mut().zip(&mut kept).zip(maildrop.iter()) {
-            if broken.contains(&listed.number) && !matches!(decision, Decision::Leave(_)) {
+            if last.contains(&listed.number) && !matches!(decision, Decision::Leave(_)) {
                 *kept = std::mem::replace(decision, Decision::Leave(Why::BackingOff));
                 any = true;
             }
@@ -94,33 +96,44 @@ impl MailSession<'_, '_> {
         if any { kept } else { Vec::new() }
     }
 
-    /// Messages at which a session broke off before; and where sessions are short, those that have failed: they would take
-    /// the place of what can be done, in each.
-    pub(super) fn broken(&self, maildrop: &Maildrop, ledger: &Ledger) -> HashSet<MessageNumber> {
-        let died = &self.memory.died;
-        let is_short = self.memory.limit.is_some();
-        if died.is_empty() && !is_short {
-            return HashSet::new();
+    /// The messages at which a session broke off before; and where sessions are short, those that have failed: they would
+    /// take the place of what can be done, in each.
+    fn tried_last(&self, maildrop: &Maildrop, ledger: &Ledger) -> HashSet<MessageNumber> {
+        let mut last: HashSet<MessageNumber> = self.broken(maildrop, ledger).into_keys().collect();
+        if self.memory.limit.is_some() {
+            let has_failed =
+                |listed: &Listed<'_>| matches!(listed.who, Who::Known(id) if ledger.entry(id).failures > 0);
+            last.extend(maildrop.iter().filter(has_failed).map(|listed| listed.number));
         }
-        let entry = |died: &ListedAs| match died {
-            ListedAs::UniqueId(unique_id) => ledger.find(unique_id.borrow()),
-            ListedAs::Numbered(..) => None,
-        };
-        let ids: HashSet<EntryId> = died.iter().filter_map(entry).collect();
-        let has_died = |listed: &Listed<'_>| {
-            let numbered = died.contains(&ListedAs::Numbered(listed.number, listed.octets));
+        last
+    }
+
+    /// The messages at which a session broke off before, each with its place in their order: the longest ago comes first.
+    pub(super) fn broken(&self, maildrop: &Maildrop, ledger: &Ledger) -> HashMap<MessageNumber, usize> {
+        let died = &self.memory.died;
+        if died.is_empty() {
+            return HashMap::new();
+        }
+        let (mut entries, mut others) = (HashMap::new(), HashMap::new());
+        for (order, message) in died.iter().enumerate() {
+            if let ListedAs::UniqueId(unique_id) = message
+                && let Some(id) = ledger.find(unique_id.borrow())
+            {
+                entries.insert(id, order);
+            }
+            others.insert(message.clone(), order);
+        }
+        let order = |listed: &Listed<'_>| {
+            let numbered = others.get(&ListedAs::Numbered(listed.number, listed.octets));
             let named = match listed.who {
-                Who::Known(id) => ids.contains(&id),
-                Who::New(unique_id) => died.contains(&ListedAs::UniqueId(unique_id.to_buf())),
-                Who::Nameless => false,
+                Who::Known(id) => entries.get(&id),
+                Who::New(unique_id) => others.get(&ListedAs::UniqueId(unique_id.to_buf())),
+                Who::Nameless => None,
             };
             // Whether it shares its unique-id is asked of few: that takes a look at all.
-            if numbered == named { named } else { named == has_own_name(listed, maildrop) }
+            let found = numbered.or(named).is_some();
+            if found && has_own_name(listed, maildrop) { named } else { numbered }.copied()
         };
-        let has_failed = |listed: &Listed<'_>| {
-            is_short && matches!(listed.who, Who::Known(id) if ledger.entry(id).failures > 0)
-        };
-        let broken = maildrop.iter().filter(|listed| has_failed(listed) || has_died(listed));
-        broken.map(|listed| listed.number).collect()
+        maildrop.iter().filter_map(|listed| Some((listed.number, order(&listed)?))).collect()
     }
 }

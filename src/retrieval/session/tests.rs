@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::{MOST_IDLE, MailSession, is_due};
+use super::MailSession;
+use super::conclusion::{MOST_IDLE, is_due};
 use crate::account::Retention;
 use crate::ledger::memory::{Limit, ListedAs, Memory, NamingForm, Quick};
 use crate::plan::trial::{NOW, SIZE, World, key, number};

@@ -18,7 +18,7 @@ use crate::retrieval::login::agree_on_pipelining;
 use crate::retrieval::quick;
 use crate::retrieval::run::Run;
 use crate::retrieval::{Context, Options};
-use crate::types::{Octets, Time};
+use crate::types::{Octets, Time, wide};
 
 /// What a check has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +103,7 @@ fn ask(run: &Run<'_>) -> Result<NewMail, Error> {
         count = count.saturating_add(1);
         octets = octets.zip(listed.octets).map(|(sum, octets)| sum.plus(octets));
     }
-    let listed = u64::try_from(outlook.maildrop.len()).unwrap_or(u64::MAX);
+    let listed = wide(outlook.maildrop.len());
     Ok(NewMail { new: count, octets, listed, asked: run.now, remembered: false })
 }
 

@@ -33,7 +33,7 @@ use crate::retrieval::run::Run;
 use crate::retrieval::session::deletions;
 use crate::retrieval::survey;
 use crate::retrieval::{Context, Options};
-use crate::types::{MessageNumber, Octets, Selection, Time, Wait};
+use crate::types::{MessageNumber, Octets, Selection, Time, Wait, wide};
 
 /// At most this many messages are deleted at once: as many as in a session of a run.
 const MOST: usize = 10_000;
@@ -358,7 +358,7 @@ fn name(
 ) -> Result<(), Error> {
     for _ in 0..QUESTIONS {
         let seed = u64::from_ne_bytes(clock::random().map_err(client::Error::Random)?);
-        let place = seed.checked_rem(u64::try_from(maildrop.len()).unwrap_or(u64::MAX)).unwrap_or(0);
+        let place = seed.checked_rem(wide(maildrop.len())).unwrap_or(0);
         let drawn = maildrop.at(usize::try_from(place).unwrap_or(0));
         let other = drawn.filter(|listed| Some(&listed.number) != last).or_else(|| maildrop.at(0));
         let Some(listed) = other else { return Ok(()) };

@@ -12,7 +12,7 @@ use crate::retrieval::error::Error;
 use crate::retrieval::run::Run;
 use crate::retrieval::survey;
 use crate::retrieval::{Context, Options};
-use crate::types::{MessageNumber, Selection, UniqueIdBuf};
+use crate::types::{MessageNumber, Selection, UniqueIdBuf, wide};
 
 /// A message may have this many octets.
 const MOST_OCTETS: u64 = 4 << 30;
@@ -92,7 +92,7 @@ fn take(
 ) -> Result<(), Error> {
     let mut octets = 0_u64;
     let mut each = |text: &[u8]| {
-        octets = octets.saturating_add(u64::try_from(text.len()).unwrap_or(u64::MAX));
+        octets = octets.saturating_add(wide(text.len()));
         octets <= MOST_OCTETS && taker(text)
     };
     let has_top = client.capabilities().is_none_or(Capabilities::top);

@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use super::setup::{oauth, reporter};
 use crate::account::Account;
-use crate::cli::setup::{Cli, ConfigArgs, ReadArgs};
+use crate::cli::setup::{Cli, ReadArgs};
 use crate::clock;
 use crate::config::Flags;
 use crate::exit::ExitCode;
@@ -38,9 +38,6 @@ pub(in crate::cli) struct StatusArgs {
     /// Accounts by name; without any, all that log in by OAuth.
     #[arg(value_name = "ACCOUNT", value_hint = clap::ValueHint::Other)]
     pub(in crate::cli) accounts: Vec<String>,
-
-    #[command(flatten)]
-    pub(in crate::cli) config: ConfigArgs,
 
     #[command(flatten)]
     pub(in crate::cli) output: ReadArgs,
@@ -83,7 +80,7 @@ impl ShownLogin<'_> {
 /// # Errors
 /// The configuration, the system.
 pub(super) fn run(args: &StatusArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    let accounts = cli.configuration(&args.config, &args.accounts, &Flags::default())?.accounts;
+    let accounts = cli.configuration(&args.output.config, &args.accounts, &Flags::default())?.accounts;
     let Some(first) = accounts.first() else { return Ok(ExitCode::Done) };
     let state = cli.environment.state_directory()?;
     cli.run(reporter(cli, first, 0), |context| {

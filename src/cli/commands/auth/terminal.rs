@@ -8,7 +8,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::process::{Command, Stdio};
 
 use crate::cli::setup::Cli;
-use crate::config::locate::{Environment, TERMINAL};
+use crate::environment::{Environment, TERMINAL};
 use crate::oauth::{LoginTerminal, UserPlace};
 
 /// What is pasted has at most this many octets.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::setup::{Cli, ConfigArgs, ReadArgs};
+use crate::cli::setup::{Cli, ReadArgs};
 use crate::config;
 use crate::exit::ExitCode;
 use crate::problem::Problem as _;
@@ -35,9 +35,6 @@ pub(in crate::cli) struct CheckArgs {
     pub(in crate::cli) login: bool,
 
     #[command(flatten)]
-    pub(in crate::cli) config: ConfigArgs,
-
-    #[command(flatten)]
     pub(in crate::cli) output: ReadArgs,
 }
 
@@ -55,7 +52,7 @@ struct ConfigCheckObject<'a> {
 /// # Errors
 /// A name that no account has; the system.
 pub(super) fn run(args: &CheckArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    let path = cli.configuration_file(&args.config)?;
+    let path = cli.configuration_file(&args.output.config)?;
     let review = config::review(&path, &cli.environment).of(&args.accounts)?;
     let shown = text::path(&path);
     let mut code = ExitCode::Done;

@@ -11,7 +11,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::setup::{Cli, ConfigArgs, ReadArgs};
+use crate::cli::setup::{Cli, ReadArgs};
 use crate::config::{self, Explained, Origin};
 use crate::exit::ExitCode;
 use crate::report::json;
@@ -23,9 +23,6 @@ pub(in crate::cli) struct ShowArgs {
     /// Accounts by name; without any, all accounts of the configuration.
     #[arg(value_name = "ACCOUNT", value_hint = clap::ValueHint::Other)]
     pub(in crate::cli) accounts: Vec<String>,
-
-    #[command(flatten)]
-    pub(in crate::cli) config: ConfigArgs,
 
     #[command(flatten)]
     pub(in crate::cli) output: ReadArgs,
@@ -45,7 +42,7 @@ struct ShownSetting<'a> {
 /// # Errors
 /// The configuration.
 pub(super) fn run(args: &ShowArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    let path = cli.configuration_file(&args.config)?;
+    let path = cli.configuration_file(&args.output.config)?;
     let accounts = config::explain(&path, &args.accounts, &cli.environment)?;
     let mut all = String::new();
     if !args.output.json {

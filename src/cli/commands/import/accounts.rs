@@ -2,21 +2,25 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use super::find;
 use crate::access;
 use crate::account::{self, PasswordSource};
 use crate::cli::rewrite::{self, Copy};
 use crate::cli::setup::{Cli, ConfigArgs};
-use crate::config::locate::Environment;
 use crate::config::{self, Addition, ConfigError, Existing, Flags};
 use crate::credentials;
+use crate::environment::Environment;
 use crate::exit::ExitCode;
 use crate::import::seen::{self, LARGEST_STATE, RetrievedMail};
 use crate::import::{self, Foreign, ForeignProgram, Password, Remark, document};
+use crate::report::json;
 use crate::retrieval::Context;
 use crate::retrieval::takeover::{self, Memories, Taken};
 use crate::secret::Secret;
 use crate::text;
+use crate::types::wide;
 
 /// The configuration that accounts are added to.
 pub(super) struct ConfigTarget<'a> {
@@ -37,8 +41,23 @@ pub(super) struct DraftAccount {
     /// Whether the configuration has its mailbox already, perhaps by another name.
     is_there: bool,
     seen: Option<(PathBuf, RetrievedMail)>,
-    /// Whether what was to be taken over has been.
-    is_taken: bool,
+    /// What the server has of it, once what was to be taken over has been.
+    taken: Option<Taken>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "imported")]
+struct ImportedObject<'a> {
+    program: &'a str,
+    file: String,
+    line: usize,
+    left_out: Option<&'a str>,
+    configured: bool,
+    taken: bool,
+    remembered: Option<usize>,
+    on_server: Option<usize>,
+    new: Option<usize>,
+    recorded: usize,
 }
 
 /// Names the accounts, finds their passwords and what was retrieved, and checks what would be written.
@@ -82,7 +101,7 @@ pub(super) fn resolve(
             password_file: folder.join(password_file),
             is_there: false,
             seen: None,
-            is_taken: false,
+            taken: None,
         };
         if let Some(same) = same.filter(|_| account.ours.is_some()) {
             account.is_there = true;
@@ -151,7 +170,30 @@ fn from_netrc(account: &mut Foreign, environment: &Environment) {
 impl DraftAccount {
     /// Whether what was to be taken over has been, or would be.
     pub(super) fn is_taken(&self) -> bool {
-        self.is_taken
+        self.taken.is_some()
+    }
+
+    /// Whether popfetch cannot have it, or the other program did not use it.
+    pub(super) fn is_left_out(&self) -> bool {
+        self.foreign.left_out.is_some()
+    }
+
+    /// The line of `--json`.
+    pub(super) fn object(&self) -> String {
+        let asked = self.taken.filter(|taken| taken.asked);
+        let object = ImportedObject {
+            program: self.foreign.program.name(),
+            file: text::path(&self.foreign.place.file),
+            line: self.foreign.place.line,
+            left_out: self.foreign.left_out.as_deref(),
+            configured: self.is_there,
+            taken: self.is_taken(),
+            remembered: self.taken.map(|taken| taken.seen),
+            on_server: asked.map(|taken| taken.on_server),
+            new: asked.map(|taken| taken.new),
+            recorded: self.taken.map_or(0, |taken| taken.recorded),
+        };
+        json::line(&self.name, &object)
     }
 
     /// Compares with the server, and under `write` records what was retrieved.  Reports it all.
@@ -188,7 +230,7 @@ impl DraftAccount {
         };
         match taken {
             Ok(taken) => {
-                self.is_taken = true;
+                self.taken = Some(taken);
                 cli.printer.err(&self.outcome(taken, write));
                 ExitCode::Done
             }
@@ -226,7 +268,7 @@ impl DraftAccount {
     /// What was found, in one line or a few.
     fn outcome(&self, taken: Taken, write: bool) -> String {
         let program = self.foreign.program.name();
-        let number = |n: usize| text::grouped(u64::try_from(n).unwrap_or(u64::MAX));
+        let number = |n: usize| text::grouped(wide(n));
         let mut text = if taken.seen == 0 {
             let mut text = format!("{}: {program} remembers no messages", self.name);
             if taken.new > 0 {
@@ -306,9 +348,9 @@ pub(super) fn shown(accounts: &[DraftAccount], home: Option<&Path>) -> String {
 pub(super) fn write(accounts: &[DraftAccount], file: &ConfigTarget<'_>, cli: &Cli) -> ExitCode {
     let home = cli.environment.home.as_deref();
     let wanted: Vec<&DraftAccount> =
-        accounts.iter().filter(|account| account.is_taken && !account.is_there).collect();
+        accounts.iter().filter(|account| account.is_taken() && !account.is_there).collect();
     let there: Vec<&DraftAccount> =
-        accounts.iter().filter(|account| account.is_taken && account.is_there).collect();
+        accounts.iter().filter(|account| account.is_taken() && account.is_there).collect();
     for account in there {
         cli.printer.err(&format!("{}: the account is in the configuration already\n", account.name));
     }

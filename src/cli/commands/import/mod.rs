@@ -4,6 +4,19 @@
 //! into files of their own, then the accounts into the configuration, in one step.  Until the last of these nothing uses
 //! what was written before, so that a run that begins meanwhile retrieves nothing twice, and the same command finishes
 //! what was interrupted.
+//!
+//! # With `--json`
+//!
+//! Instead of the configuration one object for each account, of type `imported`.
+//!
+//! - `account`: its name in popfetch's configuration, or as it would be.
+//! - `program`, `file`, `line`: whose account it was, and where it was found.
+//! - `left_out`: why it is left out, or null.
+//! - `configured`: whether the configuration has its mailbox already.
+//! - `taken`: whether it has been, or would be, taken over.
+//! - `remembered`, `on_server`, `new`: how many messages the program has retrieved, how many of them are on the server, and
+//!   how many others; null where that is not known.
+//! - `recorded`: how many were recorded now; the others were known before, or nothing was to be written.
 
 mod accounts;
 mod find;
@@ -21,6 +34,7 @@ use crate::import::ForeignProgram;
 use crate::import::document::remark_text;
 use crate::report::plain::{Level, Plain};
 use crate::text;
+use crate::types::wide;
 use accounts::{ConfigTarget, DraftAccount};
 use find::FoundFile;
 
@@ -39,6 +53,10 @@ pub(in crate::cli) struct ImportArgs {
     /// Do not ask the servers which of these messages they still have.
     #[arg(long, action = ArgAction::SetTrue)]
     no_login: bool,
+
+    /// Print one JSON object per account, for programs.
+    #[arg(long, action = ArgAction::SetTrue)]
+    json: bool,
 
     #[command(flatten)]
     config: ConfigArgs,
@@ -62,7 +80,7 @@ impl ImportArgs {
 }
 
 /// Reads, compares, and writes if that is asked for.  The exit code is that of all accounts together: 76 where a server has
-/// none of the messages.
+/// none of the messages, 78 where all accounts are left out.
 ///
 /// # Errors
 /// popfetch's own configuration, the system.
@@ -75,7 +93,7 @@ pub(super) fn run(args: &ImportArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     let home = cli.environment.home.clone();
     let programs = programs(&found);
     for FoundFile { program, path, reading, .. } in &found {
-        let number = u64::try_from(reading.accounts.len()).unwrap_or(u64::MAX);
+        let number = wide(reading.accounts.len());
         let shown = find::shown(path, home.as_deref());
         cli.printer.err(&format!("{}: {shown} has {}\n", program.name(), text::count(number, "account")));
         for remark in &reading.remarks {
@@ -95,8 +113,14 @@ pub(super) fn run(args: &ImportArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         }
         if args.write {
             code = code.merge(accounts::write(&accounts, &file, cli));
-        } else {
+        }
+        if args.json {
+            accounts.iter().for_each(|account| cli.printer.out(&account.object()));
+        } else if !args.write {
             cli.printer.out(&accounts::shown(&accounts, home.as_deref()));
+        }
+        if accounts.iter().all(DraftAccount::is_left_out) {
+            code = code.merge(ExitCode::Configuration);
         }
         if accounts.iter().any(DraftAccount::is_taken) {
             let again = (!args.write).then(|| args.again());

@@ -8,7 +8,7 @@ use crate::config::Flags;
 use crate::exit::ExitCode;
 use crate::state::forget::{ForgetWhich, Forgotten, forget};
 use crate::text;
-use crate::types::Time;
+use crate::types::{Time, wide};
 
 /// Forget messages, so that those which are still on the server are retrieved again.
 #[derive(Debug, Clone, Args)]
@@ -79,7 +79,7 @@ pub(super) fn run(args: &ForgetArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
             match forget(account, &state, &which, stop, &mut asked) {
                 Ok(0) => cli.printer.out("nothing is forgotten\n"),
                 Ok(forgotten) => {
-                    let forgotten = text::count(u64::try_from(forgotten).unwrap_or(u64::MAX), "message");
+                    let forgotten = text::count(wide(forgotten), "message");
                     cli.printer.out(&format!("{forgotten} forgotten\n"));
                 }
                 Err(e) => code = code.merge(cli.complain(&format!("account \"{}\"", account.name), &e)),
@@ -104,7 +104,7 @@ fn offer(messages: &[Forgotten]) -> String {
     }
     let delivered = messages.iter().filter(|message| message.delivered).count();
     if delivered > 0 {
-        let delivered = text::count(u64::try_from(delivered).unwrap_or(u64::MAX), "message");
+        let delivered = text::count(wide(delivered), "message");
         text.push_str(&format!(
             "{delivered} delivered before: what is still on the server is delivered a second time\n"
         ));

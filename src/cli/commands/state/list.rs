@@ -15,7 +15,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::setup::{Cli, ConfigArgs, ReadArgs};
+use crate::cli::setup::{Cli, ReadArgs};
 use crate::clock;
 use crate::config::Flags;
 use crate::exit::ExitCode;
@@ -28,9 +28,6 @@ use crate::text;
 /// Show what is kept of each mailbox, and where.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct ListArgs {
-    #[command(flatten)]
-    pub(in crate::cli) config: ConfigArgs,
-
     #[command(flatten)]
     pub(in crate::cli) output: ReadArgs,
 }
@@ -52,7 +49,7 @@ struct StateListObject {
 /// # Errors
 /// The configuration.
 pub(super) fn run(args: &ListArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    let accounts = cli.configuration(&args.config, &[], &Flags::default())?.accounts;
+    let accounts = cli.configuration(&args.output.config, &[], &Flags::default())?.accounts;
     let now = clock::now();
     let kept = inventory::all(&accounts, &cli.environment.state_directory()?, now);
     let text = if args.output.json {

@@ -14,7 +14,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::setup::{Cli, ConfigArgs, ReadArgs};
+use crate::cli::setup::{Cli, ReadArgs};
 use crate::clock;
 use crate::config::Flags;
 use crate::exit::ExitCode;
@@ -29,9 +29,6 @@ pub(in crate::cli) struct VerifyArgs {
     /// Accounts by name; without any, all that is kept.
     #[arg(value_name = "ACCOUNT", value_hint = clap::ValueHint::Other)]
     pub(in crate::cli) accounts: Vec<String>,
-
-    #[command(flatten)]
-    pub(in crate::cli) config: ConfigArgs,
 
     #[command(flatten)]
     pub(in crate::cli) output: ReadArgs,
@@ -53,7 +50,7 @@ struct VerifyObject<'a> {
 /// # Errors
 /// The configuration.
 pub(super) fn run(args: &VerifyArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    let accounts = cli.configuration(&args.config, &args.accounts, &Flags::default())?.accounts;
+    let accounts = cli.configuration(&args.output.config, &args.accounts, &Flags::default())?.accounts;
     let (state, now) = (cli.environment.state_directory()?, clock::now());
     let mut kept = inventory::all(&accounts, &state, now);
     if !args.accounts.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -37,17 +38,26 @@ pub(in crate::delivery::mbox) fn resolve(path: &Path) -> io::Result<PathBuf> {
     Err(Errno::LOOP.into())
 }
 
-static CLAIMED: Mutex<Option<HashSet<PathBuf>>> = Mutex::new(None);
+/// A file, under each of the names that one claim has of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum ClaimedName {
+    Path(PathBuf),
+    /// Device and inode: hard links are one file.
+    Inode(u64, u64),
+}
+
+static CLAIMED: Mutex<Option<HashSet<ClaimedName>>> = Mutex::new(None);
 static UNCLAIMED: Condvar = Condvar::new();
 
 /// This thread is the only one in the process that deals with this file.
 #[derive(Debug)]
-pub(super) struct Claim(PathBuf);
+pub(super) struct Claim(Vec<ClaimedName>);
 
 impl Claim {
     pub(super) fn take(path: &Path, wait: &mut LockWait<'_>) -> Result<Self, Error> {
+        let names = names_of(path);
         let mut claimed = CLAIMED.lock().unwrap_or_else(PoisonError::into_inner);
-        while !claimed.get_or_insert_default().insert(path.to_owned()) {
+        while names.iter().any(|name| claimed.get_or_insert_default().contains(name)) {
             let Some(left) = wait.left() else {
                 return Err(busy(path, "another account of this run is using it"));
             };
@@ -55,14 +65,22 @@ impl Claim {
             let left = left.min(Duration::from_millis(200));
             claimed = UNCLAIMED.wait_timeout(claimed, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        Ok(Self(path.to_owned()))
+        claimed.get_or_insert_default().extend(names.iter().cloned());
+        Ok(Self(names))
     }
+}
+
+fn names_of(path: &Path) -> Vec<ClaimedName> {
+    // Where there is no file yet, nothing is linked to it.
+    let inode = path.metadata().ok().map(|status| ClaimedName::Inode(status.dev(), status.ino()));
+    [ClaimedName::Path(path.to_owned())].into_iter().chain(inode).collect()
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
         let mut claimed = CLAIMED.lock().unwrap_or_else(PoisonError::into_inner);
-        claimed.get_or_insert_default().remove(&self.0);
+        let all = claimed.get_or_insert_default();
+        self.0.iter().for_each(|name| _ = all.remove(name));
         UNCLAIMED.notify_all();
     }
 }

@@ -50,7 +50,6 @@ fn what_was_abandoned_leaves_nothing() {
     }
 }
 
-/// M4
 #[test]
 fn entries_are_separated() {
     for (before, lead) in [
@@ -80,7 +79,6 @@ fn new_mail_stays_new_to_its_readers() {
     assert!(status.atime() == 1000 && status.mtime() > 1000);
 }
 
-/// M8
 #[test]
 fn what_is_no_mbox_is_refused() {
     let refused = |home: &Home| {
@@ -111,7 +109,6 @@ fn what_is_no_mbox_is_refused() {
     }
 }
 
-/// M5
 #[test]
 fn a_failed_append_is_taken_back() {
     let home = Home::new();

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// M6, the dotlock
+/// The dotlock
 #[test]
 fn dotlocks() {
     let host = crate::clock::host_name();
@@ -61,27 +61,33 @@ fn where_no_dotlock_can_be_made_the_other_lock_must_do() {
     assert_eq!(home.warnings.lock().unwrap().len(), 1);
 }
 
-/// M6, within the process
 #[test]
 fn two_accounts_of_one_run_take_turns() {
-    let home = Home::new();
-    let mut first = home.outlet();
-    let staged = first.stage(home.pieces(&TEXTS[..1])).unwrap();
-    let other = home.directory.path().join("other");
-    std::os::unix::fs::symlink(home.mbox(), &other).unwrap();
-    let mut second = home.outlet();
-    second.settings.path = other;
-    assert!(matches!(home.deliver(&mut second, &TEXTS[1..2]), Err(Error::Later { .. })));
-    second.patience = Duration::from_secs(60);
-    std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| home.deliver(&mut second, &TEXTS[1..2]).unwrap());
-        first.publish(noted(staged), &mut Recorded::default()).unwrap();
-        waiting.join().unwrap();
-    });
-    assert_eq!(home.read(), entries()[..2].concat());
+    let symbolic: fn(&Path, &Path) = |file, link| std::os::unix::fs::symlink(file, link).unwrap();
+    let hard: fn(&Path, &Path) = |file, link| {
+        fs::write(file, "").unwrap();
+        fs::hard_link(file, link).unwrap();
+    };
+    for link in [symbolic, hard] {
+        let home = Home::new();
+        let other = home.directory.path().join("other");
+        link(&home.mbox(), &other);
+        let mut first = home.outlet();
+        let staged = first.stage(home.pieces(&TEXTS[..1])).unwrap();
+        let mut second = home.outlet();
+        second.settings.path = other;
+        assert!(matches!(home.deliver(&mut second, &TEXTS[1..2]), Err(Error::Later { .. })));
+        second.patience = Duration::from_secs(60);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| home.deliver(&mut second, &TEXTS[1..2]).unwrap());
+            first.publish(noted(staged), &mut Recorded::default()).unwrap();
+            waiting.join().unwrap();
+        });
+        assert_eq!(home.read(), entries()[..2].concat());
+    }
 }
 
-/// M6, the fcntl lock: another process holds it, and lets go when its standard input ends.
+/// The fcntl lock: another process holds it, and lets go when its standard input ends.
 #[test]
 fn fcntl_locks_are_waited_for() {
     let home = Home::new();
