@@ -51,6 +51,9 @@ pub struct Policy {
     /// The server shows only a window of the maildrop and drops from it what was retrieved at a clean `QUIT` (Gmail):
     /// what it lists again must be retrieved again to be dropped.
     pub window: bool,
+    /// What is listed in a window although it was retrieved before and should have been dropped: it isn't retrieved again.
+    /// In ascending order.
+    pub popped: Vec<EntryId>,
     /// The destinations that this run delivers to, by the ledger's numbers.
     pub destinations: Vec<DestinationId>,
     /// The time, where the clock can be believed for ages (see [`Ledger::trusted_now`]).
@@ -79,6 +82,7 @@ impl Policy {
             insist: false,
             utf8: false,
             window: false,
+            popped: Vec::new(),
             destinations,
             age_now: ledger.trusted_now(),
             now: ledger.now(),
@@ -303,7 +307,9 @@ fn decide_one(listed: &Listed<'_>, maildrop: &Maildrop, ledger: &Ledger, policy:
         }
         // A comparison failed, or another message of this unique-id.
         _ if entry.failures > 0 => Decision::Compare(Why::Duplicate),
-        _ if policy.window && !goes_now(&entry, policy) => Decision::Compare(Why::Window),
+        _ if policy.window && !goes_now(&entry, policy) && policy.popped.binary_search(&id).is_err() => {
+            Decision::Compare(Why::Window)
+        }
         EntryState::Seen => Decision::Leave(Why::Seen),
         EntryState::Recorded | EntryState::Delivered => Decision::Leave(Why::Known),
     }

@@ -629,6 +629,54 @@ fn no_further_session_without_a_confirmed_quit() {
     served.holds(stored(1..=8));
 }
 
+/// A server may announce what Gmail announces, and go on listing what was retrieved.
+#[test]
+fn what_a_window_goes_on_listing_is_not_retrieved_in_each_run() {
+    let mut options = good(small(4));
+    options.before_login.push("X-GOOGLE-RICO".into());
+    options.after_login.push("X-GOOGLE-RICO".into());
+    let served = serve(options, KEEP);
+    served.fetch().succeeds();
+    served.holds(stored(1..=4));
+    served.fetch().succeeds();
+    let retrieved = served.server.count("RETR");
+    for _ in 0..2 {
+        served.fetch().succeeds();
+        assert_eq!(served.server.count("RETR"), retrieved);
+    }
+    served.server.replace("me", small(5));
+    served.fetch().succeeds();
+    served.holds(stored(1..=5));
+    assert_eq!(served.server.count("RETR"), retrieved + 1);
+}
+
+/// A destination that lacks them isn't configured any more, and the server has given them new unique-ids: they are retrieved
+/// once, to see which they are.
+#[test]
+fn what_a_removed_destination_lacks_is_retrieved_once_under_a_new_unique_id() {
+    let both = "deliver = [{ maildir = \"~/mail\" }, { pipe = [\"false\"] }]";
+    for window in [false, true] {
+        let mut options = good(small(3));
+        if window {
+            options.before_login.push("X-GOOGLE-RICO".into());
+            options.after_login.push("X-GOOGLE-RICO".into());
+        }
+        let served = serve(options, both);
+        served.fetch().exits(75);
+        served.server.replace("me", (1..=3).map(|n| Message::new(format!("other-{n}"), body(n))));
+        served.configure(served.server.port(), KEEP);
+        let why = "to be delivered to a destination that isn't configured now: false";
+        served.fetch().exits(75).complains(why);
+        let retrieved = served.server.count("RETR");
+        for _ in 0..2 {
+            served.fetch().exits(75);
+            assert_eq!(served.server.count("RETR"), retrieved, "{window}");
+        }
+        served.configure(served.server.port(), "deliver = [{ maildir = \"~/mail\" }, { pipe = [\"true\"] }]");
+        served.holds(stored(1..=3));
+    }
+}
+
 /// A window never shows all that there is, so that no listing shows a renumbering.
 #[test]
 fn what_a_window_lists_under_a_new_unique_id_is_not_delivered_again() {

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::message::Digest;
-use crate::proof::{EntryId, Key};
+use crate::proof::{BegunId, EntryId, Key};
 use crate::types::{Octets, Time};
 
 use super::codec::{DigestsField, KeyField, Last, Notes};
@@ -14,8 +14,8 @@ use super::index::day_of;
 use super::last_read::LastRead;
 use super::lines::{
     Absent, DeletionAsked, DeletionsConfirmed, DoubtEnded, Doubted, ListingTaken, MatchedElsewhere,
-    MatchedHere, MessageFailed, MessageGone, MessageTooLarge, NothingKnownListed, OtherHeader, Present,
-    RenumberingBegun, RenumberingSettled, SizeListed, Varying,
+    MatchedHere, MessageBegun, MessageFailed, MessageGone, MessageTooLarge, NothingKnownListed, OtherHeader,
+    Present, RenumberingBegun, RenumberingSettled, SizeListed, Varying,
 };
 use super::open::Ledger;
 
@@ -172,6 +172,31 @@ impl Ledger {
         let resting = open.filter(|(_, message)| message.intents.is_empty());
         let numbers: Vec<u32> = resting.map(|(number, _)| number).collect();
         numbers.into_iter().try_for_each(|message| self.append(MessageGone { message }))
+    }
+
+    /// Records that a message that only some of its destinations have is listed under this key now.  Nothing else changes: it
+    /// still waits for those that lack it.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub fn rename_begun(&mut self, begun: BegunId, key: &Key) -> Result<(), Error> {
+        let Some(message) = self.index.messages.get(begun.0).filter(|message| message.intents.is_empty())
+        else {
+            return Ok(());
+        };
+        let (listed_size, digests) = (message.listed_size, DigestsField::Value(message.digests));
+        let (set, again, utf8) = (message.set.clone(), message.again, message.utf8);
+        let renamed = MessageBegun {
+            number: self.index.messages.next_message,
+            time: self.now(),
+            key: KeyField::from(key),
+            listed_size,
+            digests,
+            replaces: Some(begun.0),
+            set,
+            notes: Notes { again, utf8, ..Notes::default() },
+        };
+        self.append(renamed)
     }
 
     /// Records that the server's copies of this message differ each time, so that no comparison can succeed.

@@ -78,6 +78,12 @@ pub struct Memory {
     /// it comes again as it was, it is.
     #[serde(deserialize_with = "or_default")]
     pub withheld: Vec<(UniqueIdBuf, Digest)>,
+    /// Whether the last session's deletions hang on a `QUIT` that was not answered.
+    #[serde(deserialize_with = "or_default")]
+    pub quit_unanswered: bool,
+    /// What was retrieved from a window of the maildrop and should not be listed any more.
+    #[serde(deserialize_with = "or_default")]
+    pub popped: Option<Popped>,
     /// How the last run went.
     #[serde(deserialize_with = "or_default")]
     pub last: Option<LastRun>,
@@ -91,6 +97,17 @@ pub enum ListedAs {
     UniqueId(UniqueIdBuf),
     /// or without one, under this number and with this size.
     Numbered(MessageNumber, Option<Octets>),
+}
+
+/// Messages that were retrieved in a session whose `QUIT` was confirmed, on a server that shows only a window of the maildrop
+/// and takes out of it what was retrieved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Popped {
+    /// Since when the server has gone on to list some of them.
+    pub since: Time,
+    /// As many as are listed, up to a bound.
+    pub unique_ids: Vec<UniqueIdBuf>,
 }
 
 /// How the last run went, for `status`.  Nothing in it changes with a poll that finds all as it was: when that was is
@@ -377,6 +394,7 @@ impl Memory {
             self.utf8 = Utf8::Unknown;
         }
         self.offers.retain(|offer| holds(offer.when));
+        self.popped = self.popped.take().filter(|popped| holds(popped.since));
         self.limit = self.limit.filter(|limit| holds(limit.since));
         self.names = self.names.filter(|(names, since)| *names != NamingForm::Nothing || holds(*since));
     }

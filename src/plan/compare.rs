@@ -8,19 +8,23 @@
 //! A match is one for one: two equal messages on the server need two deliveries in the ledger.  What the comparisons
 //! need is read from the ledger before retrieving begins, so that the committer can own the ledger from then on.
 
+mod begun;
 #[cfg(test)]
 mod tests;
 mod watch;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use crate::ledger::{Begun, Entry, EntryState, Error, KnownDelivery, Ledger, Match};
+use crate::ledger::{Entry, EntryState, Error, KnownDelivery, Ledger, Match};
 use crate::message::{Digest, Digests, Facts};
 use crate::proof::{EntryId, Key};
-use crate::types::Octets;
+use crate::types::{Octets, Time};
 
 use super::{Decision, Listed, Maildrop, Who, Why};
+use begun::BegunMessages;
 use watch::Watch;
+
+pub(crate) use begun::Continued;
 
 /// The deliveries that listed messages may be, each to be matched once.
 #[derive(Debug, Default)]
@@ -39,15 +43,7 @@ pub(crate) struct Comparison {
     /// Whether the session may delete what it delivers: then other mail that looks like a copy goes to all destinations.
     pub(crate) deletes: bool,
     /// Messages that only some of their destinations have.
-    begun: Vec<Begun>,
-    /// Those of them that were found, by their places.
-    found: HashSet<usize>,
-    /// Their places, by their headers,
-    begun_by_header: HashMap<Digest, Vec<usize>>,
-    /// and by their entries.
-    begun_by_entry: HashMap<EntryId, Vec<usize>>,
-    /// Entries among these whose messages were delivered again after a comparison had failed.
-    begun_again: HashSet<EntryId>,
+    begun: BegunMessages,
     /// What came last in the place of messages whose deletion was confirmed, and wasn't delivered.
     pub(crate) withheld: HashMap<EntryId, Digest>,
     /// Entries whose keys stand for other mail now.
@@ -117,6 +113,8 @@ struct Other {
     stray: bool,
     /// Whether its deletion was confirmed.
     deleted: bool,
+    /// Whether it was delivered under this very key, as far as is known.
+    delivered_here: bool,
 }
 
 /// What is known of an entry whose key is listed.
@@ -215,12 +213,12 @@ impl Comparison {
         search: Search,
         utf8: bool,
     ) -> Result<Self, Error> {
-        let mut comparison = Self::default();
-        comparison.read_begun(ledger);
+        let mut comparison = Self { begun: BegunMessages::read(ledger), ..Self::default() };
         let mut search = search;
         for (listed, decision) in maildrop.iter().zip(decisions) {
             let Some(why) = &decision.why_compared() else { continue };
-            let moved = *why == Why::Duplicate && ledger.is_renumbering();
+            let moves = || ledger.is_renumbering() || ledger.has_unsteady_ids();
+            let moved = *why == Why::Duplicate && search == Search::OwnKey && moves();
             if moved || matches!(why, Why::Renumbered | Why::Nameless) {
                 search = Search::EveryKey;
             }
@@ -273,67 +271,17 @@ impl Comparison {
         true
     }
 
-    fn read_begun(&mut self, ledger: &Ledger) {
-        self.begun = ledger.begun();
-        for (place, begun) in self.begun.iter().enumerate() {
-            self.begun_by_header.entry(begun.digests.header).or_default().push(place);
-            if begun.gone {
-                // Under its key it would be taken for what that stands for now.
-                continue;
-            }
-            self.begun_by_entry.entry(begun.entry).or_default().push(place);
-            if ledger.entry(begun.entry).again {
-                self.begun_again.insert(begun.entry);
-            }
-        }
-    }
-
-    /// The delivery that a message continues which has arrived whole: some of its destinations have it.  What is listed
-    /// under the same key is the same message by digest, by equal Message-ID, Date and From, or by its header; under
-    /// another key, by a header with trace fields; without a unique-id, by the digest of the whole.  One for one.
-    pub(crate) fn continues(&mut self, listed: &Listed<'_>, facts: &Facts) -> Option<&Begun> {
-        let own = match listed.who {
-            Who::Known(id) => self.begun_by_entry.get(&id).map_or(&[][..], Vec::as_slice),
-            Who::New(_) | Who::Nameless => &[],
-        };
-        let alike = self.begun_by_header.get(&facts.digests.header).map_or(&[][..], Vec::as_slice);
-        let free = |place: &&usize| !self.found.contains(place);
-        let has = |place: &usize, same: &dyn Fn(&Begun) -> bool| self.begun.get(*place).is_some_and(same);
-        let is_same = |begun: &Begun| begun.digests.is_same(&facts.digests);
-        let is_whole = |begun: &Begun| {
-            facts.traced || (begun.nameless && begun.digests.message == facts.digests.message)
-        };
+    /// The delivery that a message continues which has arrived whole: some of its destinations have it.  One for one.
+    pub(crate) fn continues(&mut self, listed: &Listed<'_>, facts: &Facts) -> Option<Continued<'_>> {
         // Without an identity on either side, copies that differ may be one message: not delivered to all each time.  But it
         // may be other mail, and what is deleted stays where it was delivered alone.
-        let may_vary = |begun: &Begun| {
-            !self.deletes
-                && self.begun_again.contains(&begun.entry)
-                && begun.digests.identity.is_none()
-                && facts.digests.identity.is_none()
-        };
-        let own = || own.iter().filter(free);
-        let alike = || alike.iter().filter(free);
-        let place = own()
-            .find(|place| has(place, &is_same))
-            .or_else(|| alike().find(|place| has(place, &is_whole)))
-            .or_else(|| own().find(|place| has(place, &may_vary)))
-            .copied()?;
-        self.found.insert(place);
-        self.begun.get(place)
+        let may_vary = !self.deletes;
+        self.begun.continued(listed, facts, may_vary)
     }
 
     /// Whether some destinations have a message that was listed under its key, though it isn't this one.
-    pub(crate) fn continues_another(&self, listed: &Listed<'_>) -> bool {
-        let Who::Known(id) = listed.who else { return false };
-        self.begun_by_entry
-            .get(&id)
-            .is_some_and(|places| places.iter().any(|place| !self.found.contains(place)))
-    }
-
-    /// Whether a message with this header, that hasn't been found yet, is one that only some of its destinations have.
-    fn is_begun(&self, header: Digest) -> bool {
-        let places = self.begun_by_header.get(&header);
-        places.is_some_and(|places| places.iter().any(|place| !self.found.contains(place)))
+    pub(crate) fn continues_another(&mut self, listed: &Listed<'_>) -> bool {
+        self.begun.has_key_of(listed)
     }
 
     /// Goes on where an earlier round of the session ended: what was matched there is not matched again.
@@ -369,7 +317,9 @@ impl Comparison {
         match (listed.who, why) {
             (Who::Known(id), _) if self.is_one_of_several(id) => Verdict::NeedsBody,
             // It may be the one that another destination lacks.
-            (Who::New(_) | Who::Nameless, _) if self.is_begun(facts.digests.header) => Verdict::NeedsBody,
+            (Who::New(_) | Who::Nameless, _) if self.begun.has_header(facts.digests.header) => {
+                Verdict::NeedsBody
+            }
             (Who::Known(id), _) => self
                 .own(id, facts, By::Header)
                 .or_else(|| self.traced(facts, By::Header))
@@ -394,7 +344,10 @@ impl Comparison {
             (Who::Known(id), _) if self.is_one_of_several(id) => self
                 .own(id, facts, By::Whole)
                 // The server may have renumbered, and given a unique-id twice.
-                .or_else(|| self.traced(facts, By::Whole).filter(|_| why == Why::Duplicate))
+                .or_else(|| {
+                    let moved = matches!(why, Why::Duplicate | Why::Renumbered);
+                    moved.then(|| self.traced(facts, By::Whole)).flatten()
+                })
                 .unwrap_or(Verdict::Another),
             (Who::Known(id), _) => self
                 .own(id, facts, By::Whole)
@@ -440,6 +393,12 @@ impl Comparison {
     pub(crate) fn may_be_deleted_mail(&self, listed: &Listed<'_>, facts: &Facts) -> bool {
         let Who::Known(id) = listed.who else { return false };
         self.never_left(listed) && self.withheld.get(&id) != Some(&facts.digests.message)
+    }
+
+    /// Whether a delivery of this entry is the one for which its key stood last.
+    pub(crate) fn is_last_of_key(&self, id: EntryId, message: Option<Digest>) -> bool {
+        let last = self.ours.get(&id).and_then(|ours| ours.deliveries.all.last());
+        last.zip(message).is_none_or(|(last, message)| last.digests.message == message)
     }
 
     /// Whether anything was delivered under its key.
@@ -609,6 +568,7 @@ fn others(ledger: &Ledger, maildrop: &Maildrop, ours: &HashMap<EntryId, Ours>) -
                 expected: !ours.contains_key(id) && is_expected(*id, *nth, ledger, maildrop),
                 stray: is_stray(*id, ledger, maildrop),
                 deleted: entry.state == EntryState::Deleted,
+                delivered_here: !matches!(entry.state, EntryState::Recorded | EntryState::Deleted),
             });
         }
     }
@@ -641,12 +601,31 @@ fn without_second_names(others: &mut VecDeque<Other>) {
     if others.len() < 2 {
         return;
     }
+    let mut left = copies(others);
     others.make_contiguous().sort_by_key(|other| other.stray);
-    let mut named: HashMap<Digest, EntryId> = HashMap::new();
     others.retain(|other| {
-        *named.entry(other.record.digests.message).or_insert(other.entry) == other.entry || !other.stray
+        let left = left.entry(other.record.digests.message).or_default();
+        let counts = *left > 0 || !other.stray;
+        *left = left.saturating_sub(1);
+        counts
     });
     others.make_contiguous().sort_by_key(|other| (other.expected, other.deleted));
+}
+
+/// How many messages these are, by the digest of each.  A message that was recognised under another key has the time of its
+/// delivery there too; what was delivered under its own key is one more, also in the same second.  Of what is deleted it
+/// isn't known any more which it was.
+fn copies(others: &VecDeque<Other>) -> HashMap<Digest, usize> {
+    let mut at_once: HashMap<(Digest, Time), HashMap<Option<EntryId>, usize>> = HashMap::new();
+    for Other { entry, record, delivered_here, .. } in others {
+        let names = at_once.entry((record.digests.message, record.delivered)).or_default();
+        *names.entry(Some(*entry).filter(|_| !delivered_here)).or_default() += 1;
+    }
+    let mut copies: HashMap<Digest, usize> = HashMap::new();
+    for ((message, _), names) in at_once {
+        *copies.entry(message).or_default() += names.into_values().max().unwrap_or_default();
+    }
+    copies
 }
 
 /// Equal, non-empty Message-ID, Date and From.

@@ -71,7 +71,16 @@ pub struct Listed<'a> {
     pub octets: Option<Octets>,
 }
 
-impl Listed<'_> {
+impl<'a> Listed<'a> {
+    /// Its unique-id, if the ledger doesn't know it.
+    #[must_use]
+    pub fn new_unique_id(&self) -> Option<UniqueId<'a>> {
+        match self.who {
+            Who::New(unique_id) => Some(unique_id),
+            Who::Known(_) | Who::Nameless => None,
+        }
+    }
+
     /// Its unique-id, which of a known one the ledger reads back; none where it has none.
     ///
     /// # Errors

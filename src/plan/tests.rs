@@ -194,6 +194,12 @@ fn a_window_is_moved_on() {
         decide(&maildrop, &world.ledger, &policy),
         [Compare(Why::Window), Compare(Why::Window), Retrieve(Why::New)]
     );
+    // It was retrieved, and the server goes on listing it.
+    let popped = vec![world.ledger.find_key(&super::trial::key("delivered")).unwrap()];
+    assert_eq!(
+        decide(&maildrop, &world.ledger, &Policy { popped, ..policy }),
+        [Leave(Why::Known), Compare(Why::Window), Retrieve(Why::New)]
+    );
     let policy = Policy { window: true, ..world.policy(DELETE) };
     assert_eq!(decide(&maildrop, &world.ledger, &policy)[0], Leave(Why::Known));
 }

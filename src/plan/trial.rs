@@ -122,12 +122,16 @@ impl World {
 
     /// The first Maildir has it, the second doesn't.
     pub(crate) fn deliver_to_one(&mut self, name: &str) -> EntryId {
+        self.deliver_content_to_one(key(name), name)
+    }
+
+    pub(crate) fn deliver_content_to_one(&mut self, key: Key, content: &str) -> EntryId {
         let set = self.maildirs;
-        let mut noted = self.noted(key(name), name, &set).into_iter();
+        let mut noted = self.noted(key.clone(), content, &set).into_iter();
         let delivered = self.ledger.record(Published::attest(noted.next().unwrap())).unwrap();
         assert_eq!(delivered, None);
         self.ledger.refuse(noted.next().unwrap(), None).unwrap();
-        self.find(name)
+        self.ledger.find_key(&key).unwrap()
     }
 
     /// Another message of this unique-id is refused.
@@ -193,6 +197,7 @@ impl World {
             insist: false,
             utf8: false,
             window: false,
+            popped: Vec::new(),
             destinations: self.maildirs.to_vec(),
             age_now: Some(NOW),
             now: NOW,

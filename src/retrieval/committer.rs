@@ -20,7 +20,9 @@ use crate::durable;
 use crate::exit::ExitCode;
 use crate::ledger::{self, Ledger, Match};
 use crate::message::Digest;
-use crate::proof::{Arrival, Delivered, DestinationId, EntryId, Key, Noted, Piece, Published, Staged};
+use crate::proof::{
+    Arrival, BegunId, Delivered, DestinationId, EntryId, Key, Noted, Piece, Published, Staged,
+};
 use crate::types::{MessageNumber, Octets, Time};
 
 /// What the network thread hands over.
@@ -34,6 +36,8 @@ pub(super) enum Work {
     Identify { entry: EntryId, header: Digest, identity: Option<Digest> },
     /// The server's copies of this entry's message differ each time.
     Varies { entry: EntryId },
+    /// A message that only some of its destinations have is listed under this key now.
+    Renamed { begun: BegunId, key: Key },
     /// A message that is left for its size.
     TooLarge { key: Key, listed_size: Option<Octets> },
     /// A message whose end cannot be believed.
@@ -187,6 +191,7 @@ pub(super) fn run(
                 false => Ok(()),
             },
             Work::Varies { entry } => ledger.varies(entry).map_err(Error::from),
+            Work::Renamed { begun, key } => ledger.rename_begun(begun, &key).map_err(Error::from),
             Work::TooLarge { key, listed_size } => {
                 ledger.too_large(&key, listed_size).map(drop).map_err(Error::from)
             }

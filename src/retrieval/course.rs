@@ -62,6 +62,8 @@ pub(super) struct SessionEnd {
     pub(super) cut_again: bool,
     /// `QUIT` was not confirmed, and deletions hang on it.
     pub(super) quit_lost: bool,
+    /// It was not answered at all.
+    pub(super) quit_unanswered: bool,
     /// Messages, or headers, that were confirmed.
     pub(super) confirmed: u32,
     /// Commands answered after the listing.

@@ -3,8 +3,10 @@
 //! decisions rest on (the last listing, the candidates of a renumbering) is overwritten only when all that follows from it
 //! has been done.
 
+mod parted;
+
 use super::Error;
-use super::fetch::{CompareResult, Tally};
+use super::fetch::Tally;
 use super::run::Run;
 use crate::clock;
 use crate::ledger::memory::{Habits, UniqueIds};
@@ -326,8 +328,9 @@ pub(super) fn settle(
     policy: &Policy,
     tally: &Tally,
 ) -> Result<(), Error> {
+    parted::part_nameless(ledger, maildrop, tally)?;
     if policy.window || !(maildrop.has_unique_ids() || maildrop.is_empty()) {
-        return Ok(());
+        return Ok(ledger.flush()?);
     }
     let unknown = maildrop.iter().any(|listed| matches!(listed.who, Who::New(_)));
     // What wasn't compared, or has failed, may be a message that we have under another key: that shows when it is.
@@ -346,16 +349,7 @@ pub(super) fn settle(
     if ledger.is_renumbering() && !maildrop.iter().any(unsettled) {
         ledger.settle_renumbering()?;
     }
-    for compared in tally.compared.iter().filter(|compared| compared.result == CompareResult::Matched) {
-        // It was delivered, though another message of its unique-id lacks a destination: that one was there before.
-        let listed = maildrop.find(compared.number).map(|listed| listed.who);
-        if let (Some(Who::Known(id)), Some(entry)) = (listed, compared.entry)
-            && id == entry
-            && maildrop.times_listed(id) == 1
-        {
-            ledger.part_from_key(id)?;
-        }
-    }
+    parted::part_listed(ledger, maildrop, tally)?;
     let held: Vec<EntryId> = maildrop
         .iter()
         .filter_map(|listed| match listed.who {

@@ -37,6 +37,7 @@ pub mod takeover;
 #[cfg(test)]
 mod trial;
 mod visit;
+mod window;
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -34,6 +34,7 @@ use super::pipeline::standing::{self, HeaderSupport, QuestionPace, SessionStandi
 use super::rounds::{Round, Rounds};
 use super::run::Run;
 use super::survey::{self, Survey};
+use super::window;
 use crate::client::{self, Client, Farewell, Sending, Transaction};
 use crate::clock;
 use crate::ledger::Ledger;
@@ -123,6 +124,10 @@ impl MailSession<'_, '_> {
         }
         let drops = client.drops_at_quit();
         let confirmed = self.end(client, &mut held.ledger, &listing, &mut tally)?;
+        if policy.window && confirmed && self.did_everything(&tally) {
+            let given_up = self.entries_given_up(&held.ledger);
+            window::remember(self.memory, maildrop, &held.ledger, &given_up, self.run.now)?;
+        }
         self.remember(confirmed, maildrop, &held.ledger, policy, drop_listing, &tally)?;
         match tally.failure.take() {
             Some(e) => Err(e),
@@ -248,10 +253,15 @@ impl MailSession<'_, '_> {
         Ok(())
     }
 
+    /// Whether all was done that the decisions asked for, and they were about all.
+    fn did_everything(&self, tally: &Tally) -> bool {
+        let is_whole = tally.failure.is_none() && !tally.cut_short && !self.run.context.stop.raised();
+        is_whole && *self.scope == Scope::Everything
+    }
+
     /// Overwrites what the decisions rested on, if all was done that they asked for.
     fn settle(&mut self, held: &mut Stores, listing: &Basis, tally: &Tally) -> Result<(), Error> {
-        let is_whole = tally.failure.is_none() && !tally.cut_short && !self.run.context.stop.raised();
-        if !is_whole || *self.scope != Scope::Everything {
+        if !self.did_everything(tally) {
             return Ok(());
         }
         let Basis { maildrop, policy } = listing;
@@ -495,6 +505,7 @@ impl MailSession<'_, '_> {
             }
             Farewell::Unanswered => {
                 self.course.ended.quit_lost = deleted > 0;
+                self.course.ended.quit_unanswered = deleted > 0;
                 if matters {
                     conditions::quit(self.summary, ledger, policy, tally, None);
                 }

@@ -92,10 +92,12 @@ impl<'a, 'b> Sessions<'a, 'b> {
     }
 
     /// Whether the session that has just ended was one of those that are cut before `QUIT` is answered, and the next one
-    /// ends earlier.
+    /// ends earlier.  Once is chance, unless the server is known for that.
     fn quit_was_cut(&mut self) -> bool {
-        self.course.ended.quit_lost
-            && self.memory.limit.is_some()
+        let SessionEnd { quit_lost, quit_unanswered, .. } = self.course.ended;
+        let again = std::mem::replace(&mut self.memory.quit_unanswered, quit_unanswered) && quit_unanswered;
+        quit_lost
+            && (again || self.memory.limit.is_some())
             && self.lasts_less_long("the server did not confirm QUIT, and nothing was deleted")
     }
 

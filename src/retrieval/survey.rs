@@ -10,6 +10,7 @@ use super::doubts;
 use super::error::Error;
 use super::quick;
 use super::run::Run;
+use super::window;
 use crate::client::{Client, ListingAnswer, Refused, Transaction};
 use crate::clock;
 use crate::ledger::Ledger;
@@ -62,6 +63,9 @@ pub(super) fn survey(
     let drawn = draw_spot_checks(memory);
     let mut maildrop = list(run, client, ledger, &mut memory.habits)?;
     quick::check(memory, &maildrop, ledger)?;
+    if policy.window {
+        policy.popped = window::popped(memory, &maildrop, ledger);
+    }
     if !client.pipelines() && sizes_are_due(memory.sizes, ledger.now()) {
         // One at a time each costs a wait: one a day.
         if let [Some(number), _] = drawn {

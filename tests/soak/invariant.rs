@@ -60,21 +60,28 @@ pub fn check(world: &World, contents: &Contents, history: &History) -> Result<()
         }
     }
     let copies = |store: Store, id: MailId| found.get(&store).and_then(|mails| mails.get(&id)).copied();
-    for (id, fate) in &world.fates {
-        for store in contents.keys() {
-            let (copies, allowed) = (copies(*store, *id).unwrap_or(0), allowed(world, *id, *store, history));
-            if copies > allowed {
-                let text = format!(
-                    "mail {} ({:?}) is {copies} times in {store:?}, {allowed} would do; ids {:?}",
-                    id.0,
-                    world.mail(*id).header,
-                    fate.unique_ids
-                );
-                return Err(Violation::new(Kind::Twice, text));
-            }
+    // What another client has copied is one more message, found by the same marker.
+    let mut may: BTreeMap<(Store, MailId), usize> = BTreeMap::new();
+    for (mail, store) in world.mails.iter().flat_map(|mail| contents.keys().map(move |store| (mail, *store)))
+    {
+        *may.entry((store, mail.original())).or_default() += allowed(world, mail.id, store, history);
+    }
+    for ((store, id), allowed) in may {
+        let copies = copies(store, id).unwrap_or(0);
+        if copies > allowed {
+            let (header, ids) = (world.mail(id).header, &world.fates[&id].unique_ids);
+            let text = format!(
+                "mail {} ({header:?}) is {copies} times in {store:?}, {allowed} would do; ids {ids:?}",
+                id.0
+            );
+            return Err(Violation::new(Kind::Twice, text));
         }
+    }
+    for (id, fate) in &world.fates {
         // A store that isn't in the contents can't be read now; it's looked at when it can be.
-        let has = |store: &Store| !contents.contains_key(store) || copies(*store, *id).is_some();
+        let has = |store: &Store| {
+            !contents.contains_key(store) || copies(*store, world.mail(*id).original()).is_some()
+        };
         let delivered = history.destinations.iter().any(|set| set.iter().all(has));
         if fate.deleted_by_popfetch.is_some() && !delivered {
             let text = format!(
@@ -125,7 +132,7 @@ pub fn check_zero(world: &World, contents: &Contents, listed: &BTreeSet<MailId>)
         let is_plainly_new = !world.fates[&id].unique_ids.is_empty()
             && !world.is_ambiguous(id)
             && !world.traits.has(Trait::NumbersAsIds);
-        if is_plainly_new && !holds(id) {
+        if is_plainly_new && !holds(world.mail(id).original()) {
             let text = format!(
                 "exit code 0, and mail {} (ids {:?}) was listed and isn't delivered",
                 id.0, world.fates[&id].unique_ids

@@ -95,6 +95,9 @@ impl Life {
             Step::OtherClientMoves { percent, seed } => {
                 world.other_client_moves(*percent, &mut Random::new(*seed, "other client moves", 0));
             }
+            Step::OtherClientCopies { percent, seed } => {
+                world.other_client_copies(*percent, &mut Random::new(*seed, "other client copies", 0));
+            }
             Step::Restore { seed } => world.restore(&mut Random::new(*seed, "restore", 0)),
             Step::Pass { seconds } => world.now += seconds,
             Step::ReaderLooks => {
@@ -258,7 +261,7 @@ impl Life {
             }
             // Where no answer names a message, nothing may be deleted: it's enough that all of it is delivered, and that this
             // is reported.
-            if shared.world.traits.nothing_names() && code == Some(75) {
+            if shared.world.nothing_names(&left) && code == Some(75) {
                 let contents = stores::read(self.home()).unwrap_or_default();
                 let waits = |id: &MailId| !shared.world.is_undeliverable(*id);
                 let is_in = |store: &Store, id: MailId| {
@@ -270,6 +273,7 @@ impl Life {
                     .iter()
                     .copied()
                     .filter(waits)
+                    .map(|id| shared.world.mail(id).original())
                     .all(|id| options.destinations.iter().all(|store| is_in(store, id)))
                 {
                     return Ok(());

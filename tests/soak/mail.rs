@@ -27,6 +27,8 @@ pub enum Header {
 pub struct Mail {
     pub id: MailId,
     pub header: Header,
+    /// The mail of which this is a copy, made by another client.  That one's marker stands in it.
+    pub copy_of: Option<MailId>,
     /// As its sender wrote it, lines ended by CRLF.
     pub octets: Vec<u8>,
 }
@@ -54,7 +56,7 @@ impl Mail {
         }
         if header == Header::NoBody {
             text += &format!("Subject: {}\r\n\r\n", marker(id));
-            return Self { id, header, octets: text.into_bytes() };
+            return Self { id, header, copy_of: None, octets: text.into_bytes() };
         }
         text += "Subject: report\r\n\r\n";
         text += &format!("{}\r\n", marker(id));
@@ -80,7 +82,17 @@ impl Mail {
             text += "\r\n";
         }
         text += &last;
-        Self { id, header, octets: text.into_bytes() }
+        Self { id, header, copy_of: None, octets: text.into_bytes() }
+    }
+
+    /// A copy of it: the same octets.
+    pub fn copied(&self, id: MailId) -> Self {
+        Self { id, copy_of: Some(self.original()), ..self.clone() }
+    }
+
+    /// The mail by whose marker it is found in a store.
+    pub fn original(&self) -> MailId {
+        self.copy_of.unwrap_or(self.id)
     }
 
     /// Whether its header distinguishes it from every other mail: then it's delivered once, whatever the unique-ids

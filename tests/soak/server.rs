@@ -17,6 +17,9 @@ use crate::random::Random;
 use crate::traits::Trait;
 use crate::world::{Shown, World};
 
+/// How long a slow server takes for each answer.  popfetch waits for a second.
+const SLOW: Duration = Duration::from_millis(40);
+
 /// A signal to popfetch when the server has sent this many octets in this run.
 #[derive(Debug, Clone, Copy)]
 pub struct Strike {
@@ -108,6 +111,14 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Any octet of a session.  Half of them are in the first part, where the listings are.
+fn some_octet(world: &World, random: &mut Random) -> u64 {
+    let all: usize = world.on_server().iter().map(|id| world.mail(*id).octets.len()).sum();
+    let most = 600 + all as u64;
+    let most = if random.coin() { most.min(1500) } else { most };
+    random.between(0, most)
+}
+
 fn accept(listener: &TcpListener, shared: &Mutex<Shared>) {
     for connection in listener.incoming() {
         let Ok(connection) = connection else { continue };
@@ -177,6 +188,10 @@ struct Session<'a> {
     cut: Option<u64>,
     /// RETR is refused once this many were answered.
     throttled_from: u64,
+    /// From this command on answers come slowly.
+    slow_from: u64,
+    /// The server falls silent after this many more octets.
+    silent_after: Option<u64>,
     dribbles: bool,
 }
 
@@ -197,6 +212,8 @@ impl<'a> Session<'a> {
             vanished: BTreeSet::new(),
             cut: None,
             throttled_from: u64::MAX,
+            slow_from: u64::MAX,
+            silent_after: None,
             dribbles: false,
         }
     }
@@ -208,12 +225,14 @@ impl<'a> Session<'a> {
             self.random = Random::new(state.world.traits.seed, "session", state.connections);
             self.dribbles = state.world.has(Trait::Dribbles);
             if state.world.has(Trait::Cuts) && self.random.once_in(3) {
-                let ids = state.world.on_server();
-                let all: usize = ids.iter().map(|id| state.world.mail(*id).octets.len()).sum();
-                let most = 600 + all as u64;
-                // Half of the cuts fall into the first part, where the listings are.
-                let most = if self.random.coin() { most.min(1500) } else { most };
-                self.cut = Some(self.random.between(0, most));
+                self.cut = Some(some_octet(&state.world, &mut self.random));
+            }
+            if state.world.has(Trait::Slows) && self.random.coin() {
+                if self.random.coin() {
+                    self.slow_from = self.random.between(1, 30);
+                } else {
+                    self.silent_after = Some(some_octet(&state.world, &mut self.random));
+                }
             }
             if state.world.has(Trait::Throttles) && self.random.coin() {
                 self.throttled_from = self.random.between(0, 6);
@@ -247,6 +266,13 @@ impl<'a> Session<'a> {
                 self.input.clear();
             }
         }
+    }
+
+    /// Nothing more is sent, until the client has given up.
+    fn fall_silent(&mut self) -> Ended {
+        lock(self.shared).dialogue.push("(the server falls silent)".to_owned());
+        while self.connection.read(&mut [0; 4096]).is_ok_and(|count| count > 0) {}
+        Ended
     }
 
     /// Where another client deletes during sessions: now and then the message that is asked for.
@@ -344,10 +370,14 @@ impl<'a> Session<'a> {
     /// Sends, and cuts or kills on the way where that is due.
     fn send(&mut self, octets: &[u8]) -> Result<(), Ended> {
         let whole = octets.len() as u64;
-        let now = match self.cut {
+        let ends_after = self.cut.into_iter().chain(self.silent_after).min();
+        let now = match ends_after {
             Some(left) if left < whole => &octets[..usize::try_from(left).unwrap()],
             _ => octets,
         };
+        if self.commands >= self.slow_from {
+            thread::sleep(SLOW);
+        }
         let struck = {
             let mut state = lock(self.shared);
             let begin = state.sent;
@@ -376,6 +406,11 @@ impl<'a> Session<'a> {
                 let _ = self.connection.shutdown(Shutdown::Both);
                 return Err(Ended);
             }
+            Some(left) => *left -= whole,
+            None => {}
+        }
+        match &mut self.silent_after {
+            Some(left) if *left < whole => return Err(self.fall_silent()),
             Some(left) => *left -= whole,
             None => {}
         }

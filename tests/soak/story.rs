@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use crate::random::Random;
 use crate::stores::Store;
-use crate::traits::{LATER, Trait, Traits};
+use crate::traits::{LATER, LATEST, Trait, Traits};
 
 /// A life.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub enum Step {
     OtherClientDeletes { percent: u64, seed: u64 },
     /// Another client moves mail to a folder and back, each with this chance in 100.
     OtherClientMoves { percent: u64, seed: u64 },
+    /// Another client copies mail, that which is gone as well, each with this chance in 100.
+    OtherClientCopies { percent: u64, seed: u64 },
     /// The server's operator restores a backup.
     Restore { seed: u64 },
     /// Time passes.
@@ -213,6 +215,8 @@ impl Story {
         let restores = random.once_in(4);
         let mut more = Random::new(seed, "more", 0);
         let moves = seed >= LATER && more.once_in(3);
+        let mut latest = Random::new(seed, "latest", 0);
+        let copies = seed >= LATEST && latest.once_in(4);
         for _ in 0..random.between(2, 8) {
             if random.once_in(3) {
                 steps.push(Step::Arrive(random.between(1, 5)));
@@ -230,6 +234,10 @@ impl Story {
             if moves && more.once_in(2) {
                 let percent = *more.pick(&[10, 30, 60]);
                 steps.push(Step::OtherClientMoves { percent, seed: more.next() });
+            }
+            if copies && latest.once_in(2) {
+                let percent = *latest.pick(&[10, 30, 100]);
+                steps.push(Step::OtherClientCopies { percent, seed: latest.next() });
             }
             if random.once_in(6) {
                 steps.push(Step::ReaderLooks);

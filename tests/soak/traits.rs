@@ -95,14 +95,21 @@ pub enum Trait {
     OctetLimit,
     /// Another client deletes messages while a session is open: RETR, TOP and DELE of them are refused from then on.
     VanishesDuringSessions,
+
+    // ---- those that lives have from [`LATEST`] on -----------------------------------------------------------------
+    /// In some sessions each answer from some command on comes slowly, or no more comes from some octet on, until the
+    /// client gives up.
+    Slows,
 }
 
-/// Seeds below this one mean the lives that they meant before the generator learnt more.
+/// Seeds below this one mean the lives that they meant before the generator learnt more,
 pub const LATER: u64 = 10_620;
+/// and once more.
+pub const LATEST: u64 = 20_801;
 
 impl Trait {
     /// All of them.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::ReusesIds,
         Self::Renumbers,
         Self::TwoNodes,
@@ -142,7 +149,17 @@ impl Trait {
         Self::StaysInUse,
         Self::OctetLimit,
         Self::VanishesDuringSessions,
+        Self::Slows,
     ];
+
+    /// Lives of seeds below this one don't have it.
+    fn since(self) -> u64 {
+        match self {
+            Self::Slows => LATEST,
+            Self::OctetLimit | Self::VanishesDuringSessions => LATER,
+            _ => 0,
+        }
+    }
 
     /// Whether it concerns unique-ids.  Two of these together mean little, so a server has one at most.
     fn concerns_ids(self) -> bool {
@@ -161,7 +178,7 @@ impl Trait {
 
     /// Whether popfetch waits for a time-out on such a server.  Those lives take seconds, so there are fewer of them.
     fn is_slow(self) -> bool {
-        matches!(self, Self::Swallows | Self::Overlaps | Self::StaysInUse)
+        matches!(self, Self::Swallows | Self::Overlaps | Self::StaysInUse | Self::Slows)
     }
 }
 
@@ -176,9 +193,7 @@ pub struct Traits {
 impl Traits {
     /// A server with some of these traits: one in eight is plain, the others have up to five.
     pub fn made_up(seed: u64, choice: &[Trait]) -> Self {
-        let known =
-            |one: &&Trait| seed >= LATER || !matches!(one, Trait::OctetLimit | Trait::VanishesDuringSessions);
-        let choice: Vec<Trait> = choice.iter().filter(known).copied().collect();
+        let choice: Vec<Trait> = choice.iter().filter(|one| seed >= one.since()).copied().collect();
         let mut random = Random::new(seed, "traits", 0);
         let mut set = BTreeSet::new();
         let draws = if random.once_in(8) || choice.is_empty() { 0 } else { random.between(1, 5) };

@@ -73,6 +73,14 @@ pub struct World {
 /// popfetch may forget mail that has been away for this long (90 days, less a day for clocks).
 const REMEMBERED: i64 = 89 * 86_400;
 
+/// On a server whose unique-id listing lacks some.
+fn lacks_unique_id(id: MailId) -> bool {
+    id.0 % 4 == 1
+}
+
+/// More aren't copied at a time, so that a life stays short.
+const MOST_COPIED: usize = 12;
+
 impl World {
     pub fn new(traits: Traits) -> Self {
         Self {
@@ -109,6 +117,7 @@ impl World {
                 | Trait::DeletesLate
                 | Trait::WrongSizes
                 | Trait::Throttles
+                | Trait::Slows
                 | Trait::Cuts
                 | Trait::LosesQuit
                 | Trait::StaysInUse
@@ -154,6 +163,13 @@ impl World {
             || (self.traits.has(Trait::RefusesForGood) && id.0 % 5 == 2)
     }
 
+    /// Whether no answer names any of these, which are all that is listed, so that popfetch deletes nothing and reports that.
+    pub fn nothing_names(&self, listed: &[MailId]) -> bool {
+        let lack_ids = self.has(Trait::SomeWithoutId) && listed.iter().all(|id| lacks_unique_id(*id));
+        let is_odd = self.has(Trait::OddListOfOne) && self.has(Trait::OddStat);
+        self.traits.nothing_names() || (lack_ids && is_odd)
+    }
+
     /// Whether RETR of this mail is refused now.
     pub fn refuses(&self, id: MailId) -> bool {
         (self.has(Trait::RefusesForGood) && id.0 % 5 == 2)
@@ -170,12 +186,36 @@ impl World {
     /// New mail arrives: at the end, on most servers.
     pub fn arrive(&mut self, count: u64) {
         for _ in 0..count {
-            let id = MailId(u32::try_from(self.mails.len()).unwrap() + 1);
-            self.mails.push(Mail::made_up(id, &self.traits));
-            self.fates.insert(id, Fate::default());
-            let unique_id = self.new_unique_id(id);
-            let place = if self.has(Trait::NewestFirst) { 0 } else { self.held.len() };
-            self.held.insert(place, Held { id, unique_id, popped: false });
+            let id = self.next_id();
+            self.add(Mail::made_up(id, &self.traits));
+        }
+    }
+
+    fn next_id(&self) -> MailId {
+        MailId(u32::try_from(self.mails.len()).unwrap() + 1)
+    }
+
+    fn add(&mut self, mail: Mail) {
+        let id = mail.id;
+        self.mails.push(mail);
+        self.fates.insert(id, Fate::default());
+        self.put(id);
+    }
+
+    /// Puts a mail into the maildrop, under a new unique-id.
+    fn put(&mut self, id: MailId) {
+        let unique_id = self.new_unique_id(id);
+        let place = if self.has(Trait::NewestFirst) { 0 } else { self.held.len() };
+        self.held.insert(place, Held { id, unique_id, popped: false });
+    }
+
+    /// Another client copies mails, each with this chance in 100: what is there, and what it has in a folder of its own
+    /// since it was there once.
+    pub fn other_client_copies(&mut self, percent: u64, random: &mut Random) {
+        let mails = self.mails.clone();
+        let copied = mails.iter().filter(|_| random.between(1, 100) <= percent);
+        for mail in copied.take(MOST_COPIED) {
+            self.add(mail.copied(self.next_id()));
         }
     }
 
@@ -228,9 +268,7 @@ impl World {
         self.held = rest;
         for Held { id, unique_id, .. } in moved {
             self.freed.push(unique_id);
-            let unique_id = self.new_unique_id(id);
-            let place = if self.has(Trait::NewestFirst) { 0 } else { self.held.len() };
-            self.held.insert(place, Held { id, unique_id, popped: false });
+            self.put(id);
         }
     }
 
@@ -310,7 +348,7 @@ impl World {
     }
 
     fn unique_id_shown(&self, number: usize, held: &Held) -> Option<String> {
-        if self.has(Trait::NoUidl) || (self.has(Trait::SomeWithoutId) && held.id.0 % 4 == 1) {
+        if self.has(Trait::NoUidl) || (self.has(Trait::SomeWithoutId) && lacks_unique_id(held.id)) {
             None
         } else if self.has(Trait::NumbersAsIds) {
             Some(number.to_string())

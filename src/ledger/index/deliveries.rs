@@ -35,8 +35,8 @@ impl Index {
         let owned = key.to_key().ok_or("its unique-id is none")?;
         self.messages.is_free(*number)?;
         let (entry, _) = self.insert(key, offset)?;
-        if let Some(old) = replaces {
-            self.forget_message(*old);
+        if let Some(old) = replaces.and_then(|old| self.forget_message(old)) {
+            self.close(old.entry);
         }
         let message = OpenMessage {
             entry,
@@ -101,10 +101,15 @@ impl Index {
     pub(super) fn part_from_key(&mut self, fact: &MessageGone) -> Result<(), Contradiction> {
         let entry = self.messages.part(fact.message)?;
         self.slots.change_details(entry, |details| details.messages.retain(|open| *open != fact.message));
+        self.close(entry);
+        Ok(())
+    }
+
+    /// If no message of this entry is on its way any more, what was delivered before counts again.
+    fn close(&mut self, entry: EntryId) {
         if self.slots.details(entry).messages.is_empty() {
             self.change(entry, EntryRecord::be_closed);
         }
-        Ok(())
     }
 
     /// A message of this entry is about to be delivered.  From now on the entry as a whole isn't: else a unique-id that

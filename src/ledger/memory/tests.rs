@@ -1,6 +1,7 @@
 use super::{
     Adds, Alert, Digest, ExitCode, Habits, KnownFlight, KnownPipelining, LastRun, Lasting, LedgerExtent,
-    Limit, ListedAs, MOST_DIED, Memory, NamingForm, Offer, OfferStage, Pause, Quick, Said, UniqueIds, Utf8,
+    Limit, ListedAs, MOST_DIED, Memory, NamingForm, Offer, OfferStage, Pause, Popped, Quick, Said, UniqueIds,
+    Utf8,
 };
 use crate::types::{MessageNumber, Octets, Time, UniqueId};
 
@@ -38,6 +39,8 @@ fn full() -> Memory {
             ListedAs::UniqueId(unique_id(b"-").unwrap()),
         ],
         withheld: vec![(unique_id(b"a b").unwrap(), Digest::of(b"other mail"))],
+        quit_unanswered: true,
+        popped: Some(Popped { since: Time(9), unique_ids: vec![unique_id(b"p").unwrap()] }),
         last: Some(LastRun {
             exit: ExitCode::Refused,
             error: Some(Said { exit: ExitCode::Refused, message: "no".into(), hint: None }),

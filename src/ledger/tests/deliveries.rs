@@ -146,6 +146,48 @@ fn a_message_whose_key_stands_for_another_holds_up_nothing() {
     assert_eq!(ledger.begun(), []);
 }
 
+/// What some destinations lack is listed under another key: what its former key was delivered for counts again, and it goes
+/// on under the new one, whether they get it or not.
+#[test]
+fn a_message_that_moves_to_another_key_holds_up_nothing_under_its_former_one() {
+    for is_delivered in [false, true] {
+        let home = tempfile::tempdir().unwrap();
+        let mut ledger = open(home.path());
+        let first = maildir(&mut ledger);
+        let second =
+            ledger.enter_destination(&name(DestinationKind::Pipe, "procmail\0-d\0me"), None).unwrap();
+        let id = deliver(&mut ledger, "a", "delivered");
+        let message = arrival(key("a"), "partly", &[first, second]);
+        let noted = note(&mut ledger, vec![piece(&message, first)]).pop().unwrap();
+        assert_eq!(ledger.record(Published::attest(noted)).unwrap(), None);
+        drop(message);
+        let begun = ledger.begun().pop().unwrap().id;
+        if is_delivered {
+            let again = continuing(Some(begun), key("b"), "partly", &[first, second]);
+            let noted = note(&mut ledger, vec![piece(&again, second)]).pop().unwrap();
+            assert!(ledger.record(Published::attest(noted)).unwrap().is_some());
+        } else {
+            ledger.rename_begun(begun, &key("b")).unwrap();
+        }
+        ledger.close().unwrap();
+        let ledger = open(home.path());
+        let state = |ledger: &Ledger, name| {
+            let id = ledger.find_key(&key(name)).unwrap();
+            (ledger.entry(id).state, ledger.lacking(id))
+        };
+        let expected = match is_delivered {
+            true => (EntryState::Delivered, None),
+            false => (EntryState::Open, Some(vec![second])),
+        };
+        assert_eq!(state(&ledger, "b"), expected);
+        assert_eq!((state(&ledger, "a"), ledger.entry(id).deliveries), ((EntryState::Delivered, None), 1));
+        let before = picture(&ledger);
+        compact(&ledger);
+        drop(ledger);
+        assert_eq!(picture(&open(home.path())), before);
+    }
+}
+
 /// What was only printed is never deleted, whatever becomes of other mail under its unique-id.
 #[test]
 fn what_was_only_printed_is_not_as_good_as_delivered_after_another_message_of_its_key_has_failed() {

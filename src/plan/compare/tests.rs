@@ -327,7 +327,7 @@ fn a_message_of_the_other_mode_accuses_no_other() {
 
 /// The delivery that a message with this content continues, listed under this unique-id.
 fn continued(comparison: &mut Comparison, maildrop: &Maildrop, at: usize, facts: &Facts) -> Option<EntryId> {
-    comparison.continues(&maildrop.at(at).unwrap(), facts).map(|begun| begun.entry)
+    comparison.continues(&maildrop.at(at).unwrap(), facts).map(|continued| continued.begun.entry)
 }
 
 /// What one destination has, and another lacks, is found again by its content, once.
@@ -382,7 +382,30 @@ fn what_differs_each_time_continues_what_it_was_from_the_second_time_on() {
     second.deletes = true;
     assert_eq!(continued(&mut second, &maildrop, 0, &facts("z@-")), None, "it would be deleted");
     second.deletes = false;
-    assert_eq!(continued(&mut second, &maildrop, 0, &facts("z@-")), Some(id));
+    let listed = maildrop.at(0).unwrap();
+    let continued = second.continues(&listed, &facts("z@-")).unwrap();
+    assert_eq!(continued.begun.entry, id);
+    // If it is other mail, only the destinations have it that lacked the first one: it doesn't count as delivered.
+    assert_eq!(continued.digests.message, facts("x@-").digests.message);
+}
+
+/// A server may list thousands of messages under one unique-id, all of which a destination lacks.
+#[test]
+fn of_many_begun_messages_each_is_found_at_its_first_look() {
+    let mut world = World::new();
+    let contents: Vec<String> = (0..300).map(|n| format!("h/{n}@{n}")).collect();
+    for content in &contents {
+        world.deliver_content_to_one(key("x"), content);
+    }
+    let (maildrop, mut comparison) = comparison(&world, &["x"], Why::Again);
+    let listed = maildrop.at(0).unwrap();
+    for content in contents.iter().rev() {
+        let found = comparison.continues(&listed, &facts(content)).unwrap();
+        assert_eq!(found.begun.digests.message, facts(content).digests.message);
+    }
+    assert!(!comparison.continues_another(&listed));
+    // Each is passed over once for each mark that it has, at most.
+    assert!(comparison.begun.passed_over() <= contents.len() * 4, "{}", comparison.begun.passed_over());
 }
 
 /// What the server goes on listing after it confirmed the deletion is no new mail, whatever it shows.
@@ -626,4 +649,23 @@ fn where_unique_ids_move_a_message_is_known_under_any_name_it_ever_had() {
     assert_eq!(second.questioned, [renamed]);
     second.used.at(renamed, facts("b/x").digests.message).own += 1;
     assert_eq!(elsewhere(&mut second, "b/x"), None, "a second copy");
+}
+
+/// Two true copies were both delivered, and both gone: when both come back under new unique-ids, neither is new.  A former
+/// name of a message is no second copy.
+#[test]
+fn two_copies_that_come_back_under_new_unique_ids_are_both_known() {
+    for (is_copy, expected) in [(true, Some(Same as fn(EntryId) -> Found)), (false, None)] {
+        let mut world = World::new();
+        let first = world.deliver_content(key("a"), "c/x");
+        let second =
+            if is_copy { world.deliver_content(key("b"), "c/x") } else { world.record_match("b", first) };
+        world.deliver("stays");
+        world.listed(&["a", "b", "stays"]);
+        world.listed(&["stays"]);
+        let mut back = arriving(&world, &["stays", "new", "newer"], Search::EveryKey);
+        assert_eq!(elsewhere(&mut back, "c/x"), Some(Same(first)));
+        assert_eq!(elsewhere(&mut back, "c/x"), expected.map(|found| found(second)), "{is_copy}");
+        assert_eq!(elsewhere(&mut back, "c/x"), None, "a third one");
+    }
 }

@@ -14,7 +14,7 @@ use crate::delivery::routing::{Copies, OpenCopies};
 use crate::delivery::{self, Waiting};
 use crate::exit::ExitCode;
 use crate::ledger::Begun;
-use crate::message::{Digest, Examiner, Facts};
+use crate::message::{Digest, Digests, Examiner, Facts};
 use crate::plan::compare::Verdict;
 use crate::plan::{self, Decision, Listed, Who, Why};
 use crate::proof::{Arrival, ArrivalId, BegunId, DestinationId, EntryId, Key};
@@ -39,6 +39,8 @@ struct MessageRoute {
     set: Vec<DestinationId>,
     /// The delivery that it continues, and the entry of that.
     continues: Option<(BegunId, EntryId)>,
+    /// By what it is known from then on.
+    digests: Digests,
     /// Its key stood for another message, as far as is known.
     again: bool,
 }
@@ -134,10 +136,10 @@ impl Fetch<'_> {
             return self.state.pipeline.hold(Held::Whole(job, Whole::Aside));
         }
         let route = self.route(&job, &listed, &facts, compares.is_some(), &intakes);
-        if let (true, Some((_, entry))) = (route.slots.is_empty(), route.continues) {
+        if let (true, Some((begun, entry))) = (route.slots.is_empty(), route.continues) {
             self.give_up(&job, intakes);
             self.not_stored(job.number);
-            return self.state.pipeline.hold(Held::Whole(job, Whole::Elsewhere(entry)));
+            return self.state.pipeline.hold(Held::Whole(job, Whole::Elsewhere { begun, entry }));
         }
         self.take_in(job, &listed, facts, route, intakes);
     }
@@ -194,7 +196,7 @@ impl Fetch<'_> {
         route: MessageRoute,
         intakes: OpenCopies,
     ) {
-        let MessageRoute { slots, set, continues, again } = route;
+        let MessageRoute { slots, set, continues, digests, again } = route;
         let mut waiting: Vec<(usize, Waiting)> = Vec::with_capacity(intakes.len());
         let mut failure = None;
         for (slot, intake) in intakes {
@@ -213,7 +215,7 @@ impl Fetch<'_> {
             key: self.key_of(listed, &facts),
             listed_size: listed.octets,
             octets: facts.octets,
-            digests: facts.digests,
+            digests,
             headline: facts.headline,
             sender: facts.sender,
             recipient: facts.recipient,
@@ -277,7 +279,9 @@ impl Fetch<'_> {
         compared: bool,
         chosen: &OpenCopies,
     ) -> MessageRoute {
-        let begun = self.comparison.continues(listed, facts);
+        let continued = self.comparison.continues(listed, facts);
+        let digests = continued.as_ref().map_or(facts.digests, |continued| continued.digests);
+        let begun = continued.map(|continued| continued.begun);
         let continues = begun.map(|begun| (begun.id, begun.entry));
         let is_chosen = |slot| chosen.iter().any(|(chosen, _)| *chosen == slot);
         let here = self.network_ends.ids().enumerate().filter(|(slot, _)| is_chosen(*slot));
@@ -290,7 +294,7 @@ impl Fetch<'_> {
         };
         let again = (compared && self.comparison.has_delivery(listed))
             || (continues.is_none() && self.comparison.continues_another(listed));
-        MessageRoute { slots, set, continues, again }
+        MessageRoute { slots, set, continues, digests, again }
     }
 
     fn key_of(&self, listed: &Listed<'_>, facts: &Facts) -> Key {

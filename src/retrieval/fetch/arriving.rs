@@ -3,7 +3,7 @@
 use crate::delivery::routing::{Copies, NetworkEnds};
 use crate::ledger::Match;
 use crate::message::Examiner;
-use crate::proof::{EntryId, Key};
+use crate::proof::{BegunId, EntryId, Key};
 use crate::retrieval::committer::Parcel;
 use crate::retrieval::pipeline::Job;
 use crate::types::{Octets, wide};
@@ -48,7 +48,7 @@ pub(super) enum Whole {
     /// The server's copies of this entry's message differ each time.
     Varies(EntryId),
     /// Only destinations that this run doesn't have lack it.
-    Elsewhere(EntryId),
+    Elsewhere { begun: BegunId, entry: EntryId },
 }
 
 impl Arriving {

@@ -7,11 +7,11 @@
 mod tests;
 
 use super::arriving::Whole;
-use super::queue::{known_key, listed_as};
+use super::queue::known_key;
 use super::round::{Fetch, Held};
 use super::tally::{CompareResult, Compared};
 use crate::exit::ExitCode;
-use crate::message::Facts;
+use crate::message::{Digest, Facts};
 use crate::plan::compare::Verdict;
 use crate::plan::{Decision, Who, Why};
 use crate::proof::{EntryId, Key, Recognised};
@@ -54,7 +54,7 @@ impl Fetch<'_> {
         match whole {
             Whole::Parcel(_) | Whole::Same { .. } => self.recognise(&job),
             // Neither delivered nor what was: nothing of it may be deleted on the strength of this.
-            Whole::Aside | Whole::Elsewhere(_) | Whole::Varies(_) => {}
+            Whole::Aside | Whole::Elsewhere { .. } | Whole::Varies(_) => {}
         }
         match whole {
             Whole::Parcel(parcel) => {
@@ -67,7 +67,7 @@ impl Fetch<'_> {
             }
             Whole::Same { key, listed_size, same_as } => {
                 self.state.pipeline.allowance.give_back(Octets(job.size));
-                self.matched(&job, same_as.entry);
+                self.matched(&job, same_as.entry, same_as.message);
                 self.state.tally.which_delivery.extend(same_as.message.map(|copy| (number, copy)));
                 self.submit(Work::Same { number, key, listed_size, same_as }, 1);
             }
@@ -76,7 +76,14 @@ impl Fetch<'_> {
                 self.state.pipeline.standing.aside.insert(number);
                 self.compared(job, CompareResult::Failed);
             }
-            Whole::Elsewhere(entry) => {
+            Whole::Elsewhere { begun, entry } => {
+                // If its former key is listed as well, this may be a second copy.
+                let has_moved = self.maildrop.times_listed(entry) == 0;
+                let listed = self.maildrop.at(job.index).filter(|_| has_moved);
+                if let Some(unique_id) = listed.and_then(|listed| listed.new_unique_id()) {
+                    let key = Key::UniqueId(unique_id.to_buf());
+                    self.submit(Work::Renamed { begun, key }, 0);
+                }
                 self.state.pipeline.allowance.give_back(Octets(job.size));
                 self.state.tally.elsewhere.push(entry);
                 if job.decision.why_compared().is_some() {
@@ -85,7 +92,7 @@ impl Fetch<'_> {
             }
             Whole::Varies(entry) => {
                 self.state.pipeline.allowance.give_back(Octets(job.size));
-                self.matched(&job, entry);
+                self.matched(&job, entry, None);
                 if self.comparison.is_known_to_vary(entry) {
                     return;
                 }
@@ -103,7 +110,7 @@ impl Fetch<'_> {
         if let (Decision::Identify, Who::Known(entry)) = (job.decision, listed.who) {
             let (header, identity) = (facts.digests.header, facts.digests.identity);
             self.submit(Work::Identify { entry, header, identity }, 0);
-            return self.matched(&job, entry);
+            return self.matched(&job, entry, None);
         }
         let Some(why) = job.decision.why_compared() else { return };
         match self.comparison.by_header(&listed, why, facts, self.policy.deletes_everything()) {
@@ -112,7 +119,7 @@ impl Fetch<'_> {
                 if listed.who != Who::Nameless {
                     self.recognise(&job);
                 }
-                self.matched(&job, same_as.entry);
+                self.matched(&job, same_as.entry, same_as.message);
                 self.state.tally.which_delivery.extend(same_as.message.map(|copy| (job.number, copy)));
                 let key = known_key(&listed, self.keys).unwrap_or(Key::Header(facts.digests.header));
                 self.submit(Work::Same { number: job.number, key, listed_size: listed.octets, same_as }, 1);
@@ -139,14 +146,18 @@ impl Fetch<'_> {
             let recognised = Recognised::attest(self.client.session(), job.number, known);
             self.state.tally.recognised.insert(job.number, recognised);
         }
-        if job.died {
-            self.state.tally.survived.extend(listed_as(&listed, self.maildrop, self.keys));
-        }
+        self.survived(job);
     }
 
-    fn matched(&mut self, job: &Job, entry: EntryId) {
+    /// It is a message that we have: this one of the entry's, if it's known which.
+    fn matched(&mut self, job: &Job, entry: EntryId, message: Option<Digest>) {
         let (number, result) = (job.number, CompareResult::Matched);
-        if job.decision == Decision::Compare(Why::CameBack) {
+        let is_own = self.maildrop.at(job.index).is_some_and(|listed| listed.who == Who::Known(entry));
+        // Where unique-ids move, it may be another one that we have, which was never deleted.
+        if job.decision == Decision::Compare(Why::CameBack)
+            && is_own
+            && self.comparison.is_last_of_key(entry, message)
+        {
             self.state.tally.not_deleted = self.state.tally.not_deleted.saturating_add(1);
         }
         self.state.tally.compared.push(Compared { number, entry: Some(entry), result });

@@ -17,7 +17,7 @@ use crate::proof::{Delivered, EntryId};
 use crate::report;
 use crate::retrieval::Error;
 use crate::retrieval::committer::{MessageOutcome, SettledMessage, Work};
-use crate::retrieval::pipeline::{Ending, UNKNOWN_SIZE};
+use crate::retrieval::pipeline::{Ending, Job, UNKNOWN_SIZE};
 use crate::types::{MessageNumber, Octets, wide};
 
 impl Fetch<'_> {
@@ -59,6 +59,8 @@ impl Fetch<'_> {
             self.not_stored(refused.job.number);
             return;
         }
+        // The connection didn't end at it: others have their turn at the next one.
+        self.survived(&refused.job);
         if refused.job.failures > 0 && !refused.refusal.passing {
             // It failed before, for what it did alone; and those that did so follow one another.
             return self.refused_alone(&refused);
@@ -69,6 +71,13 @@ impl Fetch<'_> {
                 self.not_stored(refused.job.number);
             }
             self.state.tally.failure = Some(Error::Refuses { text });
+        }
+    }
+
+    /// The connection has not ended at this message, though it had before.
+    pub(super) fn survived(&mut self, job: &Job) {
+        if let (true, Some(listed)) = (job.died, self.maildrop.at(job.index)) {
+            self.state.tally.survived.extend(listed_as(&listed, self.maildrop, self.keys));
         }
     }
 

@@ -42,6 +42,7 @@ impl MailSession<'_, '_> {
             blamed: tally.blamed.is_some(),
             cut_again: tally.cut_again,
             quit_lost: false,
+            quit_unanswered: false,
             unconfirmed: deletes
                 && (tally.delivered > 0 || !tally.accepted.is_empty() || !tally.waiting.is_empty()),
             confirmed: *confirmed,

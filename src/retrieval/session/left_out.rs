@@ -25,7 +25,9 @@ impl MailSession<'_, '_> {
         if nothing_given_up && !drops_at_quit && !only_broken && *self.scope != Scope::Failed {
             return false;
         }
-        let broken = self.broken(maildrop, ledger);
+        let last = self.tried_last(maildrop, ledger);
+        // Another node may list them under other unique-ids: then the session is for all.
+        let only_broken = only_broken && !last.is_empty();
         let ids = self.entries_given_up(ledger);
         let given_up = &self.course.given_up;
         let aside = |listed: &Listed<'_>| {
@@ -41,7 +43,7 @@ impl MailSession<'_, '_> {
         let of_failed_only = *self.scope == Scope::Failed;
         let mut others_wait = false;
         for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
-            let not_now = only_broken && !broken.contains_key(&listed.number);
+            let not_now = only_broken && !last.contains(&listed.number);
             let is_done = self.course.done.contains(&(listed.number, listed.octets));
             let leave = is_done
                 || aside(&listed)
@@ -79,19 +81,31 @@ impl MailSession<'_, '_> {
         if *self.scope != Scope::Everything {
             return Vec::new();
         }
-        let broken = self.broken(maildrop, ledger);
-        if broken.is_empty() {
+        let last = self.tried_last(maildrop, ledger);
+        if last.is_empty() {
             return Vec::new();
         }
         let mut kept = vec![Decision::Leave(Why::Known); decisions.len()];
         let mut any = false;
         for ((decision, kept), listed) in decisions.iter_mut().zip(&mut kept).zip(maildrop.iter()) {
-            if broken.contains_key(&listed.number) && !matches!(decision, Decision::Leave(_)) {
+            if last.contains(&listed.number) && !matches!(decision, Decision::Leave(_)) {
                 *kept = std::mem::replace(decision, Decision::Leave(Why::BackingOff));
                 any = true;
             }
         }
         if any { kept } else { Vec::new() }
+    }
+
+    /// The messages at which a session broke off before; and where sessions are short, those that have failed: they would
+    /// take the place of what can be done, in each.
+    fn tried_last(&self, maildrop: &Maildrop, ledger: &Ledger) -> HashSet<MessageNumber> {
+        let mut last: HashSet<MessageNumber> = self.broken(maildrop, ledger).into_keys().collect();
+        if self.memory.limit.is_some() {
+            let has_failed =
+                |listed: &Listed<'_>| matches!(listed.who, Who::Known(id) if ledger.entry(id).failures > 0);
+            last.extend(maildrop.iter().filter(has_failed).map(|listed| listed.number));
+        }
+        last
     }
 
     /// The messages at which a session broke off before, each with its place in their order: the longest ago comes first.

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use super::MailSession;
 use super::conclusion::{MOST_IDLE, is_due};
 use crate::account::Retention;
-use crate::ledger::memory::{ListedAs, Memory, NamingForm, Quick};
+use crate::ledger::memory::{Limit, ListedAs, Memory, NamingForm, Quick};
 use crate::plan::trial::{NOW, SIZE, World, key, number};
 use crate::plan::{Decision, Maildrop, Policy, Why};
 use crate::proof::EntryId;
@@ -639,6 +639,23 @@ fn where_sessions_broke_off_is_tried_when_all_else_is_done() {
             session.keep_for_the_end(&mut decisions, maildrop, &world.ledger)
         });
         assert_eq!((kept.len(), decisions), (0, [known; 2]), "{what}");
+    }
+}
+
+/// Where sessions are short, what fails would take the place of what can be done, in each of them.
+#[test]
+fn in_short_sessions_what_has_failed_is_tried_when_all_else_is_done() {
+    for is_short in [false, true] {
+        let mut scene = Scene::new();
+        scene.world.fail("f", None);
+        scene.listed = vec![("f", Some(SIZE)), ("new", Some(SIZE))];
+        scene.memory.limit = is_short.then_some(Limit { commands: 9, since: NOW });
+        let mut decisions = [Decision::Retrieve(Why::New); 2];
+        let kept = scene.session(|session, world, maildrop, _, _| {
+            session.keep_for_the_end(&mut decisions, maildrop, &world.ledger)
+        });
+        let waits = decisions.map(|decision| decision == Decision::Leave(Why::BackingOff));
+        assert_eq!((waits, kept.is_empty()), ([is_short, false], !is_short));
     }
 }
 

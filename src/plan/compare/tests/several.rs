@@ -119,7 +119,7 @@ fn one_of_several_is_looked_for_elsewhere_only_if_its_unique_id_was_given_twice(
     world.deliver("x");
     world.deliver("gone");
     world.listed(&["x", "gone"]);
-    for (why, found) in [(Why::Duplicate, true), (Why::Doubtful, false)] {
+    for (why, found) in [(Why::Duplicate, true), (Why::Renumbered, true), (Why::Doubtful, false)] {
         let decision = Decision::Compare(why);
         let (maildrop, mut comparison) =
             deciding(&world, &[("x", decision), ("x", decision)], Search::EveryKey, false);
@@ -253,4 +253,18 @@ fn in_a_renumbering_only_doubled_unique_ids_are_looked_for_at_once() {
     world.listed(&["x"]);
     world.ledger.begin_renumbering().unwrap();
     assert_eq!(verdicts(&world, "x", Why::Doubtful, &["other"], true).1, [SetAside]);
+}
+
+/// What a key stood for before is no message that came back: it has moved, and moved back.
+#[test]
+fn only_what_a_key_stood_for_last_has_come_back() {
+    let mut world = World::new();
+    let id = world.deliver_content(key("x"), "a");
+    world.deliver_content(key("x"), "b");
+    let message = |content: &str| Some(facts(content).digests.message);
+    let (_, comparison) = deciding(&world, &[("x", Decision::Compare(Why::CameBack))], Search::OwnKey, false);
+    let cases = [("a", false), ("b", true)].map(|(content, expected)| (message(content), expected));
+    for (message, expected) in cases.into_iter().chain([(None, true)]) {
+        assert_eq!(comparison.is_last_of_key(id, message), expected);
+    }
 }

@@ -2,13 +2,14 @@
 
 use super::{doubted, raise, world};
 use crate::account::Retention;
+use crate::ledger::EntryState;
 use crate::ledger::memory::{Habits, UniqueIds};
 use crate::plan::trial::{NOW, World, facts, key, number};
 use crate::plan::{Decision, Policy, Why};
-use crate::proof::EntryId;
+use crate::proof::{EntryId, Key};
 use crate::retrieval::Options;
 use crate::retrieval::doubts::{are_many, hold_back_new, mismatch, sample, settle};
-use crate::retrieval::fetch::Tally;
+use crate::retrieval::fetch::{CompareResult, Compared, Tally};
 use crate::retrieval::run::Run;
 use crate::retrieval::trial::Home;
 
@@ -149,4 +150,38 @@ fn a_failed_comparison_puts_everything_in_doubt_once() {
         assert!(world.ledger.is_renumbering());
         assert_eq!(doubted(&world, &["a", "b"]), [false, !suspected]);
     }
+}
+
+/// All that is listed under a unique-id was delivered: what a destination lacks was there before, and holds up none of it.
+#[test]
+fn what_is_not_listed_any_more_holds_up_nothing_of_its_unique_id() {
+    for (matched, is_free) in [(&[1, 2][..], true), (&[1, 1], false), (&[2], false)] {
+        let mut world = World::new();
+        let id = world.deliver_content(key("x"), "a");
+        world.deliver_content(key("x"), "b");
+        world.deliver_content_to_one(key("x"), "c");
+        let maildrop = world.maildrop(&[("x", None), ("x", None)]);
+        let compared =
+            |n: &u32| Compared { number: number(*n), entry: Some(id), result: CompareResult::Matched };
+        let tally = Tally { compared: matched.iter().map(compared).collect(), ..Tally::default() };
+        let policy = world.policy(Retention::Delete);
+        settle(&mut world.ledger, &mut Habits::default(), &maildrop, &policy, &tally).unwrap();
+        assert_eq!(world.ledger.entry(id).state == EntryState::Delivered, is_free, "{matched:?}");
+    }
+}
+
+/// What has no unique-id shares its entry with all that have its header.
+#[test]
+fn what_a_destination_lacks_holds_up_nothing_else_with_its_header() {
+    let mut world = World::new();
+    let header = || Key::Header(facts("h").digests.header);
+    let id = world.deliver_content(header(), "h/a");
+    world.deliver_content_to_one(header(), "h/b");
+    let maildrop = world.maildrop(&[("-", None)]);
+    let compared = Compared { number: number(1), entry: Some(id), result: CompareResult::Matched };
+    let tally = Tally { compared: vec![compared], ..Tally::default() };
+    let policy = world.policy(Retention::Delete);
+    settle(&mut world.ledger, &mut Habits::default(), &maildrop, &policy, &tally).unwrap();
+    assert_eq!(world.ledger.entry(id).state, EntryState::Delivered);
+    assert!(world.ledger.begun()[0].gone, "it is found by its content if it is there still");
 }

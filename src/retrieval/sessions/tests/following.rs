@@ -99,6 +99,22 @@ fn a_lost_farewell_counts_only_where_sessions_are_known_to_be_cut() {
     }
 }
 
+/// A server that ends each session where QUIT comes would have everything to be deleted again in each run.
+#[test]
+fn a_farewell_that_is_lost_twice_in_a_row_makes_sessions_shorter() {
+    with("", false, |sessions| {
+        let mut cut = |quit_unanswered| {
+            let quit_lost = quit_unanswered;
+            sessions.course.ended =
+                SessionEnd { quit_lost, quit_unanswered, answered: 20, ..SessionEnd::default() };
+            sessions.quit_was_cut()
+        };
+        assert_eq!([true, false, true].map(&mut cut), [false; 3], "once is chance");
+        assert!(cut(true));
+        assert_eq!(sessions.memory.limit.map(|limit| limit.commands), Some(10));
+    });
+}
+
 #[test]
 fn after_some_good_sessions_in_a_row_the_next_may_last_twice_as_long() {
     with("", false, |sessions| {
