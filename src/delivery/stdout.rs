@@ -4,15 +4,14 @@
 //! counts as delivered.  Which of the two it is, is the caller's to ask ([`is_regular_file`]).  A terminal gets no control
 //! characters: a message from a stranger could do anything with it.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{self, IsTerminal as _, Seek as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::OFlags;
-use rustix::io::Errno;
 
 use super::mbox::Formatter;
 use super::sink::Sink;
@@ -28,7 +27,7 @@ use crate::message::{Digest, Facts};
 use crate::place::{Place, Spooled};
 use crate::proof::{DestinationKind, DestinationName, Noted, Piece, Published, Staged};
 use crate::text;
-use crate::types::{Time, wide};
+use crate::types::Time;
 
 /// Octets that are copied at a time.
 const CHUNK: usize = 128 * 1024;
@@ -41,20 +40,8 @@ static STREAM: Mutex<()> = Mutex::new(());
 /// # Errors
 /// When it is closed.
 pub fn open() -> Result<File, Error> {
-    let fail = |e| durable::Error::new(Step::Open, name(), e);
-    let file = File::from(io::stdout().as_fd().try_clone_to_owned().map_err(fail)?);
-    if is_in_place_of_closed(&file) { Err(fail(Errno::BADF.into()).into()) } else { Ok(file) }
-}
-
-/// Whether it is what a program gets at its start for a standard output that is closed: `/dev/null`, open to read and to
-/// write.  A shell that was asked for `/dev/null` opens it only to write.
-fn is_in_place_of_closed(file: &File) -> bool {
-    let is_null = |status: Metadata| {
-        let null = Path::new("/dev/null").metadata();
-        status.file_type().is_char_device() && null.is_ok_and(|null| null.rdev() == status.rdev())
-    };
-    file.metadata().is_ok_and(is_null)
-        && rustix::fs::fcntl_getfl(file).is_ok_and(|flags| flags & OFlags::RWMODE == OFlags::RDWR)
+    let descriptor = io::stdout().as_fd().try_clone_to_owned();
+    Ok(File::from(descriptor.map_err(|e| durable::Error::new(Step::Open, name(), e))?))
 }
 
 /// Whether standard output goes to a regular file, so that what was printed is as good as delivered.
@@ -219,7 +206,7 @@ impl StdoutOutlet {
                         return Ok(());
                     }
                     self.put(buffer.get(..read).unwrap_or_default())?;
-                    at = at.saturating_add(wide(read));
+                    at = at.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
                 }
             }
             Place::Maildir { .. } | Place::Mbox { .. } => Err(Error::misplaced()),

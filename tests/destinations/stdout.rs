@@ -43,17 +43,6 @@ fn a_pipe_gets_an_mbox_stream_once() {
 }
 
 #[test]
-fn nothing_counts_as_printed_where_standard_output_is_closed() {
-    let (server, sandbox) = set_up(numbered([small("a")]), PRINTED);
-    redirected(&sandbox, &[], ">&-").exits(73).complains("standard output");
-    assert_eq!(server.count("RETR"), 0);
-    assert_eq!(contents(&poll(&sandbox).stdout), subjects(&["a"]));
-    server.add("me", [Message::new("b", small("b"))]);
-    redirected(&sandbox, &[], ">/dev/null").succeeds();
-    assert!(poll(&sandbox).stdout.is_empty());
-}
-
-#[test]
 fn what_is_only_printed_cannot_be_deleted() {
     for (lines, arguments) in [
         ("leave-on-server = false", &[][..]),
