@@ -267,6 +267,7 @@ fn word(work: &Work) -> String {
         }
         Work::Identify { entry, .. } => format!("entry {} has this header", entry.0),
         Work::Varies { entry } => format!("entry {} varies", entry.0),
+        Work::Renamed { key, .. } => format!("what was begun is listed as {}", name(key)),
         Work::TooLarge { key, .. } => format!("{} is too large", name(key)),
         Work::Discard(parcel) => format!("discard {}", parcel.message.number),
         Work::Failed { key, backs_off: true, .. } => format!("{} failed and waits", name(key)),

@@ -51,7 +51,7 @@ fn held(fetch: &mut Fetch<'_>) -> String {
         [Held::Whole(_, Whole::Same { same_as, .. })] => format!("entry {}", same_as.entry.0),
         [Held::Whole(_, Whole::Aside)] => "aside".to_owned(),
         [Held::Whole(_, Whole::Varies(entry))] => format!("entry {} varies", entry.0),
-        [Held::Whole(_, Whole::Elsewhere(entry))] => format!("entry {} elsewhere", entry.0),
+        [Held::Whole(_, Whole::Elsewhere { entry, .. })] => format!("entry {} elsewhere", entry.0),
         [Held::Nothing(_)] => "an empty answer".to_owned(),
         _ => "something else".to_owned(),
     }

@@ -6,7 +6,7 @@ use crate::ledger::Match;
 use crate::ledger::memory::ListedAs;
 use crate::plan::trial::{SIZE, World, facts, key};
 use crate::plan::{Decision, Why};
-use crate::proof::{EntryId, Key};
+use crate::proof::{BegunId, EntryId, Key};
 use crate::retrieval::fetch::CompareResult::{Failed, Matched, Undone};
 use crate::retrieval::fetch::arriving::Whole;
 use crate::retrieval::fetch::round::{Fetch, Held};
@@ -39,6 +39,10 @@ fn same(id: u32) -> Whole {
     Whole::Same { key: key("a"), listed_size: Some(Octets(SIZE)), same_as: Match::first(EntryId(id)) }
 }
 
+fn elsewhere() -> Whole {
+    Whole::Elsewhere { begun: BegunId(0), entry: EntryId(0) }
+}
+
 fn bench(decision: Decision) -> Bench {
     Bench::new(world(), &["a"], &[decision])
 }
@@ -52,7 +56,7 @@ fn what_is_neither_delivered_nor_known_is_never_recognised() {
         ("one that we have", |_| same(0), true),
         ("not what its key stands for", |_| Whole::Aside, false),
         ("its copies differ each time", |_| Whole::Varies(EntryId(0)), false),
-        ("lacked by a destination of another run", |_| Whole::Elsewhere(EntryId(0)), false),
+        ("lacked by a destination of another run", |_| elsewhere(), false),
     ];
     for (what, whole, expected) in cases {
         let came = one(bench(DOUBTFUL), whole);
@@ -111,7 +115,7 @@ fn what_is_set_aside_waits() {
 #[test]
 fn what_another_destination_lacks_is_left_for_it() {
     for (decision, expected) in [(DOUBTFUL, vec![(1, Undone)]), (Decision::Retrieve(Why::Again), vec![])] {
-        let came = one(bench(decision), |_| Whole::Elsewhere(EntryId(0)));
+        let came = one(bench(decision), |_| elsewhere());
         assert_eq!(came.compared(), expected, "{decision:?}");
         assert_eq!((came.tally.elsewhere, came.work.len()), (vec![EntryId(0)], 0), "{decision:?}");
         assert_eq!(came.tally.uncertain.len(), expected.len());
@@ -139,8 +143,7 @@ fn a_message_whose_copies_differ_is_reported_once() {
 #[test]
 fn what_is_not_delivered_does_not_count_in_the_limits_of_a_run() {
     type Make = fn() -> Whole;
-    let known: [Make; 4] =
-        [|| same(0), || Whole::Aside, || Whole::Elsewhere(EntryId(0)), || Whole::Varies(EntryId(0))];
+    let known: [Make; 4] = [|| same(0), || Whole::Aside, elsewhere, || Whole::Varies(EntryId(0))];
     for whole in known {
         let mut bench = bench(DOUBTFUL);
         bench.policy.max_messages = Some(1);
