@@ -204,6 +204,7 @@ fn what_was_learnt_of_a_server_holds_for_a_week() {
         utf8: Utf8::Dropped(since),
         limit: Some(Limit { commands: 4, since }),
         names: Some((NamingForm::Nothing, since)),
+        popped: full().popped.map(|popped| Popped { since, ..popped }),
         ..full()
     };
     for (after, holds) in [(0, true), (week - 1, true), (week, false), (-1, false)] {
@@ -216,6 +217,7 @@ fn what_was_learnt_of_a_server_holds_for_a_week() {
             utf8: Utf8::Unknown,
             limit: None,
             names: None,
+            popped: None,
             ..full()
         };
         assert_eq!(memory, if holds { learnt() } else { expired }, "{after}");
@@ -228,6 +230,7 @@ fn what_was_learnt_of_a_server_holds_for_a_week() {
         utf8: Utf8::Works(0),
         limit: None,
         names: Some((NamingForm::Size, since)),
+        popped: None,
         ..full()
     };
     let before = memory.clone();
