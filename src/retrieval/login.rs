@@ -324,7 +324,7 @@ mod tests {
                 expected,
                 "{meaning:?} {secret_sent} {has_offers}"
             );
-            assert_eq!(memory.offers, [], "it is asked anew what the server offers");
+            assert_eq!(memory.offers, [], "the server is asked again what it offers");
             assert!(!again(&mut attempts, &mut memory, "", &e).0, "once at most");
         }
     }
