@@ -96,6 +96,27 @@ fn nothing_comes_again_when_numbers_become_names() {
     served.holds(stored(1..=5));
 }
 
+/// Mail with neither trace fields nor identity, all with one header: only its octets tell one from the other.
+#[test]
+fn mail_without_any_identity_does_not_come_again_either_when_numbers_become_names() {
+    let bare = |number: u64| format!("Subject: report\r\n\r\nreport {number:04}\r\n").into_bytes();
+    let stored = |numbers: &[u64]| -> Vec<Vec<u8>> {
+        numbers.iter().map(|number| mail::stored(&bare(*number))).collect()
+    };
+    let listed = |numbers: &[u64]| -> Vec<Message> {
+        numbers.iter().map(|number| Message::new(number.to_string(), bare(*number))).collect()
+    };
+    let served = serve(good(listed(&[1, 2, 3])), KEEP);
+    served.fetch().succeeds();
+    // The first is gone, so that unique-ids aren't numbers; and one has come, as the next that equals a known one does.
+    lists(&served, listed(&[2, 3, 4]));
+    served.holds(stored(&[1, 2, 3, 4]));
+    let mut and_equal = listed(&[3, 4]);
+    and_equal.push(Message::new("5", bare(1)));
+    lists(&served, and_equal);
+    served.holds(stored(&[1, 2, 3, 4, 1]));
+}
+
 #[test]
 fn what_a_session_has_deleted_it_does_not_ask_for_again() {
     let named = (1..=4).map(|number| Message::new(format!("name-{number}"), body(number)));

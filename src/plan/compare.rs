@@ -117,6 +117,13 @@ struct Other {
     delivered_here: bool,
 }
 
+impl Other {
+    /// Whether it had no unique-id, and was there when the server last listed what it holds.
+    fn is_nameless_and_there(&self) -> bool {
+        self.nameless && !(self.deleted || self.stray)
+    }
+}
+
 /// What is known of an entry whose key is listed.
 #[derive(Debug)]
 struct Ours {
@@ -327,6 +334,9 @@ impl Comparison {
             (_, Why::Nameless) if deletes => Verdict::NeedsBody,
             (_, Why::Nameless) => self.nameless(listed, facts),
             // Equal headers without trace fields may be two messages (a script's daily report).
+            (_, Why::Renumbered) if !facts.traced && self.is_any_nameless(facts.digests.header) => {
+                Verdict::NeedsBody
+            }
             _ if !facts.traced => Verdict::Another,
             _ => self.traced(facts, By::Header).unwrap_or(Verdict::NeedsBody),
         }
@@ -358,6 +368,10 @@ impl Comparison {
                 let same = |other: &Other| may(other) && equal(&other.record);
                 self.other(facts.digests.header, same).unwrap_or(Verdict::Another)
             }
+            // What had no unique-id was never known by more than its octets, so that it is known by them where it has one.
+            (_, Why::Renumbered) if !facts.traced => self
+                .other(facts.digests.header, |other| other.is_nameless_and_there() && equal(&other.record))
+                .unwrap_or(Verdict::Another),
             _ => self.traced(facts, By::Whole).unwrap_or(Verdict::Another),
         }
     }
@@ -497,6 +511,12 @@ impl Comparison {
         self.skip_matched(header);
         let first = self.others.as_ref().and_then(|others| others.get(&header)?.front());
         first.is_some_and(|other| !other.expected && (traced || !other.deleted))
+    }
+
+    /// Whether a message without a unique-id has this header, and may have one now.
+    fn is_any_nameless(&self, header: Digest) -> bool {
+        let others = self.others.as_ref().and_then(|others| others.get(&header));
+        others.is_some_and(|others| others.iter().any(Other::is_nameless_and_there))
     }
 
     fn other(&mut self, header: Digest, same: impl Fn(&Other) -> bool) -> Option<Verdict> {

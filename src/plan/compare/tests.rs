@@ -185,6 +185,28 @@ fn without_trace_fields_nothing_is_taken_for_renumbered() {
     assert_eq!(comparison.whole(&listed, Why::Renumbered, &untraced), Verdict::Another);
 }
 
+/// But what had no unique-id is known by all its octets, one for one: when the server gives it one, it doesn't come again.
+#[test]
+fn what_had_no_unique_id_is_the_same_when_it_has_one() {
+    let mut world = World::new();
+    let bare = |content: &str| Facts { traced: false, ..facts(content) };
+    let header = Key::Header(facts("h/b").digests.header);
+    let id = world.deliver_content(header, "h/b");
+    let judge = |world: &World| {
+        let (maildrop, mut comparison) = comparison(world, &["1", "2", "3"], Why::Renumbered);
+        let mut judge = |index: usize, content: &str| -> [Found; 2] {
+            let (listed, facts) = (maildrop.at(index).unwrap(), bare(content));
+            let by_header = comparison.by_header(&listed, Why::Renumbered, &facts, false);
+            [by_header.into(), comparison.whole(&listed, Why::Renumbered, &facts).into()]
+        };
+        [judge(0, "h/other"), judge(1, "h/b"), judge(2, "h/b")]
+    };
+    assert_eq!(judge(&world), [[NeedsBody, Another], [NeedsBody, Same(id)], [NeedsBody, Another]]);
+    // An equal one is new mail where that one was deleted.
+    world.ledger.deleted(&[id]).unwrap();
+    assert_eq!(judge(&world), [[Another; 2]; 3]);
+}
+
 /// Without unique-ids, leaving policies go by headers, counted; deleting ones by whole messages.
 #[test]
 fn nameless_messages_are_counted() {
