@@ -259,6 +259,14 @@ impl Life {
             if hopeless == left.len() && (code == Some(0)) == (hopeless == 0) {
                 return Ok(());
             }
+            // Where QUIT would delete it as well, it may not even be retrieved: it's enough that it stays, and that this is
+            // reported.
+            if shared.world.nothing_names(&left)
+                && shared.world.quit_takes_what_was_retrieved()
+                && code == Some(76)
+            {
+                return Ok(());
+            }
             // Where no answer names a message, nothing may be deleted: it's enough that all of it is delivered, and that this
             // is reported.
             if shared.world.nothing_names(&left) && code == Some(75) {

@@ -170,6 +170,11 @@ impl World {
         self.traits.nothing_names() || (lack_ids && is_odd)
     }
 
+    /// Whether QUIT deletes what was retrieved, asked or not.
+    pub fn quit_takes_what_was_retrieved(&self) -> bool {
+        self.has(Trait::Window) || self.has(Trait::ExpiresAtOnce)
+    }
+
     /// Whether RETR of this mail is refused now.
     pub fn refuses(&self, id: MailId) -> bool {
         (self.has(Trait::RefusesForGood) && id.0 % 5 == 2)
