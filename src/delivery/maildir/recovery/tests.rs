@@ -2,10 +2,10 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests rename as readers do")]
 
-use super::{TMP_IS_SAFE, recover};
+use super::{TMP_IS_SAFE, clean, recover};
 use crate::account::SyncMode;
 use crate::delivery::maildir::folders::BIRTH;
-use crate::delivery::maildir::tests::{Home, name};
+use crate::delivery::maildir::tests::{Home, ID, name};
 use crate::delivery::trial::broken_ledger;
 use crate::delivery::{Error, Recovered, Settler, Unsettled};
 use crate::exit::ExitCode;
@@ -258,18 +258,13 @@ fn another_directory_is_the_same_if_a_message_stands_in_it_whole() {
 /// Others can write in tmp/: what they put there is neither read nor waited for.
 #[test]
 fn what_is_no_file_is_no_message() {
-    let put: [fn(&PathBuf); 2] = [
-        |tmp| {
-            let path = std::ffi::CString::new(tmp.as_os_str().as_bytes()).unwrap();
-            rustix::fs::mknodat(
-                rustix::fs::CWD,
-                path.as_c_str(),
-                rustix::fs::FileType::Fifo,
-                rustix::fs::Mode::from_raw_mode(0o600),
-                0,
-            )
-            .unwrap();
-        },
+    fn node(tmp: &PathBuf, kind: rustix::fs::FileType) {
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, tmp, kind, mode, 0).unwrap();
+    }
+    let put: [fn(&PathBuf); 3] = [
+        |tmp| node(tmp, rustix::fs::FileType::Fifo),
+        |tmp| node(tmp, rustix::fs::FileType::Socket),
         |tmp| {
             fs::write(tmp.with_extension("real"), MESSAGE).unwrap();
             std::os::unix::fs::symlink(tmp.with_extension("real"), tmp).unwrap();
@@ -349,4 +344,105 @@ fn a_mixed_batch_settles_once() {
     let recovered = recover(&unsettled, &mut Recorded::default(), Time(NOW)).unwrap();
     assert_eq!(recovered, Recovered { delivered: 30, again: 10 });
     assert_eq!(["tmp", "new", "cur"].map(|d| home.list(d).len()), [0, 20, 10]);
+}
+
+/// What stands in a directory that cannot be looked at isn't known, so nothing is concluded and nothing removed.
+#[test]
+fn what_cannot_be_looked_at_is_not_settled() {
+    let looped = |path: &PathBuf| {
+        fs::rename(path, path.with_extension("old")).unwrap();
+        std::os::unix::fs::symlink(path.file_name().unwrap(), path).unwrap();
+    };
+    let mut home = Home::new(SyncMode::Each);
+    let piece = home.arrive(MESSAGE, 100);
+    let lines = unsettled(&home, &[piece], 0);
+    looped(&home.path.join("tmp"));
+    let mut recorded = Recorded::default();
+    assert!(matches!(recover(&lines, &mut recorded, Time(NOW)), Err(Error::Disk(_))));
+    assert!(recorded.steps.is_empty());
+    assert!(matches!(clean(&home.path, ID, &|_| false), Err(Error::Disk(_))));
+    // Without a line there is nothing to conclude, wherever the Maildir is.
+    let none = Unsettled { intents: Vec::new(), ..lines };
+    assert_eq!(recover(&none, &mut recorded, Time(NOW)).unwrap(), Recovered::default());
+}
+
+/// A name in `new/` that leads to something else shows nothing about the message.
+#[test]
+fn what_is_no_file_in_new_is_no_delivery() {
+    let mut home = Home::new(SyncMode::Each);
+    let piece = home.arrive(MESSAGE, 100);
+    let (tmp, new) = (home.path.join("tmp").join(name(&piece)), home.path.join("new").join(name(&piece)));
+    fs::create_dir(new).unwrap();
+    let mut recorded = Recorded::default();
+    assert!(recover(&unsettled(&home, &[piece], 0), &mut recorded, Time(NOW)).is_err());
+    assert!(recorded.steps.is_empty() && tmp.exists());
+}
+
+/// Only a sync that fails shows that something was lost: what could not be opened or renamed waits for the next run.
+#[cfg(feature = "crash-points")]
+#[test]
+fn what_is_whole_but_refused_is_neither_dropped_nor_delivered() {
+    use crate::durable::{Step, trial::steps};
+    for refused in [Step::Open, Step::Rename] {
+        let mut home = Home::new(SyncMode::Each);
+        let pieces = [home.arrive(MESSAGE, 100), home.arrive(MESSAGE, 100)];
+        let second = home.path.join("tmp").join(name(&pieces[1]));
+        let first = name(&pieces[0]);
+        let lines = unsettled(&home, &pieces, 0);
+        let mut recorded = Recorded::default();
+        let (recovered, _) = steps(
+            move |step, path| {
+                // The second one is replaced while the disk is busy with the first.
+                if refused == Step::Open && step == Step::Sync && path.ends_with(&first) {
+                    fs::rename(&second, second.with_extension("old")).unwrap();
+                    fs::create_dir(&second).unwrap();
+                }
+                step == refused
+            },
+            || recover(&lines, &mut recorded, Time(NOW)),
+        );
+        assert!(matches!(recovered, Err(Error::Disk(_))), "{refused:?}");
+        assert!(recorded.steps.iter().all(|step| step.starts_with("sync")), "{:?}", recorded.steps);
+        assert!(home.list("new").is_empty());
+        assert!(pieces.iter().all(|piece| home.path.join("tmp").join(name(piece)).exists()), "{refused:?}");
+    }
+}
+
+/// A file server that answers a repeated request reports that the old name is gone, though it has done the rename itself;
+/// or the reader has moved the message on by then.
+#[cfg(feature = "crash-points")]
+#[test]
+fn a_rename_that_seems_to_fail_in_recovery_is_settled_by_looking() {
+    use crate::durable::{Step, trial::steps};
+    for (to, age) in [("new/NAME", 10 * TMP_IS_SAFE), ("cur/NAME:2,S", 10 * TMP_IS_SAFE), ("old", 0)] {
+        let mut home = Home::new(SyncMode::Each);
+        let piece = home.arrive(MESSAGE, 100);
+        let name = name(&piece);
+        let (from, to) =
+            (home.path.join("tmp").join(&name), home.path.join(to.replace("NAME", &name)));
+        let lines = unsettled(&home, &[piece], age);
+        let mut recorded = Recorded::default();
+        let (recovered, taken) = steps(
+            move |step, _| {
+                if step == Step::Rename {
+                    fs::rename(&from, &to).unwrap();
+                }
+                false
+            },
+            || recover(&lines, &mut recorded, Time(NOW)),
+        );
+        assert_eq!(recovered.unwrap(), DELIVERED);
+        let steps: Vec<&str> = recorded.steps.iter().map(String::as_str).collect();
+        assert_eq!(steps, ["sync [] []", "delivered [0] []", "sync [] []"]);
+        // Where it stands it is brought to the disk once more, and its folders are.
+        let renamed = taken.iter().position(|(step, _)| *step == Step::Rename).unwrap();
+        let synced: Vec<&str> = taken[renamed..]
+            .iter()
+            .filter(|(step, _)| *step == Step::Sync)
+            .map(|(_, name)| name.split(':').next().unwrap_or_default())
+            .collect();
+        let folders = ["new", "cur", "tmp"];
+        let expected = if age == 0 { folders.to_vec() } else { [&[name.as_str()][..], &folders].concat() };
+        assert_eq!(synced, expected);
+    }
 }
