@@ -107,9 +107,8 @@ impl Formatter {
 
     fn begin<S: Sink + ?Sized>(&mut self, header: &[u8], sink: &mut S) -> Result<(), Error> {
         let sender = message::sender(header);
-        // Readers find the date behind the first space.
-        let fit = !sender.is_empty() && !sender.chars().any(|c| c.is_whitespace() || c.is_control());
-        let sender = if fit { sender.as_str() } else { "MAILER-DAEMON" };
+        // Readers find the date behind the first space, of which a sender has none ([`Facts::sender`]).
+        let sender = if sender.is_empty() { "MAILER-DAEMON" } else { sender.as_str() };
         sink.put(format!("From {sender} {}\n", self.date).as_bytes())?;
         let prefix = std::mem::take(&mut self.prefix);
         self.read_back.verbatim(&prefix);
