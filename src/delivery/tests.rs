@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::neighbours::{Neighbour, Neighbours};
 use super::trial::{facts, noted, pieces};
 use super::{
-    Destination, Error, Failure, Opened, Opening, Recorder, Settler, Surroundings, Unsettled,
-    clean_up, destination, named,
+    Destination, Error, Failure, Opened, Opening, Recorder, Settler, Surroundings, Unsettled, clean_up,
+    destination, named,
 };
 use crate::access::{Owner, is_root};
 use crate::account::{Deliver, Pipe, PipeCommand, SyncMode};
@@ -18,8 +18,7 @@ use crate::exit::ExitCode;
 use crate::place::{NotedPlace, Place};
 use crate::problem::Problem as _;
 use crate::proof::{
-    DestinationId, DestinationName, DestinationRecord, Intent, IntentId, Noted, Piece,
-    Published,
+    DestinationId, DestinationName, DestinationRecord, Intent, IntentId, Noted, Piece, Published,
 };
 use crate::signals::Stop;
 use crate::types::Time;
@@ -76,11 +75,15 @@ impl Ground {
     }
 
     fn open(&self, deliver: &Deliver, intents: Vec<Intent>) -> Result<Opened, Error> {
+        self.open_with(deliver, intents, SyncMode::Each)
+    }
+
+    fn open_with(&self, deliver: &Deliver, intents: Vec<Intent>, sync: SyncMode) -> Result<Opened, Error> {
         self.destination(deliver).open(Opening {
             account: "work",
             server: "pop.example",
             host: "laptop",
-            sync: SyncMode::Each,
+            sync,
             ledger: LEDGER,
             delivered: false,
             intents,
@@ -138,7 +141,8 @@ fn a_ledgers_line_leads_to_the_destination_that_it_was_written_for() {
         }
     }
     // What was printed is gone, what went into a file isn't; but it is the one standard output.
-    let to_a_file = destination(&Deliver::Stdout, Surroundings { stdout_is_regular_file: true, ..ground.around() });
+    let to_a_file =
+        destination(&Deliver::Stdout, Surroundings { stdout_is_regular_file: true, ..ground.around() });
     assert_ne!(to_a_file.name(), names[6]);
     assert!(to_a_file.is_called(&names[6]) && !to_a_file.is_called(&names[0]));
 }
@@ -313,10 +317,8 @@ fn what_root_delivers_for_a_user_is_the_users() {
     let lines = pieces(opened.inlet.as_mut(), &[TEXTS[0], TEXTS[1]]);
     fs::write(ground.at("mail/Maildir/tmp").join(maildir_name(&lines[1])), "torn").unwrap();
     let destination = ground.destination(&maildir);
-    let intents = lines
-        .iter()
-        .map(|piece| intent(NotedPlace::Maildir { name: maildir_name(piece) }, piece))
-        .collect();
+    let intents =
+        lines.iter().map(|piece| intent(NotedPlace::Maildir { name: maildir_name(piece) }, piece)).collect();
     let record = DestinationRecord { id: DestinationId(0), name: destination.name(), inode: opened.inode };
     let mut reported = AsWhom::default();
     let recovered =
@@ -324,4 +326,53 @@ fn what_root_delivers_for_a_user_is_the_users() {
     assert_eq!((recovered.delivered, recovered.again), (1, 1));
     assert_eq!(reported.0, [("synced", 0), ("delivered", 0), ("synced", 0), ("dropped", 0)]);
     assert_eq!(rustix::process::geteuid().as_raw(), 0, "this thread is as it was");
+}
+
+/// Nobody knows whether a program, or a reader of standard output, took what it was being given.
+#[test]
+fn what_was_being_handed_over_comes_again() {
+    let ground = Ground::new();
+    for deliver in [pipe(argv(&["sh"])), Deliver::Stdout] {
+        let destination = ground.destination(&deliver);
+        let mut opened = ground.open(&deliver, Vec::new()).unwrap();
+        let handed: Vec<Intent> = pieces(opened.inlet.as_mut(), &TEXTS)
+            .iter()
+            .map(|piece| intent(NotedPlace::Handed, piece))
+            .collect();
+        for (intents, reported) in [(handed, &["dropped"][..]), (Vec::new(), &[])] {
+            let again = intents.len();
+            let record = DestinationRecord { id: DestinationId(0), name: destination.name(), inode: None };
+            let mut settled = AsWhom::default();
+            let unsettled = Unsettled { destination: record, intents };
+            let recovered = destination.recover(&unsettled, &mut settled, Time(0)).unwrap();
+            assert_eq!((recovered.delivered, recovered.again), (0, again));
+            assert_eq!(settled.0.iter().map(|(what, _)| *what).collect::<Vec<_>>(), reported);
+        }
+    }
+}
+
+#[cfg(feature = "crash-points")]
+#[test]
+fn mail_is_brought_to_the_disk_unless_that_is_switched_off() {
+    use crate::durable::{Step, trial::steps};
+    for (sync, synced) in [(SyncMode::Auto, true), (SyncMode::Each, true), (SyncMode::Off, false)] {
+        for (deliver, file) in [("mbox", "mbox"), ("maildir", "new")] {
+            let ground = Ground::new();
+            let deliver = match deliver {
+                "mbox" => Deliver::Mbox(ground.at("mail/mbox")),
+                _ => Deliver::Maildir(ground.at("mail/Maildir")),
+            };
+            let mut opened = ground.open_with(&deliver, Vec::new(), sync).unwrap();
+            let pieces = pieces(opened.inlet.as_mut(), &TEXTS);
+            let (published, taken) = steps(
+                |_, _| false,
+                || {
+                    let staged = opened.outlet.stage(pieces)?;
+                    opened.outlet.publish(noted(staged), &mut AsWhom::default())
+                },
+            );
+            published.unwrap();
+            assert_eq!(taken.contains(&(Step::Sync, file.to_owned())), synced, "{sync:?} {file}");
+        }
+    }
 }

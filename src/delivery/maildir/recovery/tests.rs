@@ -418,8 +418,7 @@ fn a_rename_that_seems_to_fail_in_recovery_is_settled_by_looking() {
         let mut home = Home::new(SyncMode::Each);
         let piece = home.arrive(MESSAGE, 100);
         let name = name(&piece);
-        let (from, to) =
-            (home.path.join("tmp").join(&name), home.path.join(to.replace("NAME", &name)));
+        let (from, to) = (home.path.join("tmp").join(&name), home.path.join(to.replace("NAME", &name)));
         let lines = unsettled(&home, &[piece], age);
         let mut recorded = Recorded::default();
         let (recovered, taken) = steps(
