@@ -301,7 +301,7 @@ mod tests {
         let line =
             "trap 'echo asked' TERM; (trap '' TERM; exec sleep 600) & echo begun; while :; do wait; done";
         let mut child = started(line, input);
-        let mut hear = |child: &mut Child, word: &str| {
+        let hear = |child: &mut Child, word: &str| {
             while !String::from_utf8_lossy(&child.said).contains(word) {
                 assert!(is_ready(child.output.as_ref().unwrap()), "{word}");
                 child.listen();

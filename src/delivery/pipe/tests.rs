@@ -242,7 +242,7 @@ fn so_much_of_a_batch_stays_in_memory_and_no_more() {
     let home = tempfile::tempdir().unwrap();
     let mut inlet = PipeInlet::new(home.path().to_owned());
     let text = b"0123456789abcde\n".repeat(16 * 1024);
-    let mut stay = |inlet: &mut PipeInlet| {
+    let stay = |inlet: &mut PipeInlet| {
         let pieces: Vec<_> = (1..=20).map(|number| piece(inlet, &text, number, "", "")).collect();
         let in_memory = |piece: &&crate::proof::Piece| {
             matches!(piece.place, crate::place::Place::Spooled(crate::place::Spooled::Memory(_)))
