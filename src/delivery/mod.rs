@@ -29,6 +29,8 @@ mod sink;
 pub mod spool;
 pub mod stdout;
 #[cfg(test)]
+mod tests;
+#[cfg(test)]
 mod trial;
 
 pub use destination::{Destination, Opened, Opening, Order, Recovered, Surroundings};

@@ -284,3 +284,49 @@ fn a_message_that_gets_a_unique_id_is_not_known_by_its_header_any_more() {
     assert!(!ledger.knows_nameless());
     assert_eq!(ledger.find_key(&header), None);
 }
+
+/// It is on its way to the other destination, under the key that it had.
+#[test]
+fn what_is_on_its_way_is_not_renamed() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let (first, second, begun) = half_delivered(&mut ledger, "a", "a");
+    let message = continuing(Some(begun), key("a"), "a", &[first, second]);
+    let on_its_way = note(&mut ledger, vec![piece(&message, second)]).pop().unwrap();
+    let before = picture(&ledger);
+    ledger.rename_begun(BegunId(begun.0 + 1), &key("b")).unwrap();
+    assert_eq!(picture(&ledger), before);
+    assert!(ledger.record(Published::attest(on_its_way)).unwrap().is_some());
+}
+
+/// Two equal messages under one unique-id are two.
+#[test]
+fn equal_messages_of_a_key_are_deleted_one_for_one() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let id = ["1", "2", "1"].map(|content| deliver(&mut ledger, "a", content))[0];
+    let one = digests("1").message;
+    let asked = ledger.ask_deletion(&[(id, Some(one)), (id, Some(one))]).unwrap();
+    ledger.confirm_deletion(asked).unwrap();
+    let left: Vec<Digest> =
+        ledger.deliveries_of(id).unwrap().iter().map(|past| past.digests.message).collect();
+    assert_eq!(left, [digests("2").message]);
+}
+
+/// It may be another message by now.
+#[test]
+fn a_message_that_is_too_large_is_reported_again_when_its_size_has_changed() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let id = ledger.too_large(&key("a"), Some(Octets(100))).unwrap();
+    for (size, expected) in [(Some(100), 100), (None, 100), (Some(200), 200)] {
+        let lines = |ledger: &mut Ledger| {
+            ledger.flush().unwrap();
+            octets(home.path()).len()
+        };
+        let before = lines(&mut ledger);
+        assert_eq!(ledger.too_large(&key("a"), size.map(Octets)).unwrap(), id);
+        assert_eq!(ledger.entry(id).listed_size, Some(Octets(expected)));
+        assert_eq!(lines(&mut ledger) > before, expected != 100, "{size:?}");
+    }
+}
