@@ -4,7 +4,7 @@
 //!
 //! Each open intent is, in this order:
 //! 1. delivered, if it stands whole at its place;
-//! 2. cut off, and to come again, if from its place to the file's end there is nothing but a beginning of what the spool
+//! 2. cut off, and to come again with those behind it, if from its place to the file's end there is nothing but a beginning of what the spool
 //!    holds (then perhaps NULs, which file systems leave when the machine dies).  If there's anything else, nothing is
 //!    cut: the next append closes the part with an empty line;
 //! 3. delivered, if it stands whole elsewhere, which is so when a reader has rewritten the mbox: its entries are compared
@@ -220,18 +220,20 @@ impl<'a> EntrySearch<'a> {
                 missing.push(*open);
             }
         }
-        if let (Some(mbox), Some(spool), Some(first)) = (self.mbox, &spool, missing.first())
-            && mbox.size()? > first.offset
-        {
-            cut_torn(mbox, spool, &path, first)?;
-        }
+        let was_cut = match (self.mbox, &spool, missing.first()) {
+            (Some(mbox), Some(spool), Some(first)) if mbox.size()? > first.offset => {
+                cut_torn(mbox, spool, &path, first)?
+            }
+            _ => false,
+        };
         for open in missing {
             let fingerprint = match &spool {
                 Some(spool) => fingerprint_at(spool, &path, open)?,
                 None => None,
             };
             let age = now.seconds_since(open.intent.since);
-            let taken = appended && (0..DAY).contains(&age);
+            // Whatever cut the file short after all had been appended, no reader has taken what was cut off.
+            let taken = appended && !was_cut && (0..DAY).contains(&age);
             let Intent { id, digest, .. } = *open.intent;
             self.wanted.push(Wanted { id, fingerprint, stored: digest, taken });
         }
@@ -270,12 +272,12 @@ impl<'a> EntrySearch<'a> {
 }
 
 /// Cuts the mbox back to the place of `torn`, the first entry that isn't whole, if there's nothing there but the beginning
-/// of it.
-fn cut_torn(mbox: &LockedMbox, spool: &File, path: &Path, torn: &OpenEntry<'_>) -> Result<(), Error> {
+/// of it; whether it did.
+fn cut_torn(mbox: &LockedMbox, spool: &File, path: &Path, torn: &OpenEntry<'_>) -> Result<bool, Error> {
     let from = torn.offset;
     let entry = Stretch { file: spool, path, offset: torn.spool_offset, octets: torn.intent.octets };
     if !is_torn(mbox.file(), mbox.path(), from, &[entry])? {
-        return Ok(());
+        return Ok(false);
     }
     // The two octets before an entry are line ends: the last entry's, or ours to separate it.  NULs there were never
     // anybody's.
@@ -289,7 +291,8 @@ fn cut_torn(mbox: &LockedMbox, spool: &File, path: &Path, torn: &OpenEntry<'_>) 
     };
     // First cut, then (by the caller) recorded: a cut that is repeated does no harm, a part that no line records stays.
     durable::truncate(mbox.file(), mbox.path(), from)?;
-    Ok(durable::sync(mbox.file(), mbox.path())?)
+    durable::sync(mbox.file(), mbox.path())?;
+    Ok(true)
 }
 
 /// Whether the file, from `from` to its end, is a beginning of these stretches of the spool, perhaps followed by NULs.

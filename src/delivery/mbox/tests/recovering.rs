@@ -65,6 +65,24 @@ fn nothing_appended_comes_again() {
     assert_eq!(home.read(), "From x\n\nbody\n");
 }
 
+/// Another program wrote the file back without its last line end, or a copy of it broke off: what is cut off then isn't in
+/// the mbox, though all of it once was.
+#[test]
+fn what_was_cut_short_after_all_was_appended_comes_again() {
+    let [one, two, three] = entries();
+    // The last octet; nearly all of the last entry; that and a part of the one before.
+    for (cut, whole) in [(1, 2), (three.len() - 1, 2), (three.len() + 1, 1)] {
+        let home = Home::new();
+        let unsettled = home.die(true);
+        let all = [one.as_str(), two.as_str(), three.as_str()].concat();
+        fs::write(home.mbox(), &all[..all.len() - cut]).unwrap();
+        let recorded = home.recover_at(&unsettled, NOW);
+        let (delivered, again) = [1, 2, 3].split_at(whole);
+        assert_eq!((recorded.delivered.as_slice(), recorded.dropped.as_slice()), (delivered, again), "{cut}");
+        assert_eq!(home.read(), [one.as_str(), two.as_str()][..whole].concat(), "{cut}");
+    }
+}
+
 #[test]
 fn nothing_is_cut_that_others_appended() {
     let home = Home::new();
