@@ -23,10 +23,6 @@ impl<'a> MboxDestination<'a> {
     pub(in crate::delivery) fn new(path: PathBuf, around: Surroundings<'a>) -> Self {
         Self { path, around }
     }
-
-    fn check_within(&self, patience: Duration) -> Result<(), Error> {
-        check(&self.path, self.around.owner, self.around.stop, patience)
-    }
 }
 
 impl Destination for MboxDestination<'_> {
@@ -47,11 +43,11 @@ impl Destination for MboxDestination<'_> {
     }
 
     fn check(&self) -> Result<(), Error> {
-        self.check_within(Duration::ZERO)
+        check(&self.path, self.around, None, Duration::ZERO).map(|_| ())
     }
 
     fn open(&self, opening: Opening<'_>) -> Result<Opened, Error> {
-        self.check_within(MboxSettings::PATIENCE)?;
+        let unsettled = check(&self.path, self.around, Some(opening.ledger), MboxSettings::PATIENCE)?;
         let Surroundings { owner, stop, state_root, state, .. } = self.around;
         let settings = MboxSettings {
             path: self.path.clone(),
@@ -63,9 +59,14 @@ impl Destination for MboxDestination<'_> {
             patience: MboxSettings::PATIENCE,
             stop: stop.clone(),
         };
+        let mut outlet = MboxOutlet::new(settings, opening.neighbours, opening.warn);
+        if unsettled {
+            // There may be nothing to deliver, and its own run may never come.
+            outlet.settle_neighbours()?;
+        }
         Ok(Opened {
             inlet: Box::new(MboxInlet::new(state.to_owned(), opening.clock)),
-            outlet: Box::new(MboxOutlet::new(settings, opening.neighbours, opening.warn)),
+            outlet: Box::new(outlet),
             inode: None,
         })
     }

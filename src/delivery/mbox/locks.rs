@@ -125,8 +125,8 @@ impl LockedMbox {
 }
 
 impl LockedMbox {
-    /// Lets the dotlock stay when the other locks go: the disk refuses to cut off a part of a message, which nobody who
-    /// takes both locks may see.  The next run takes it over as soon as this process is dead.
+    /// Lets the dotlock stay when the other locks go: there's perhaps a part of a message, which nobody who takes both locks
+    /// may see.  Whoever can settle it takes the dotlock over.
     pub(super) fn keep_dotlock(&mut self) {
         if let Some(dotlock) = &mut self.dotlock {
             dotlock.keep();
@@ -147,24 +147,37 @@ impl Drop for LockedMbox {
 }
 
 /// Looks at an mbox without locking it, before anything is retrieved for it: whether its directory is there, and it is
-/// one, or missing.
+/// one, or missing.  `is_unsettled` is asked, under the locks, where a run has died with them: whether it has perhaps left a
+/// part of a message.  Returns the answer; then the dotlock stays.
 ///
 /// # Errors
 /// [`Error::Unfit`], or [`Error::Disk`] when it cannot be read.
-pub(super) fn look(path: &Path, owner: Option<&Owner>, wait: &mut LockWait<'_>) -> Result<(), Error> {
+pub(super) fn look(
+    path: &Path,
+    owner: Option<&Owner>,
+    wait: &mut LockWait<'_>,
+    is_unsettled: impl FnOnce(&Path) -> Result<bool, Error>,
+) -> Result<bool, Error> {
     let _acting = access::act(owner)?;
     let path = resolve(path).map_err(|e| no_directory(path, e))?;
     let _claim = Claim::take(&path, wait)?;
     if !is_file(&path)? {
-        return may_be_made(&path);
+        return may_be_made(&path).map(|()| false);
     }
     // There may be nothing to deliver: what a run that died has left must not keep others from the mbox until then.
-    if dotlock_of(&path).symlink_metadata().is_ok() {
-        drop(attempt(&path, owner, false)?);
+    let mut unsettled = false;
+    if dotlock_of(&path).symlink_metadata().is_ok()
+        && let Attempt::Locked { dotlock, file: _locked, .. } = attempt(&path, owner, false)?
+    {
+        let answer = is_unsettled(&path);
+        if !matches!(answer, Ok(false)) {
+            dotlock.into_iter().for_each(|mut dotlock| dotlock.keep());
+        }
+        unsettled = answer?;
     }
     // As it will be opened when mail has come.
     let file = durable::open(&path)?;
-    if begins_as_mbox(&file, &path)? { Ok(()) } else { Err(no_mbox(&path)) }
+    if begins_as_mbox(&file, &path)? { Ok(unsettled) } else { Err(no_mbox(&path)) }
 }
 
 /// Whether an mbox could be made at `path`, which isn't there.

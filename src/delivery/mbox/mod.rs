@@ -44,7 +44,7 @@ pub use recover::recover;
 use recover::{Stretch, is_torn};
 
 use super::neighbours::{Neighbour, Neighbours};
-use super::{Error, Inlet, Intake, Outlet, Recorder};
+use super::{Error, Inlet, Intake, Outlet, Recorder, Surroundings};
 use crate::access::{self, Owner};
 use crate::durable::{self, Step, read_up_to};
 use crate::message::date::asctime;
@@ -62,12 +62,20 @@ const CHUNK: usize = 256 * 1024;
 const LEAD: &[u8] = b"\n\n";
 
 /// Looks, before anything is retrieved, whether mail can go into the mbox at `path`: its directory is there, and it is an
-/// mbox, or empty, or missing.
+/// mbox, or empty, or missing.  Returns whether a run of a ledger other than `own` has died there, and left it locked and
+/// unsettled.
 ///
 /// # Errors
 /// [`Error::Unfit`] when it can't; [`Error::Later`] when another account keeps it for longer than `patience`.
-pub fn check(path: &Path, owner: Option<&Owner>, stop: &Stop, patience: Duration) -> Result<(), Error> {
-    locks::look(path, owner, &mut LockWait::new(stop, patience))
+pub fn check(
+    path: &Path,
+    around: Surroundings<'_>,
+    own: Option<&str>,
+    patience: Duration,
+) -> Result<bool, Error> {
+    let Surroundings { owner, stop, state_root, .. } = around;
+    let is_unsettled = |path: &Path| Ok(!neighbours(state_root, path, own.unwrap_or_default())?.is_empty());
+    locks::look(path, owner, &mut LockWait::new(stop, patience), is_unsettled)
 }
 
 /// Whether `path`, seen with the rights of `owner`, leads to the mbox at `mbox`, which is a path without links.
@@ -225,6 +233,14 @@ impl MboxOutlet {
         }
     }
 
+    /// Settles what other ledgers have left in the mbox.
+    ///
+    /// # Errors
+    /// As [`Outlet::stage`].
+    fn settle_neighbours(&mut self) -> Result<(), Error> {
+        self.lock().map(drop)
+    }
+
     /// Takes the locks at a moment when no ledger has left the mbox unsettled.
     fn lock(&mut self) -> Result<LockedMbox, Error> {
         let owner = self.settings.owner.clone();
@@ -245,13 +261,14 @@ impl MboxOutlet {
                     text::path(&path)
                 ));
             }
-            let Some(locked) = locking.locked else { return Err(replaced(&path)) };
+            let Some(mut locked) = locking.locked else { return Err(replaced(&path)) };
             let open = self.open_neighbours(&path)?;
             let Some(first) = open.first() else {
                 self.patience = self.settings.patience;
                 return Ok(locked);
             };
-            // Their settling needs these locks.
+            // Their settling needs these locks.  No other program may have them before.
+            locked.keep_dotlock();
             drop(locked);
             // Whatever they answer: never at full speed, nor without end.
             if std::mem::replace(&mut asked, true) && !wait.pause() {

@@ -11,7 +11,7 @@ use super::{MboxInlet, MboxOutlet, MboxSettings, boot, check, clean_up, leads_to
 use crate::access::Owner;
 use crate::delivery::neighbours::{Neighbour, Neighbours};
 use crate::delivery::trial::{Recorded, broken_ledger, facts, noted, pieces};
-use crate::delivery::{Error, Inlet as _, Outlet as _, Recovered, Unsettled};
+use crate::delivery::{Error, Inlet as _, Outlet as _, Recovered, Surroundings, Unsettled};
 use crate::exit::ExitCode;
 use crate::place::{NotedPlace, Place};
 use crate::problem::Problem as _;
@@ -124,6 +124,20 @@ impl Home {
             spool[25] = b'?';
             fs::write(&path, spool).unwrap();
         }
+    }
+
+    /// Looks whether mail can go there.
+    fn look(&self, owner: Option<&Owner>, patience: Duration) -> Result<bool, Error> {
+        let (stop, root, state) = (Stop::new().unwrap(), self.root(), self.state());
+        let around = Surroundings {
+            owner,
+            stop: &stop,
+            state_root: &root,
+            state: &state,
+            search: None,
+            stdout_is_regular_file: false,
+        };
+        check(&self.mbox(), around, Some("aa"), patience)
     }
 
     fn names(&self, directory: &str) -> Vec<String> {

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::event::Timespec;
@@ -16,9 +16,13 @@ use crate::clock;
 use crate::delivery::Error;
 use crate::delivery::mbox::boot;
 use crate::durable::{self, Step, read_up_to};
+use crate::types::wide;
 
 /// A dotlock that was not touched for this long is dead (as for liblockfile).
 const STALE: i64 = 5 * 60;
+
+/// In place of the machine's start, in a dotlock that stays without a process that holds it.
+const NOBODY: &str = "left";
 
 /// `FILE.lock`, ours; removed when dropped.  One that couldn't be removed names a process that will be dead: the next run
 /// takes it over.
@@ -28,7 +32,7 @@ pub(super) struct Dotlock {
     identity: (u64, u64),
     /// Kept open, so that no other file gets its inode: by that it is known from one that another program has put in its
     /// place.
-    _file: File,
+    file: File,
     owner: Option<Owner>,
     /// It stays.
     kept: bool,
@@ -58,9 +62,16 @@ impl Dotlock {
         let _ = rustix::fs::utimensat(CWD, &self.path, &times, AtFlags::SYMLINK_NOFOLLOW);
     }
 
-    /// Lets it stay when it is dropped.
+    /// Lets it stay when it is dropped, as nobody's: any popfetch on this machine takes it over, no other program does
+    /// before it is stale.
     pub(super) fn keep(&mut self) {
         self.kept = true;
+        let content = format!("0\npopfetch {} {NOBODY}\n", our_host());
+        // One that can't be written names this process still, and is taken over when that is gone.
+        let _ = self
+            .file
+            .write_all_at(content.as_bytes(), 0)
+            .and_then(|()| self.file.set_len(wide(content.len())));
     }
 
     /// Makes the lock by `link(2)` of a file that has its content already, so that no program ever sees it empty.
@@ -78,8 +89,8 @@ impl Dotlock {
         removed.map_err(fail)?;
         Ok(match made {
             Some(Made { identity, another }) => {
-                let _file = another.unwrap_or(draft.file);
-                Dot::Made(Self { path, identity, _file, owner: owner.cloned(), kept: false })
+                let file = another.unwrap_or(draft.file);
+                Dot::Made(Self { path, identity, file, owner: owner.cloned(), kept: false })
             }
             None => Dot::Busy(path),
         })

@@ -84,7 +84,7 @@ fn what_is_no_mbox_is_refused() {
     let refused = |home: &Home| {
         let error = home.deliver(&mut home.outlet(), &TEXTS).unwrap_err();
         assert!(error.exit_code() == ExitCode::CannotCreate && error.hint().is_some(), "{error:?}");
-        let error = check(&home.mbox(), None, &Stop::new().unwrap(), Duration::ZERO).unwrap_err();
+        let error = home.look(None, Duration::ZERO).unwrap_err();
         assert_eq!(error.exit_code(), ExitCode::CannotCreate);
     };
     for text in ["root:x:0:0\n", "from x\n", "\nFrom x\n", "Fro", "From"] {
@@ -105,7 +105,7 @@ fn what_is_no_mbox_is_refused() {
         if let Some(text) = text {
             fs::write(home.mbox(), text).unwrap();
         }
-        check(&home.mbox(), None, &Stop::new().unwrap(), Duration::ZERO).unwrap();
+        home.look(None, Duration::ZERO).unwrap();
     }
 }
 

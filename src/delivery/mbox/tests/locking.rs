@@ -78,11 +78,11 @@ fn two_accounts_of_one_run_take_turns() {
         second.settings.path = other;
         assert!(matches!(home.deliver(&mut second, &TEXTS[1..2]), Err(Error::Later { .. })));
         second.patience = Duration::from_secs(60);
-        let (stop, begun) = (Stop::new().unwrap(), std::sync::Barrier::new(2));
+        let begun = std::sync::Barrier::new(2);
         std::thread::scope(|scope| {
             let looking = scope.spawn(|| {
                 begun.wait();
-                check(&home.mbox(), None, &stop, Duration::from_secs(60)).unwrap();
+                home.look(None, Duration::from_secs(60)).unwrap();
             });
             let waiting = scope.spawn(|| home.deliver(&mut second, &TEXTS[1..2]).unwrap());
             begun.wait();
@@ -156,7 +156,7 @@ fn a_dotlock_that_is_no_file_is_not_waited_for() {
         let home = Home::new();
         fs::write(home.mbox(), "").unwrap();
         put(&home.mbox().with_extension("lock"), fifo);
-        check(&home.mbox(), None, &Stop::new().unwrap(), Duration::ZERO).unwrap();
+        home.look(None, Duration::ZERO).unwrap();
         assert!(matches!(home.deliver(&mut home.outlet(), &TEXTS), Err(Error::Later { .. })));
     }
 }
@@ -172,7 +172,7 @@ fn a_dangling_link_is_followed_and_tomorrows_dotlock_is_dead() {
     fs::write(&lock, "0").unwrap();
     let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
     File::options().write(true).open(&lock).unwrap().set_modified(tomorrow).unwrap();
-    check(&home.mbox(), None, &Stop::new().unwrap(), Duration::ZERO).unwrap();
+    home.look(None, Duration::ZERO).unwrap();
     home.deliver(&mut home.outlet(), &TEXTS).unwrap();
     assert_eq!(fs::read_to_string(&real).unwrap(), entries().concat());
     assert!(home.mbox().is_symlink() && !lock.exists());
@@ -203,7 +203,7 @@ fn where_root_may_but_the_owner_may_not_make_a_dotlock_the_other_lock_must_do() 
     let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     mode(home.directory.path(), 0o755);
     mode(home.mbox().parent().unwrap(), 0o755);
-    let missing = check(&home.mbox(), Some(&nobody), &Stop::new().unwrap(), Duration::ZERO);
+    let missing = home.look(Some(&nobody), Duration::ZERO);
     assert_eq!(missing.unwrap_err().exit_code(), ExitCode::CannotCreate, "nor could an mbox be made there");
     fs::write(home.mbox(), "").unwrap();
     std::os::unix::fs::chown(home.mbox(), Some(nobody.uid()), None).unwrap();
@@ -226,7 +226,7 @@ fn a_look_removes_the_dotlock_of_a_dead_run() {
     for (start, left) in [("another-start", false), (boot::id().unwrap_or("-"), true)] {
         let host = crate::clock::host_name();
         fs::write(&lock, format!("{}\npopfetch {host} {start}\n", std::process::id())).unwrap();
-        check(&home.mbox(), None, &Stop::new().unwrap(), Duration::ZERO).unwrap();
+        home.look(None, Duration::ZERO).unwrap();
         assert_eq!(lock.exists(), left, "{start}");
     }
 }

@@ -13,7 +13,9 @@ fn what_another_ledger_left_is_settled_first() {
     };
     open();
     assert!(matches!(home.deliver(&mut home.outlet(), &TEXTS), Err(Error::Later { .. })));
-    assert_eq!(home.names("mail"), ["mbox"], "unlocked while the other is waited for");
+    // Whoever can settle it may have the locks, and nobody else.
+    assert_eq!(home.names("mail"), ["mbox", "mbox.lock"]);
+    assert!(fs::read_to_string(home.mbox().with_extension("lock")).unwrap().starts_with("0\n"));
     home.deliver(&mut home.outlet_with(Box::new(Answer(true))), &TEXTS).unwrap();
     assert_eq!(home.read(), entries().concat());
 }
@@ -51,6 +53,27 @@ fn a_neighbour_that_cannot_be_settled_is_passed_over() {
     assert_eq!(home.read(), entries().concat().repeat(2));
     assert_eq!((*asked.lock().unwrap(), home.warnings.lock().unwrap().len()), (1, 1));
     assert_eq!(neighbours(&home.root(), &home.mbox(), "aa").unwrap().len(), 1, "for its own run");
+}
+
+/// What a run has left that was killed in the midst of an entry, nobody may read who takes both locks: also where this run
+/// has nothing to deliver.
+#[test]
+fn a_look_leaves_a_dead_dotlock_where_another_ledger_is_unsettled() {
+    let home = Home::new();
+    let other = home.root().join("other");
+    fs::create_dir(&other).unwrap();
+    let path = home.mbox().parent().unwrap().canonicalize().unwrap().join("mbox");
+    super::super::Marker::new(&home.root(), "bb", &other, &path).open().unwrap();
+    fs::write(home.mbox(), &entries()[0][..20]).unwrap();
+    let lock = home.mbox().with_extension("lock");
+    fs::write(&lock, format!("999999999\npopfetch {} -\n", crate::clock::host_name())).unwrap();
+    for _ in 0..2 {
+        assert!(home.look(None, Duration::ZERO).unwrap(), "it must be settled");
+        assert!(fs::read_to_string(&lock).unwrap().starts_with("0\npopfetch "));
+    }
+    home.outlet_with(Box::new(Answer(true))).settle_neighbours().unwrap();
+    assert_eq!(home.names("mail"), ["mbox"]);
+    assert!(!home.look(None, Duration::ZERO).unwrap());
 }
 
 /// Its ledger was moved away, and another one begun in its place: nobody has intents there.
