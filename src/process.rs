@@ -5,9 +5,11 @@
 //! and that its output is a secret, is why delivery's programs have a runner of their own: they get a group, and what they
 //! print is for the report.
 
+use std::convert::Infallible;
 use std::io::{self, Read, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,8 +23,11 @@ use crate::text::{printable, shortened};
 /// How often a signal is looked for while the program runs.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
-/// A program that failed and printed nothing gets this long for its complaint: another one that lives on in the background
-/// may hold the other end of the pipe.
+/// So long after its end a program's line is waited for that has no end: another program that lives on in the background may
+/// hold the other end of the pipe.  Long enough for all of it to be read on a busy machine: a part would be a wrong password.
+const FOR_OUTPUT: Duration = Duration::from_secs(5);
+
+/// What a program that failed has printed gets less.
 const FOR_COMPLAINT: Duration = Duration::from_millis(200);
 
 /// Of a program's complaint this much is shown.
@@ -111,15 +116,15 @@ pub fn run(
         // One that doesn't read it all is judged by its exit status.
         thread::Builder::new().spawn(move || stdin.write_all(input.expose())).map_err(NoEnd::at_start)?;
     }
-    let out = first_line_of(child.0.stdout.take(), longest).map_err(NoEnd::at_start)?;
-    let errors = first_line_of(child.0.stderr.take(), longest).map_err(NoEnd::at_start)?;
-    let printed = wait_for(&out, deadline, stop).map_err(|_| NoEnd::Late)?;
+    let out = FirstLine::of(child.0.stdout.take(), longest).map_err(NoEnd::at_start)?;
+    let errors = FirstLine::of(child.0.stderr.take(), longest).map_err(NoEnd::at_start)?;
     let status = wait(&mut child.0, deadline, stop).map_err(NoEnd::Wait)?.ok_or(NoEnd::Late)?;
-    let mut complaint = Secret::new("");
-    if !status.success() && printed.expose().is_empty() {
-        let moment = Instant::now().checked_add(FOR_COMPLAINT).unwrap_or(deadline);
-        complaint = wait_for(&errors, moment, stop).unwrap_or(complaint);
-    }
+    let within = |time| Instant::now().checked_add(time).unwrap_or(deadline);
+    let printed = out.taken(within(if status.success() { FOR_OUTPUT } else { FOR_COMPLAINT }), stop);
+    let complaint = match !status.success() && printed.expose().is_empty() {
+        true => errors.taken(within(FOR_COMPLAINT), stop),
+        false => Secret::new(""),
+    };
     Ok(ProcessEnd { printed, complaint, status })
 }
 
@@ -134,41 +139,49 @@ impl Drop for Reaped {
     }
 }
 
-/// Reads in a thread of its own, sends the first line with its end as soon as it is there, and drains the rest, so that the
-/// program is never stopped by a full or a closed pipe.
-///
-/// # Errors
-/// When the system refuses the thread.
-fn first_line_of(source: Option<impl Read + Send + 'static>, longest: usize) -> io::Result<Receiver<Secret>> {
-    let (sender, receiver) = channel();
-    if let Some(source) = source {
-        thread::Builder::new().spawn(move || {
-            // Octet by octet, into one place: what buffers hold is left behind in memory.
-            let mut source = source;
-            let mut line = Vec::with_capacity(longest);
-            let mut octet = [0];
-            // What can't be read is as good as ended.
-            while line.len() < longest && source.read_exact(&mut octet).is_ok() {
-                line.extend_from_slice(&octet);
-                if octet == [b'\n'] {
-                    break;
-                }
-            }
-            let _ = sender.send(Secret::new(line));
-            let _ = io::copy(&mut source, &mut io::sink());
-        })?;
-    }
-    Ok(receiver)
+/// The first line of what a program prints, with its end.
+struct FirstLine {
+    line: Arc<Mutex<Vec<u8>>>,
+    /// Ends with the line.
+    end: Receiver<Infallible>,
 }
 
-/// Waits until `deadline`, or for a signal.
-fn wait_for(receiver: &Receiver<Secret>, deadline: Instant, stop: &Stop) -> Result<Secret, RecvTimeoutError> {
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        match receiver.recv_timeout(left.min(BETWEEN_LOOKS)) {
-            Err(RecvTimeoutError::Timeout) if !left.is_zero() && !stop.raised() => {}
-            outcome => return outcome,
+impl FirstLine {
+    /// Reads in a thread of its own, which drains the rest, so that the program is never stopped by a full or a closed pipe.
+    ///
+    /// # Errors
+    /// When the system refuses the thread.
+    fn of(source: Option<impl Read + Send + 'static>, longest: usize) -> io::Result<Self> {
+        let (sender, end) = channel();
+        // Octet by octet, into one place: what buffers hold is left behind in memory.
+        let line = Arc::new(Mutex::new(Vec::with_capacity(longest)));
+        if let Some(mut source) = source {
+            let line = Arc::clone(&line);
+            thread::Builder::new().spawn(move || {
+                let mut octet = [0];
+                // What can't be read is as good as ended.
+                while source.read_exact(&mut octet).is_ok() {
+                    let mut line = line.lock().unwrap_or_else(PoisonError::into_inner);
+                    line.extend_from_slice(&octet);
+                    if octet == [b'\n'] || line.len() >= longest {
+                        break;
+                    }
+                }
+                drop((line, sender));
+                let _ = io::copy(&mut source, &mut io::sink());
+            })?;
         }
+        Ok(Self { line, end })
+    }
+
+    /// The line, as much of it as there is at `deadline`, or at a signal.
+    fn taken(&self, deadline: Instant, stop: &Stop) -> Secret {
+        let left = || deadline.saturating_duration_since(Instant::now());
+        while self.end.recv_timeout(left().min(BETWEEN_LOOKS)) == Err(RecvTimeoutError::Timeout)
+            && !left().is_zero()
+            && !stop.raised()
+        {}
+        Secret::new(std::mem::take(&mut *self.line.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 }
 
@@ -190,8 +203,38 @@ fn wait(child: &mut Child, deadline: Instant, stop: &Stop) -> io::Result<Option<
 
 #[cfg(test)]
 mod tests {
-    use super::NoEnd;
+    use super::{NoEnd, ProcessEnd, Program, run};
+    use crate::signals::Stop;
     use rustix::io::Errno;
+    use std::time::{Duration, Instant};
+
+    fn shell(script: &str) -> Result<ProcessEnd, NoEnd> {
+        let argv = ["sh", "-c", script].map(str::to_owned);
+        let limit = Duration::from_secs(60);
+        let program = Program { argv: &argv, owner: None, input: None, limit, longest: 100 };
+        run(program, &Stop::new().unwrap())
+    }
+
+    /// A keyring's helper starts its agent, which holds the same output open.
+    #[test]
+    fn a_program_that_is_over_is_not_waited_for_though_another_lives_on_with_its_output() {
+        let began = Instant::now();
+        for (script, printed, code) in [
+            ("sleep 50 & echo secret", "secret\n", 0),
+            ("sleep 50 & printf secret", "secret", 0),
+            ("sleep 50 & exit 3", "", 3),
+            ("sleep 50 & echo no key >&2; exit 3", "", 3),
+        ] {
+            let ended = shell(script).unwrap();
+            assert_eq!(
+                (ended.printed.expose(), ended.status.code()),
+                (printed.as_bytes(), Some(code)),
+                "{script}"
+            );
+        }
+        assert_eq!(shell("sleep 50 & echo no key >&2; exit 3").unwrap().complaint.expose(), b"no key\n");
+        assert!(began.elapsed() < Duration::from_secs(50), "nothing waits for the other program");
+    }
 
     #[test]
     fn a_system_without_room_for_a_process_is_not_a_program_that_is_missing() {
