@@ -275,7 +275,7 @@ mod tests {
         // The grandchild holds the pipe; when it's gone, nobody does.
         let (ours, theirs) = std::io::pipe().unwrap();
         let argv = ["sh", "-c", "sleep 60 & sleep 60; :"].map(str::to_owned);
-        let input = std::fs::File::from(std::os::fd::OwnedFd::from(theirs));
+        let input = File::from(std::os::fd::OwnedFd::from(theirs));
         let mut child = Child::start(&argv, &[], input, Duration::from_millis(50), None).unwrap();
         assert_eq!(wait_for_one(&mut [&mut child], None).unwrap(), Some((0, ChildOutcome::TimedOut)));
         drop(child);

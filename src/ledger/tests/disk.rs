@@ -242,7 +242,9 @@ fn room_for_the_outcomes_is_taken_before_anything_is_published() {
     let noted = note(&mut ledger, messages.iter().map(|message| piece(message, to)).collect());
     let held = home.path().join("ledger").metadata().unwrap();
     let room = held.blocks() * 512;
-    noted.into_iter().for_each(|noted| drop(ledger.record(Published::attest(noted)).unwrap()));
+    for noted in noted {
+        let _ = ledger.record(Published::attest(noted)).unwrap().unwrap();
+    }
     ledger.sync().unwrap();
     let all = u64::try_from(octets(home.path()).len()).unwrap();
     assert!(all > held.len() + 10_000 && room >= all, "{room} of {all}");

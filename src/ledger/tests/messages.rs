@@ -330,3 +330,39 @@ fn a_message_that_is_too_large_is_reported_again_when_its_size_has_changed() {
         assert_eq!(lines(&mut ledger) > before, expected != 100, "{size:?}");
     }
 }
+
+/// The key stands for a message that has come since, and that is on its way.
+#[test]
+fn a_deletion_that_is_confirmed_late_deletes_nothing_that_has_come_since() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let id = deliver(&mut ledger, "a", "a");
+    let asked = ledger.ask_deletion(&[(id, None)]).unwrap();
+    let to = maildir(&mut ledger);
+    let message = arrival(key("a"), "b", &[to]);
+    let noted = note(&mut ledger, vec![piece(&message, to)]).pop().unwrap();
+    ledger.confirm_deletion(asked).unwrap();
+    assert_eq!(ledger.entry(id).state, EntryState::Open);
+    assert!(ledger.record(Published::attest(noted)).unwrap().is_some());
+    let before = picture(&ledger);
+    ledger.sync().unwrap();
+    assert_eq!(picture(&read(home.path()).unwrap()), before);
+}
+
+/// Without them the next `TOP` proves nothing, and the whole message is retrieved to be compared.
+#[test]
+fn the_headers_that_a_message_was_shown_by_are_kept() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let id = deliver(&mut ledger, "a", "a");
+    let [one, two, three] = ["one", "two", "three"].map(|header| Digest::of(header.as_bytes()));
+    for (header, known) in
+        [(one, vec![one]), (two, vec![one, two]), (one, vec![two, one]), (three, vec![one, three])]
+    {
+        let seen = Match { entry: id, message: None, header: Some(header) };
+        ledger.record_match(&key("a"), Some(Octets(1)), seen).unwrap();
+        assert_eq!(ledger.index.headers(id), known);
+        compact(&ledger);
+        assert_eq!(read(home.path()).unwrap().index.headers(id), known);
+    }
+}
