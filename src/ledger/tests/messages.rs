@@ -366,3 +366,20 @@ fn the_headers_that_a_message_was_shown_by_are_kept() {
         assert_eq!(read(home.path()).unwrap().index.headers(id), known);
     }
 }
+
+/// Whatever the destination that is given up lacked: the others have it.
+#[test]
+fn all_that_a_destination_lacks_is_given_up_at_once() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let (_, second, _) = half_delivered(&mut ledger, "a", "a");
+    half_delivered(&mut ledger, "b", "b");
+    ledger.give_up(&[second]).unwrap();
+    assert!(ledger.begun().is_empty());
+    for (name, at) in [("a", 1), ("b", 2)] {
+        let id = ledger.find_key(&key(name)).unwrap();
+        assert!(ledger.prove_delivered(id, number(at)).is_some(), "{name}");
+    }
+    let before = picture(&ledger);
+    assert_eq!(picture(&read(home.path()).unwrap()), before);
+}

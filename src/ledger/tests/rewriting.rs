@@ -309,3 +309,21 @@ fn what_a_destination_lacks_is_not_forgotten() {
     let again = read(home.path()).unwrap();
     assert_eq!((again.entry(lacked).deliveries, again.begun().len()), (1, 1));
 }
+
+/// What is open is for the next run to settle, before anything else.
+#[test]
+fn a_run_that_leaves_a_delivery_open_does_not_end_in_order() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let to = maildir(&mut ledger);
+    let message = arrival(key("a"), "a", &[to]);
+    let noted = note(&mut ledger, vec![piece(&message, to)]);
+    ledger.close().unwrap();
+    drop(noted);
+    let left = octets(home.path());
+    assert!(!String::from_utf8(left.clone()).unwrap().lines().last().unwrap().starts_with("end "));
+    // Nor does one end it that has only looked.
+    assert_eq!(read(home.path()).unwrap().close().unwrap(), None);
+    assert_eq!(octets(home.path()), left);
+    assert_eq!(open(home.path()).intents().len(), 1);
+}
