@@ -436,7 +436,7 @@ fn how_a_program_ended_is_reported_where_the_line_failed() {
         (by_shell("printf '+OK\\r\\n'; exit 7"), 75, "exit status 7"),
         (by_shell(many), 75, "xxx; last"),
         // What it leaves behind holds the pipe of its errors.
-        (by_shell("sleep 60 & echo gone >&2; exec sleep 60 <&- >&- & exit 4"), 75, "exit status 4: gone"),
+        (by_shell("sleep 60 <&- >&- & echo gone >&2; exit 4"), 75, "exit status 4: gone"),
     ] {
         let error = end_of(&way).unwrap_err();
         let text = error.to_string();
