@@ -158,26 +158,36 @@ pub(super) fn look(
     wait: &mut LockWait<'_>,
     is_unsettled: impl FnOnce(&Path) -> Result<bool, Error>,
 ) -> Result<bool, Error> {
-    let _acting = access::act(owner)?;
+    let acting = access::act(owner)?;
     let path = resolve(path).map_err(|e| no_directory(path, e))?;
     let _claim = Claim::take(&path, wait)?;
     if !is_file(&path)? {
         return may_be_made(&path).map(|()| false);
     }
+    let is_dotlocked = dotlock_of(&path).symlink_metadata().is_ok();
+    drop(acting);
     // There may be nothing to deliver: what a run that died has left must not keep others from the mbox until then.
-    let mut unsettled = false;
-    if dotlock_of(&path).symlink_metadata().is_ok()
-        && let Attempt::Locked { dotlock, file: _locked, .. } = attempt(&path, owner, false)?
-    {
-        let answer = is_unsettled(&path);
-        if !matches!(answer, Ok(false)) {
-            dotlock.into_iter().for_each(|mut dotlock| dotlock.keep());
-        }
-        unsettled = answer?;
-    }
+    let unsettled = is_dotlocked && take_over(&path, owner, is_unsettled)?;
     // As it will be opened when mail has come.
+    let _acting = access::act(owner)?;
     let file = durable::open(&path)?;
     if begins_as_mbox(&file, &path)? { Ok(unsettled) } else { Err(no_mbox(&path)) }
+}
+
+/// Removes a dead dotlock, but where something is unsettled, or that can't be known.
+fn take_over(
+    path: &Path,
+    owner: Option<&Owner>,
+    is_unsettled: impl FnOnce(&Path) -> Result<bool, Error>,
+) -> Result<bool, Error> {
+    let Attempt::Locked { file: _locked, dotlock, .. } = attempt(path, owner, false)? else {
+        return Ok(false);
+    };
+    let unsettled = is_unsettled(path);
+    if !matches!(unsettled, Ok(false)) {
+        dotlock.into_iter().for_each(|mut dotlock| dotlock.keep());
+    }
+    unsettled
 }
 
 /// Whether an mbox could be made at `path`, which isn't there.
