@@ -9,6 +9,16 @@ pub(super) fn uptime() -> Option<i64> {
     uptime.split(['.', ' ']).next()?.parse().ok()
 }
 
+/// How many seconds ago the process with this id was started; `None` where there is none, or the system doesn't report it.
+pub(super) fn running(pid: i32) -> Option<i64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in brackets, may hold anything; of what follows it the 20th is the start, in ticks since the machine's.
+    let ticks: u64 = status.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()?;
+    let started = i64::try_from(ticks.checked_div(rustix::param::clock_ticks_per_second())?).ok()?;
+    // A container may count its own time: then nothing is known.
+    uptime()?.checked_sub(started).filter(|running| *running >= 0)
+}
+
 /// A random name for the time since the machine was started; `None` where the system has none (only Linux does).
 pub(super) fn id() -> Option<&'static str> {
     static ID: OnceLock<Option<String>> = OnceLock::new();
@@ -26,7 +36,16 @@ fn is_id(id: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_id;
+    use super::{is_id, running, uptime};
+
+    #[test]
+    fn how_long_a_process_runs_is_known_where_the_machine_s_time_is() {
+        let init = running(1).zip(uptime()).unwrap();
+        assert!(init.0 <= init.1, "{init:?}");
+        let ours = running(i32::try_from(std::process::id()).unwrap()).unwrap();
+        assert!(ours <= init.0, "{ours}, {init:?}");
+        assert_eq!(running(i32::MAX), None);
+    }
 
     #[test]
     fn only_an_id_of_the_form_that_linux_gives_is_one() {

@@ -248,7 +248,10 @@ fn is_dead_since(path: &Path, now: i64, uptime: Option<i64>) -> io::Result<bool>
     let from_the_future = age < -STALE;
     Ok(match holder {
         DotlockHolder::Popfetch { pid, start, .. } if here => {
-            start != our_start() || before_the_start || is_gone(pid)
+            // This process holds the mbox's one claim, so that no dotlock with its id is held: it was another's, in a
+            // container that was started again.
+            let was_ours = pid.is_some_and(|pid| pid == rustix::process::getpid());
+            start != our_start() || before_the_start || was_ours || is_gone(pid) || is_younger(pid, age)
         }
         DotlockHolder::Popfetch { .. } => false,
         DotlockHolder::Other { pid } => {
@@ -284,6 +287,13 @@ fn is_gone(pid: Option<Pid>) -> bool {
     pid.is_some_and(|pid| rustix::process::test_kill_process(pid) == Err(Errno::SRCH))
 }
 
+/// Whether the process with this id was started after the dotlock was made, `age` seconds ago: another one had the id then.
+fn is_younger(pid: Option<Pid>, age: i64) -> bool {
+    let running = pid.and_then(|pid| boot::running(pid.as_raw_nonzero().get()));
+    // Both are cut to whole seconds.
+    running.is_some_and(|running| age > running.saturating_add(2))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{content, is_dead_since, make_whole, our_host, our_start};
@@ -317,14 +327,33 @@ mod tests {
             assert!(!dead(made - 300, Some(1000)), "{content:?}");
         }
         // The start has no name on some systems.
-        let ours = format!("{}\npopfetch {} {}\n", std::process::id(), our_host(), our_start());
-        fs::write(&lock, ours).unwrap();
-        let made = fs::metadata(&lock).map(|lock| std::os::unix::fs::MetadataExt::mtime(&lock)).unwrap();
+        let made = made_by(&lock, 1);
         for (uptime, dead) in [(Some(30), true), (Some(90), false), (None, false)] {
             assert_eq!(is_dead_since(&lock, made + 60, uptime).unwrap(), dead, "{uptime:?}");
         }
         assert!(is_dead_since(&home.path().join("missing"), made, None).unwrap());
         assert!(is_dead_since(&lock.join("x"), made, None).is_err());
+    }
+
+    /// A dotlock of this machine's popfetch that has this process id; when it was made.
+    fn made_by(lock: &std::path::Path, pid: u32) -> i64 {
+        fs::write(lock, format!("{pid}\npopfetch {} {}\n", our_host(), our_start())).unwrap();
+        fs::metadata(lock).map(|lock| std::os::unix::fs::MetadataExt::mtime(&lock)).unwrap()
+    }
+
+    /// In a container that was killed and started again, each process has the id that one had before.
+    #[test]
+    fn a_dotlock_whose_process_id_is_another_process_s_now_is_dead() {
+        let home = tempfile::tempdir().unwrap();
+        let lock = home.path().join("mbox.lock");
+        let made = made_by(&lock, std::process::id());
+        assert!(is_dead_since(&lock, made, Some(100_000)).unwrap(), "no dotlock is held with our id");
+        let mut other = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let made = made_by(&lock, other.id());
+        let dead = [1, 60].map(|age| is_dead_since(&lock, made + age, Some(100_000)).unwrap());
+        other.kill().unwrap();
+        other.wait().unwrap();
+        assert_eq!(dead, [false, true], "it was started after a dotlock that is a minute old");
     }
 
     /// Some file systems have no links.
