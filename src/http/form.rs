@@ -25,6 +25,14 @@ pub fn encode(parameters: &[(&str, &[u8])]) -> Secret {
     Secret::new(text.as_bytes())
 }
 
+/// A value as [`encode`] has it.
+#[must_use]
+pub fn encode_value(value: &Secret) -> Secret {
+    let mut text = Zeroizing::new(String::with_capacity(value.expose().len().saturating_mul(3)));
+    encode_into(&mut text, value.expose());
+    Secret::new(text.as_bytes())
+}
+
 /// Appends `octets`, encoded.
 pub(super) fn encode_into(text: &mut String, octets: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
@@ -80,6 +88,13 @@ mod tests {
     use super::{decode, encode};
 
     /// What `from_str_radix` would take for a number isn't one here.
+    #[test]
+    fn a_value_alone_is_encoded_as_in_a_form() {
+        let value = crate::secret::Secret::new("R3fr-sh/T0k+en==");
+        assert_eq!(super::encode_value(&value).expose(), b"R3fr-sh%2FT0k%2Ben%3D%3D");
+        assert_eq!(encode(&[("a", value.expose())]).expose(), b"a=R3fr-sh%2FT0k%2Ben%3D%3D");
+    }
+
     #[test]
     fn a_broken_escape_is_taken_as_it_is() {
         for (text, value) in

@@ -70,9 +70,11 @@ impl<'a> Asker<'a> {
         Self { way, watch, redactor: RefCell::new(Redactor::default()) }
     }
 
-    /// Never shows `secret`.
+    /// Never shows `secret`, nor the form in which it's sent.
     pub(super) fn hide(&self, secret: &Secret) {
-        self.redactor.borrow_mut().also(secret);
+        let mut redactor = self.redactor.borrow_mut();
+        redactor.also(secret);
+        redactor.hide(&http::form::encode_value(secret));
     }
 
     /// A text of a server as it may be shown.
@@ -170,7 +172,7 @@ impl<'a> Asker<'a> {
     pub(super) fn explain(&self, refused: &TokenRefused, asked: RefusedRequest<'_>) -> OAuthRefusal {
         // Line by line: it's the first that is shown, and what is printable has no line ends.
         let line = refused.description.lines().next().unwrap_or_default();
-        explain(refused, &self.shown(line), asked)
+        explain(refused, &self.shown(&refused.error), &self.shown(line), asked)
     }
 
     fn pair(&self, name: &str, value: &[u8]) -> String {

@@ -70,9 +70,14 @@ pub(super) fn login_command(account: &str) -> String {
     format!("popfetch auth login {}", shell_word(Path::new(account)))
 }
 
-/// What a refusal means; `description` is the server's text with secrets taken out.
-pub(super) fn explain(refused: &TokenRefused, description: &str, asked: RefusedRequest<'_>) -> OAuthRefusal {
-    let said = said(refused, description);
+/// What a refusal means; `error` and `description` are the server's texts with secrets taken out.
+pub(super) fn explain(
+    refused: &TokenRefused,
+    error: &str,
+    description: &str,
+    asked: RefusedRequest<'_>,
+) -> OAuthRefusal {
+    let said = said(error, description);
     let code = |numbers: &[u32]| refused.codes.iter().any(|code| numbers.contains(code));
     let make = |what: String, hint: Option<String>, exit, kind| OAuthRefusal { what, hint, exit, kind };
     let again = || Some(format!("log in again: {}", asked.login()));
@@ -234,8 +239,8 @@ fn by_number(code: &dyn Fn(&[u32]) -> bool, asked: RefusedRequest<'_>, said: &st
 }
 
 /// The server's own words: its code, its number, its first line.
-fn said(refused: &TokenRefused, description: &str) -> String {
-    let error = printable(refused.error.as_bytes());
+fn said(error: &str, description: &str) -> String {
+    let error = shortened(error, 200).into_owned();
     let line = description.lines().next().unwrap_or_default().trim();
     if line.is_empty() { error } else { format!("{error}: {}", shortened(line, 200)) }
 }
@@ -245,6 +250,7 @@ mod tests {
     use super::{RefusalKind, RefusedRequest, explain};
     use crate::account::Provider;
     use crate::oauth::answer::TokenRefused;
+    use crate::text::printable;
 
     #[test]
     fn each_refusal_says_what_to_do() {
@@ -437,7 +443,7 @@ mod tests {
             };
             let refused =
                 TokenRefused { error: error.to_owned(), description: String::new(), codes: vec![number] };
-            let refusal = explain(&refused, "what it says\r\nTrace", asked);
+            let refusal = explain(&refused, &printable(error.as_bytes()), "what it says\r\nTrace", asked);
             assert_eq!((refusal.exit.number(), refusal.kind), (exit, kind), "{error} {number}");
             assert!(refusal.what.contains(what), "{}", refusal.what);
             assert!(refusal.hint.unwrap_or_default().contains(hint), "{error} {number}");

@@ -67,6 +67,12 @@ fn however_much_is_shown() {
     let run = scene.run(&["-vv", "--json"]);
     run.succeeds();
     outputs.push(run.shown());
+    // In the place of the error's name too.
+    let echo = format!("{{\"error\":\"{CLIENT_SECRET}\",\"error_description\":\"no\"}}");
+    scene.authorization.state().answers = vec![Answer::Raw(http("400 X", "application/json", &echo))];
+    let run = scene.run(&["-vv", "work"]);
+    assert!(run.shown().contains("***: no"), "{}", run.shown());
+    outputs.push(run.shown());
     let refresh = scene.authorization.state().refresh.clone().unwrap();
     let echo = format!(
         "{{\"error\":\"invalid_grant\",\"error_description\":\"{refresh} is {}\"}}",
