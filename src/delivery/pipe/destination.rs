@@ -66,6 +66,8 @@ impl Destination for PipeDestination<'_> {
         let state = self.around.state.to_owned();
         let settings = PipeSettings {
             bound: is_bound(&command, self.around.search),
+            stop: self.around.stop.clone(),
+            grace: PipeSettings::GRACE,
             command,
             time_limit,
             parallel,

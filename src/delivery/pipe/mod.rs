@@ -6,7 +6,8 @@
 //! one runs: only the messages being handed over (one, or as many as run at once) can be handed over twice.
 //!
 //! A stop signal doesn't reach the programs, which have process groups of their own: what has arrived whole is still
-//! handed over.
+//! handed over, but no more when [`PipeSettings::GRACE`] is over: the rest
+//! comes again.
 
 mod argv;
 mod child;
@@ -18,7 +19,7 @@ use std::fs::File;
 use std::io::{self, Seek as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::Access;
 use rustix::io::Errno;
@@ -37,6 +38,7 @@ use crate::message::Facts;
 use crate::place::{Place, Spooled};
 use crate::problem::TRY_AGAIN;
 use crate::proof::{IntentId, Noted, Piece, Published, Staged};
+use crate::signals::Stop;
 use crate::text;
 
 /// So much of a batch may stay in memory; what comes then goes to files.
@@ -171,6 +173,15 @@ pub struct PipeSettings {
     pub owner: Option<Owner>,
     /// Whether it has lost its own rights: then a failure reports that.
     pub bound: bool,
+    /// Ends the handing over,
+    pub stop: Stop,
+    /// so long after it was raised: ten seconds, but in tests.
+    pub grace: Duration,
+}
+
+impl PipeSettings {
+    /// How long after a stop signal messages are still handed over.
+    pub const GRACE: Duration = Duration::from_secs(10);
 }
 
 /// The committer's end of a program.
@@ -264,12 +275,17 @@ impl Outlet for PipeOutlet {
     fn publish(&mut self, noted: Vec<Noted>, recorder: &mut dyn Recorder) -> Result<(), Error> {
         let mut queue = noted.into_iter();
         let mut running: Vec<(Noted, Child)> = Vec::new();
-        // A missing program is missing for the whole batch.
+        // A missing program is missing for the whole batch, and after a signal there's no time for more.
         let mut missing: Option<Failure> = None;
         // Once the ledger can't be written nothing more is handed over; what runs is still waited for.
         let mut failed: Option<Error> = None;
         let mut unsynced = false;
+        let mut stopped: Option<Instant> = None;
         loop {
+            if self.settings.stop.raised() {
+                let since = stopped.get_or_insert_with(Instant::now).elapsed();
+                missing = missing.or_else(|| (since >= self.settings.grace).then(stopped_before));
+            }
             while failed.is_none() && running.len() < usize::from(self.settings.parallel.max(1)) {
                 let Some(noted) = queue.next() else { break };
                 let started = match &missing {
@@ -306,6 +322,12 @@ impl Outlet for PipeOutlet {
     }
 
     fn withdraw(&mut self, _: Vec<Piece>) {}
+}
+
+/// What becomes of a message that is not handed over any more.
+fn stopped_before() -> Failure {
+    let reason = "popfetch was stopped before it could be handed over".to_owned();
+    Failure { permanent: false, reason, exit: ExitCode::Later }
 }
 
 /// A file that holds the message, at its beginning.

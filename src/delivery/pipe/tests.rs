@@ -5,6 +5,7 @@ use crate::delivery::trial::{Recorded, noted, piece, pieces};
 use crate::delivery::{Error, Outlet as _};
 use crate::exit::ExitCode;
 use crate::problem::Problem as _;
+use crate::signals::Stop;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
@@ -19,6 +20,8 @@ fn outlet(home: &Path, command: PipeCommand, parallel: u16, time_limit: Duration
         state: home.to_owned(),
         owner: None,
         bound: false,
+        stop: Stop::new().unwrap(),
+        grace: PipeSettings::GRACE,
     })
 }
 
@@ -275,4 +278,26 @@ fn a_setuid_program_of_a_service_without_new_rights_is_bound() {
     };
     let bound = std::thread::scope(|scope| scope.spawn(bound).join().unwrap());
     assert_eq!(bound, [false, true, true, false]);
+}
+
+/// A program may take minutes, and a batch has hundreds of messages.
+#[test]
+fn what_is_not_handed_over_soon_after_a_stop_signal_comes_again() {
+    let home = tempfile::tempdir().unwrap();
+    for (raised, grace, handed) in
+        [(false, Duration::ZERO, true), (true, Duration::from_secs(60), true), (true, Duration::ZERO, false)]
+    {
+        let mut outlet = shell(home.path(), "exit 0", 1);
+        outlet.settings.grace = grace;
+        if raised {
+            outlet.settings.stop.raise();
+        }
+        let mut recorded = Recorded::default();
+        publish(home.path(), &mut outlet, &[b"x\n", b"y\n"], &mut recorded).unwrap();
+        assert_eq!(recorded.published.len(), if handed { 2 } else { 0 }, "{raised} {grace:?}");
+        for (_, failure) in &recorded.failed {
+            assert!(!failure.permanent && failure.reason.starts_with("popfetch was stopped before"));
+        }
+        assert_eq!(recorded.published.len() + recorded.failed.len(), 2);
+    }
 }
