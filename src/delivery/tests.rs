@@ -386,3 +386,29 @@ fn mail_is_brought_to_the_disk_unless_that_is_switched_off() {
         }
     }
 }
+
+/// A committer that holds the one would wait for the other for ever.
+#[test]
+fn two_names_of_one_mbox_are_known_as_one() {
+    let ground = Ground::new();
+    let order = |path: &str| ground.destination(&Deliver::Mbox(ground.at(path))).order();
+    fs::write(ground.at("mail/mbox"), "").unwrap();
+    fs::write(ground.at("mail/other"), "").unwrap();
+    fs::hard_link(ground.at("mail/mbox"), ground.at("mail/hard")).unwrap();
+    std::os::unix::fs::symlink("mbox", ground.at("mail/soft")).unwrap();
+    for (one, other, same) in [
+        ("mail/mbox", "mail/mbox", true),
+        ("mail/mbox", "mail/hard", true),
+        ("mail/mbox", "mail/soft", true),
+        ("mail/mbox", "mail/other", false),
+        ("mail/missing", "mail/missing", true),
+        ("mail/missing", "mail/mbox", false),
+        ("mail/missing", "mail/another", false),
+    ] {
+        for (one, other) in [(one, other), (other, one)] {
+            assert_eq!(order(one).is_same_file(&order(other)), same, "{one} {other}");
+        }
+    }
+    let maildir = ground.destination(&Deliver::Maildir(ground.at("mail/mbox"))).order();
+    assert!(!maildir.is_same_file(&maildir) && !maildir.is_same_file(&order("mail/mbox")));
+}

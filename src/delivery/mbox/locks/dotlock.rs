@@ -275,7 +275,7 @@ fn is_gone(pid: Option<Pid>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{content, is_dead_since, make_whole, our_host, our_start};
+    use super::{content, is_dead_since, is_forbidden, make_whole, our_host, our_start};
     use rustix::io::Errno;
     use std::fs;
     use std::io::ErrorKind;
@@ -314,6 +314,21 @@ mod tests {
         }
         assert!(is_dead_since(&home.path().join("missing"), made, None).unwrap());
         assert!(is_dead_since(&lock.join("x"), made, None).is_err());
+    }
+
+    /// A full disk passes; a directory that isn't ours doesn't.
+    #[test]
+    fn only_what_is_forbidden_makes_a_dotlock_impossible() {
+        for (errno, forbidden) in [
+            (Errno::ACCESS, true),
+            (Errno::PERM, true),
+            (Errno::ROFS, true),
+            (Errno::NOSPC, false),
+            (Errno::NOENT, false),
+            (Errno::IO, false),
+        ] {
+            assert_eq!(is_forbidden(&errno.into()), forbidden, "{errno:?}");
+        }
     }
 
     /// Some file systems have no links.
