@@ -451,8 +451,8 @@ mod tests {
         let _acting = nobody.act().unwrap();
         assert!(hint(&theirs).starts_with("chmod 600 "));
         assert!(hint(&file).contains("use credential = \"secret\"") && !hint(&file).contains("chmod"));
-        // Where popfetch isn't root, another user's directory is that user's matter.
-        assert!(check_destination(&file, &[], None).is_ok());
+        // Where popfetch isn't root, nothing of that is root's matter.
+        assert!(check_destination(&theirs, &[], None).is_ok());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::neighbours::{Neighbour, Neighbours};
@@ -164,8 +165,10 @@ fn what_is_not_fit_is_neither_checked_nor_opened() {
         }
     }
     assert_eq!(fs::read(ground.at("file")).unwrap(), b"root:x:0:0\n");
-    for deliver in [Deliver::Mbox(ground.at("mail/mbox")), pipe(argv(&["sh"])), Deliver::Stdout] {
-        ground.destination(&deliver).check().unwrap();
+    for deliver in [Deliver::Mbox(ground.at("mail/mbox")), pipe(argv(&["sh", "x"])), Deliver::Stdout] {
+        let destination = ground.destination(&deliver);
+        destination.check().unwrap();
+        named(&destination.name(), ground.around()).check().unwrap();
         ground.open(&deliver, Vec::new()).unwrap();
     }
 }
@@ -301,6 +304,12 @@ fn what_root_delivers_for_a_user_is_the_users() {
     assert_eq!(fs::read(ground.at("mail/Maildir/tmp").join(&left)).unwrap(), whole);
     fs::remove_file(ground.at("mail/Maildir/tmp").join(left)).unwrap();
     let mut arrived = pieces(opened.inlet.as_mut(), &[TEXTS[0], TEXTS[1], TEXTS[0]]);
+    let batch = |piece: &Piece| match &piece.place {
+        Place::Maildir { batch, .. } => Arc::clone(batch),
+        place => panic!("{place:?}"),
+    };
+    let first = batch(&arrived[0]);
+    assert!(Arc::ptr_eq(&first, &batch(&arrived[1])));
     opened.outlet.withdraw(vec![arrived.pop().unwrap()]);
     assert_eq!(ground.names("mail/Maildir/tmp").len(), 2);
     // One that another program has taken away is not published.
@@ -315,6 +324,7 @@ fn what_root_delivers_for_a_user_is_the_users() {
     }
     // And so after a crash.
     let lines = pieces(opened.inlet.as_mut(), &[TEXTS[0], TEXTS[1]]);
+    assert!(!Arc::ptr_eq(&first, &batch(&lines[0])), "another batch");
     fs::write(ground.at("mail/Maildir/tmp").join(maildir_name(&lines[1])), "torn").unwrap();
     let destination = ground.destination(&maildir);
     let intents =
@@ -375,4 +385,30 @@ fn mail_is_brought_to_the_disk_unless_that_is_switched_off() {
             assert_eq!(taken.contains(&(Step::Sync, file.to_owned())), synced, "{sync:?} {file}");
         }
     }
+}
+
+/// A committer that holds the one would wait for the other for ever.
+#[test]
+fn two_names_of_one_mbox_are_known_as_one() {
+    let ground = Ground::new();
+    let order = |path: &str| ground.destination(&Deliver::Mbox(ground.at(path))).order();
+    fs::write(ground.at("mail/mbox"), "").unwrap();
+    fs::write(ground.at("mail/other"), "").unwrap();
+    fs::hard_link(ground.at("mail/mbox"), ground.at("mail/hard")).unwrap();
+    std::os::unix::fs::symlink("mbox", ground.at("mail/soft")).unwrap();
+    for (one, other, same) in [
+        ("mail/mbox", "mail/mbox", true),
+        ("mail/mbox", "mail/hard", true),
+        ("mail/mbox", "mail/soft", true),
+        ("mail/mbox", "mail/other", false),
+        ("mail/missing", "mail/missing", true),
+        ("mail/missing", "mail/mbox", false),
+        ("mail/missing", "mail/another", false),
+    ] {
+        for (one, other) in [(one, other), (other, one)] {
+            assert_eq!(order(one).is_same_file(&order(other)), same, "{one} {other}");
+        }
+    }
+    let maildir = ground.destination(&Deliver::Maildir(ground.at("mail/mbox"))).order();
+    assert!(!maildir.is_same_file(&maildir) && !maildir.is_same_file(&order("mail/mbox")));
 }

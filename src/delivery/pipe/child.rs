@@ -298,8 +298,9 @@ mod tests {
     fn a_program_is_asked_to_end_and_then_forced() {
         let (ours, theirs) = std::io::pipe().unwrap();
         let input = File::from(std::os::fd::OwnedFd::from(theirs));
-        let line =
-            "trap 'echo asked' TERM; (trap '' TERM; exec sleep 600) & echo begun; while :; do wait; done";
+        // A shell takes standard input away from what it runs in the background, but for a copy.
+        let line = "exec 3<&0; trap 'echo asked' TERM; (trap '' TERM; exec sleep 600) & echo begun; \
+                    while :; do wait; done";
         let mut child = started(line, input);
         let hear = |child: &mut Child, word: &str| {
             while !String::from_utf8_lossy(&child.said).contains(word) {
@@ -330,7 +331,8 @@ mod tests {
     fn what_ends_when_it_is_asked_takes_the_rest_of_its_group_with_it() {
         let (ours, theirs) = std::io::pipe().unwrap();
         let input = File::from(std::os::fd::OwnedFd::from(theirs));
-        let mut child = started("(trap '' TERM; echo begun; exec sleep 600) & exec sleep 600", input);
+        let mut child =
+            started("exec 3<&0; (trap '' TERM; echo begun; exec sleep 600) & exec sleep 600", input);
         while child.said.is_empty() {
             assert!(is_ready(child.output.as_ref().unwrap()));
             child.listen();

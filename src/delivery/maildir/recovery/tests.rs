@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests rename as readers do")]
 
 use super::{TMP_IS_SAFE, clean, recover};
+use crate::access::{Owner, is_root};
 use crate::account::SyncMode;
 use crate::delivery::maildir::folders::BIRTH;
 use crate::delivery::maildir::tests::{Home, ID, name};
@@ -18,6 +19,7 @@ use crate::types::Time;
 use crate::types::UniqueId;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 const MESSAGE: &[u8] = b"Subject: x\n\nbody\n";
@@ -361,6 +363,21 @@ fn what_cannot_be_looked_at_is_not_settled() {
     assert!(matches!(recover(&lines, &mut recorded, Time(NOW)), Err(Error::Disk(_))));
     assert!(recorded.steps.is_empty());
     assert!(matches!(clean(&home.path, ID, &|_| false), Err(Error::Disk(_))));
+    // Nor is a file torn that may only not be read.
+    if let Ok(Some(nobody)) = Owner::find("nobody", &[].into())
+        && is_root()
+    {
+        let mut home = Home::new(SyncMode::Each);
+        let piece = home.arrive(MESSAGE, 100);
+        let parts = ["cur", "new", "tmp"].map(|part| home.path.join(part));
+        for path in parts.iter().map(PathBuf::as_path).chain([&*home.path, home.path.parent().unwrap()]) {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let lines = unsettled(&home, &[piece], 0);
+        let _acting = nobody.act().unwrap();
+        assert!(matches!(recover(&lines, &mut recorded, Time(NOW)), Err(Error::Disk(_))));
+        assert!(recorded.steps.is_empty());
+    }
     // Without a line there is nothing to conclude, wherever the Maildir is.
     let none = Unsettled { intents: Vec::new(), ..lines };
     assert_eq!(recover(&none, &mut recorded, Time(NOW)).unwrap(), Recovered::default());
@@ -444,4 +461,32 @@ fn a_rename_that_seems_to_fail_in_recovery_is_settled_by_looking() {
         let expected = if age == 0 { folders.to_vec() } else { [&[name.as_str()][..], &folders].concat() };
         assert_eq!(synced, expected);
     }
+}
+
+/// A reader is at work meanwhile.
+#[cfg(feature = "crash-points")]
+#[test]
+fn a_published_message_that_is_moved_on_during_recovery_is_delivered() {
+    use crate::durable::{Step, trial::steps};
+    let mut home = Home::new(SyncMode::Each);
+    let pieces = [home.arrive(MESSAGE, 100), home.arrive(MESSAGE, 100)];
+    let at = |directory: &str, name: &str| home.path.join(directory).join(name);
+    let names = pieces.each_ref().map(name);
+    for name in &names {
+        fs::rename(at("tmp", name), at("new", name)).unwrap();
+    }
+    let (from, to) = (at("new", &names[1]), at("cur", &format!("{}:2,S", names[1])));
+    let lines = unsettled(&home, &pieces, 10 * TMP_IS_SAFE);
+    let first = names[0].clone();
+    let (recovered, _) = steps(
+        move |step, path| {
+            if step == Step::Sync && path.ends_with(&first) {
+                fs::rename(&from, &to).unwrap();
+            }
+            false
+        },
+        || recover(&lines, &mut Recorded::default(), Time(NOW)),
+    );
+    assert_eq!(recovered.unwrap(), Recovered { delivered: 2, again: 0 });
+    assert_eq!((home.list("new").len(), home.list("cur").len()), (1, 1));
 }

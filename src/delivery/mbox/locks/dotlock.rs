@@ -296,7 +296,7 @@ fn is_younger(pid: Option<Pid>, age: i64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{content, is_dead_since, make_whole, our_host, our_start};
+    use super::{content, is_dead_since, is_forbidden, make_whole, our_host, our_start};
     use rustix::io::Errno;
     use std::fs;
     use std::io::ErrorKind;
@@ -354,6 +354,21 @@ mod tests {
         other.kill().unwrap();
         other.wait().unwrap();
         assert_eq!(dead, [false, true], "it was started after a dotlock that is a minute old");
+    }
+
+    /// A full disk passes; a directory that isn't ours doesn't.
+    #[test]
+    fn only_what_is_forbidden_makes_a_dotlock_impossible() {
+        for (errno, forbidden) in [
+            (Errno::ACCESS, true),
+            (Errno::PERM, true),
+            (Errno::ROFS, true),
+            (Errno::NOSPC, false),
+            (Errno::NOENT, false),
+            (Errno::IO, false),
+        ] {
+            assert_eq!(is_forbidden(&errno.into()), forbidden, "{errno:?}");
+        }
     }
 
     /// Some file systems have no links.

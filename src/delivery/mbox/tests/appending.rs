@@ -246,6 +246,7 @@ fn what_was_not_noted_or_not_staged_here_is_refused() {
     // Where nothing is to be delivered, no lock is taken.
     let mut outlet = home.outlet();
     assert_eq!(outlet.stage(Vec::new()).unwrap().len(), 0);
+    assert_eq!(home.names("mail"), ["mbox"]);
     outlet.publish(Vec::new(), &mut Recorded::default()).unwrap();
     assert_eq!(home.names("mail"), ["mbox"]);
 }
@@ -265,4 +266,19 @@ fn an_mbox_behind_a_link_that_is_led_elsewhere_has_a_marker_of_its_own() {
         assert_eq!(neighbours(&home.root(), &at(name), "bb").unwrap(), [], "{name}");
         assert_eq!(fs::read_to_string(at(name)).unwrap(), entries().concat());
     }
+}
+
+#[test]
+fn a_line_of_ours_stands_on_top_of_the_message() {
+    let home = Home::new();
+    let mut intake = MboxInlet::new(home.state(), || Time(0)).open().unwrap();
+    let mut examiner = crate::message::Examiner::new(b"Received: here\n");
+    examiner.update(TEXTS[0]);
+    intake.prepend(b"Received: here\n").unwrap();
+    intake.write(TEXTS[0]).unwrap();
+    let waiting = intake.finish(&examiner.finish()).unwrap();
+    let stored = fs::read(home.state().join(&home.names("state/ledger")[0])).unwrap();
+    let entry = entries()[0].replacen("A: 1", "Received: here\nA: 1", 1);
+    assert!(stored.ends_with(entry.as_bytes()));
+    assert_eq!(waiting.digest, crate::message::Digest::of(entry.as_bytes()));
 }
