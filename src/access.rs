@@ -16,16 +16,16 @@ mod owner;
 mod paths;
 mod switch;
 
-pub use self::error::{Error, shell_word};
-pub use self::file::{contents, read, read_as, read_private};
-pub use self::owner::{Acting, AsRoot, Owner, act, spawn};
-pub use self::paths::{check_destination, check_path, check_private, open_regular};
-pub use self::switch::is_root;
+pub(crate) use self::error::{Error, shell_word};
+pub(crate) use self::file::{contents, read, read_as, read_private};
+pub(crate) use self::owner::{AsRoot, Owner, act, spawn};
+pub(crate) use self::paths::{check_destination, check_path, check_private, open_regular};
+pub(crate) use self::switch::is_root;
 
 /// No core dump, and no other program of the same user that looks into our memory, where passwords are (PR_SET_DUMPABLE,
 /// prctl(2)).  Programs that we start are not concerned: it ends with execve.
 #[cfg(target_os = "linux")]
-pub fn keep_memory_private() {
+pub(crate) fn keep_memory_private() {
     use rustix::process::{DumpableBehavior, set_dumpable_behavior};
     // It can't be refused.
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
@@ -37,7 +37,7 @@ pub fn keep_memory_private() {}
 
 /// No program that we start gets a descriptor that was left open for us: the lock of a script, for example, which a
 /// program that goes on in the background (ssh with ControlPersist) would hold on to.  Ours are never inherited anyway.
-pub fn keep_descriptors_private() {
+pub(crate) fn keep_descriptors_private() {
     const FIRST: i32 = 3;
     close_fds::set_fds_cloexec(FIRST, &[]);
 }

@@ -6,7 +6,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use route::{ConnectCommand, DIRECT, Endpoint, Proxy, ProxyAddress, ProxyKind, ProxyLogin, Route, Way};
+pub(crate) use route::{
+    ConnectCommand, DIRECT, Endpoint, Proxy, ProxyAddress, ProxyKind, ProxyLogin, Route, Way,
+};
 
 use crate::access::Owner;
 use crate::secret::Secret;
@@ -27,7 +29,7 @@ pub enum NotOneLine {
 ///
 /// # Errors
 /// [`NotOneLine`], typically for a password file or a user's name that was pasted with its line end.
-pub fn check_one_line(text: &[u8]) -> Result<(), NotOneLine> {
+pub(crate) fn check_one_line(text: &[u8]) -> Result<(), NotOneLine> {
     if text.is_empty() {
         return Err(NotOneLine::Empty);
     }
@@ -38,7 +40,7 @@ pub fn check_one_line(text: &[u8]) -> Result<(), NotOneLine> {
 }
 
 /// A setting whose values are words.  The configuration, the flags and the manual take the words from here.
-pub trait SettingWord: Copy + 'static {
+pub(crate) trait SettingWord: Copy + 'static {
     /// Each value and its word, in the order of the manual.
     const WORDS: &'static [(&'static str, Self)];
     /// The words, separated by `|`.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::text::shown_by;
 
 /// The terminal of a process, if it has one.
-pub const TERMINAL: &str = "/dev/tty";
+pub(crate) const TERMINAL: &str = "/dev/tty";
 
 /// What the process was born into, read once.
 #[derive(Clone, Default)]

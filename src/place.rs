@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// Where the bytes of a [`Piece`](crate::proof::Piece) wait, and where they go.
 #[derive(Debug)]
-pub enum Place {
+pub(crate) enum Place {
     /// `tmp/NAME`, to become `new/NAME`.
     Maildir {
         /// The file's name, the same in `tmp/` and `new/`.
@@ -34,7 +34,7 @@ pub enum Place {
 impl Place {
     /// The name of the message's own file, which only a Maildir has.
     #[must_use]
-    pub fn file_name(&self) -> Option<&str> {
+    pub(crate) fn file_name(&self) -> Option<&str> {
         match self {
             Self::Maildir { name, .. } => Some(name),
             Self::Mbox { .. } | Self::Spooled(_) => None,
@@ -45,7 +45,7 @@ impl Place {
 impl NotedPlace {
     /// The name of the message's own file, which only a Maildir has.
     #[must_use]
-    pub fn file_name(&self) -> Option<&str> {
+    pub(crate) fn file_name(&self) -> Option<&str> {
         match self {
             Self::Maildir { name } => Some(name),
             Self::Mbox { .. } | Self::Handed => None,
@@ -55,7 +55,7 @@ impl NotedPlace {
 
 /// The spool of one batch for one mbox: the very octets that will be appended.
 #[derive(Debug)]
-pub struct MboxSpool {
+pub(crate) struct MboxSpool {
     /// Its path, in the mailbox's state directory.
     pub path: PathBuf,
     /// The file, open.
@@ -64,7 +64,7 @@ pub struct MboxSpool {
 
 /// A whole message waiting for a program, with LF line ends.
 #[derive(Debug)]
-pub enum Spooled {
+pub(crate) enum Spooled {
     /// A small message, in memory.
     Memory(Vec<u8>),
     /// In a file without a name.
@@ -73,7 +73,7 @@ pub enum Spooled {
 
 /// The part of a [`Place`] that a ledger line can hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NotedPlace {
+pub(crate) enum NotedPlace {
     /// The file's name in `tmp/`, `new/`, or (with flags) `cur/`.
     Maildir {
         /// The file's name, the same in `tmp/` and `new/`.

@@ -30,7 +30,7 @@ const COMPLAINT_CHARACTERS: usize = 200;
 
 /// How a program ended.
 #[derive(Debug)]
-pub struct ProcessEnd {
+pub(crate) struct ProcessEnd {
     /// The first line of its output, with its end.
     pub printed: Secret,
     /// The first line of its errors, where it failed and printed nothing: else its complaint may hold what it printed.
@@ -42,7 +42,7 @@ pub struct ProcessEnd {
 impl ProcessEnd {
     /// That it failed, in words, with the first line of its complaint made safe: `failed with exit status 1: no key`.
     #[must_use]
-    pub fn failure(&self) -> String {
+    pub(crate) fn failure(&self) -> String {
         use std::os::unix::process::ExitStatusExt as _;
         let how = match (self.status.code(), self.status.signal()) {
             (Some(code), _) => format!("failed with exit status {code}"),
@@ -56,7 +56,7 @@ impl ProcessEnd {
 
 /// Why it did not come to its end.
 #[derive(Debug)]
-pub enum NoEnd {
+pub(crate) enum NoEnd {
     /// It could not be started.
     Start(io::Error),
     /// The system has no room for another process now: typically too many run, or memory is short.
@@ -79,7 +79,7 @@ impl NoEnd {
 
 /// How a program is run.
 #[derive(Debug, Clone, Copy)]
-pub struct Program<'a> {
+pub(crate) struct Program<'a> {
     /// Its name and its arguments.
     pub argv: &'a [String],
     /// As which user, if not as ourselves.
@@ -96,7 +96,7 @@ pub struct Program<'a> {
 ///
 /// # Errors
 /// [`NoEnd`].
-pub fn run(
+pub(crate) fn run(
     Program { argv, owner, input, limit, longest }: Program<'_>,
     stop: &Stop,
 ) -> Result<ProcessEnd, NoEnd> {

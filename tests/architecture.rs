@@ -245,7 +245,8 @@ fn rooms_import_only_what_lies_below_them() {
     let names: BTreeSet<&str> = modules.iter().map(|module| module.name.as_str()).collect();
     let mut faults = Vec::new();
     let mut used = BTreeSet::new();
-    for module in &modules {
+    // lib.rs is no room: it lists what is public.
+    for module in modules.iter().filter(|module| !module.name.is_empty()) {
         let Some((room, allowed)) = room(&module.name) else {
             faults.push(format!("{} is in no room: add it to ROOMS", module.name));
             continue;

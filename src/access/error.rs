@@ -36,7 +36,7 @@ impl Problem for Error {
 
 /// A path that can be pasted into a shell.
 #[must_use]
-pub fn shell_word(path: &Path) -> String {
+pub(crate) fn shell_word(path: &Path) -> String {
     let shown = text::path(path);
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-+,:@%".contains(&b);
     if shown.bytes().all(plain) { shown } else { format!("'{}'", shown.replace('\'', r"'\''")) }

@@ -18,7 +18,7 @@ pub struct Way {
 }
 
 /// The direct way, from whatever address the system chooses.
-pub static DIRECT: Way = Way { route: Route::Direct, source_addresses: Vec::new() };
+pub(crate) static DIRECT: Way = Way { route: Route::Direct, source_addresses: Vec::new() };
 
 impl Way {
     /// The way to servers of other services: a proxy and the source addresses hold there too, everything else is the POP3

@@ -2,7 +2,7 @@
 //!
 //! A command is a file in `commands`, with its arguments and its `run`; what commands share is in `setup.rs`.
 
-pub mod args;
+pub(crate) mod args;
 mod commands;
 mod flags;
 mod foreign;

@@ -12,7 +12,7 @@ use crate::types::MessageNumber;
 
 /// Why a session failed.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The connection could not be made, or broke: the network, the server's address, TLS.
     #[error(transparent)]
     Connection(#[from] connection::Error),
@@ -190,7 +190,7 @@ impl Error {
     /// Whether the server refused user name or password, in whichever way the method has for it: the same again would be
     /// refused again.
     #[must_use]
-    pub fn refuses_credentials(&self) -> bool {
+    pub(crate) fn refuses_credentials(&self) -> bool {
         matches!(
             self,
             Self::LoginRefused { meaning: RefusalReason::Credentials, .. }
@@ -200,13 +200,13 @@ impl Error {
 
     /// Whether the server has refused a token that may have been good before.
     #[must_use]
-    pub fn refuses_stale_token(&self) -> bool {
+    pub(crate) fn refuses_stale_token(&self) -> bool {
         matches!(self, Self::LoginRefused { token: Some(token), .. } if token.is_stale())
     }
 
     /// Whether the server closed the connection where an answer was due.
     #[must_use]
-    pub fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         match self {
             Self::Protocol { source, .. } => matches!(source, crate::protocol::error::Error::Closed { .. }),
             Self::Connection(connection::Error::Broken { .. }) => true,
@@ -217,7 +217,7 @@ impl Error {
 
     /// Whether the answers can no longer be matched to their commands: something came unasked, or that isn't what was due.
     #[must_use]
-    pub fn is_disorder(&self) -> bool {
+    pub(crate) fn is_disorder(&self) -> bool {
         use crate::protocol::error::{Awaiting, Error};
         match self {
             Self::Protocol { source, .. } => match source {
@@ -239,7 +239,7 @@ impl Error {
     /// Whether an answer to `TOP` went on beyond every measure: the server sends more than the header, or the message has a
     /// header without an end.
     #[must_use]
-    pub fn is_endless_header(&self) -> bool {
+    pub(crate) fn is_endless_header(&self) -> bool {
         use crate::protocol::error::Error;
         use crate::protocol::session::Sent;
         matches!(self, Self::Protocol { source: Error::AnswerTooLarge { to: Sent::Top(_), .. }, .. })
@@ -247,7 +247,7 @@ impl Error {
 
     /// Whether the connection ended, or the server ended the session, where an answer was due.
     #[must_use]
-    pub fn ends_session(&self) -> bool {
+    pub(crate) fn ends_session(&self) -> bool {
         match self {
             Self::TimedOut { pipelined, .. } => !pipelined,
             _ => self.is_farewell() || self.is_closed(),
@@ -256,20 +256,20 @@ impl Error {
 
     /// Whether the server closed the connection, with or without a farewell.
     #[must_use]
-    pub fn ended(&self) -> bool {
+    pub(crate) fn ended(&self) -> bool {
         self.is_closed() || matches!(self, Self::Farewell { .. })
     }
 
     /// Whether the server announced that it ends the session: an `-ERR` that answers no command.
     #[must_use]
-    pub fn is_farewell(&self) -> bool {
+    pub(crate) fn is_farewell(&self) -> bool {
         use crate::protocol::error::Error;
         matches!(self, Self::Farewell { .. } | Self::Protocol { source: Error::Farewell { .. }, .. })
     }
 
     /// What a farewell is where it isn't believed: something else that came unasked.
     #[must_use]
-    pub fn doubted(self) -> Self {
+    pub(crate) fn doubted(self) -> Self {
         use crate::protocol::error::{Error, ServerWords};
         match self {
             Self::Farewell { server, text } => Self::Protocol {
@@ -285,7 +285,7 @@ impl Error {
 
     /// Whether another session holds the maildrop.
     #[must_use]
-    pub fn is_locked(&self) -> bool {
+    pub(crate) fn is_locked(&self) -> bool {
         matches!(
             self,
             Self::LoginRefused { locked: true, .. }
@@ -295,7 +295,7 @@ impl Error {
 
     /// Whether it looks as if the server swallows commands that come before it has answered.
     #[must_use]
-    pub fn forbids_pipelining(&self) -> bool {
+    pub(crate) fn forbids_pipelining(&self) -> bool {
         matches!(self, Self::TimedOut { pipelined: true, .. })
     }
 }

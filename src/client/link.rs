@@ -35,7 +35,7 @@ const QUOTES: u32 = 200;
 
 /// What [`super::Client::next`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
+pub(crate) enum Next {
     /// An event.
     Event,
     /// The other descriptor is readable.
@@ -47,7 +47,7 @@ pub enum Next {
 }
 
 /// Gets the dialogue, line by line: `C: …`, `S: …`, fit to print, secrets hidden.
-pub type Dialogue = Arc<dyn Fn(String) + Send + Sync>;
+pub(crate) type Dialogue = Arc<dyn Fn(String) + Send + Sync>;
 
 /// A single-line answer, taken out of the buffer.
 pub(super) struct Answer {

@@ -26,7 +26,7 @@ use crate::types::Channel;
 
 /// Who logs in, and how.
 #[derive(Debug, Clone, Copy)]
-pub struct Login<'a> {
+pub(crate) struct Login<'a> {
     /// User name, and password or token.
     pub credentials: Credentials<'a>,
     /// How, as configured.
@@ -43,7 +43,7 @@ pub struct Login<'a> {
 
 /// How a [`Prefetch`] is sent to a server that pipelines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PrefetchFlight {
+pub(crate) enum PrefetchFlight {
     /// In one flight with USER and PASS.
     One,
     /// The same, but the server has yet to show that it reads on after PASS: if nothing comes soon after the login was
@@ -60,7 +60,7 @@ impl Client<Authorization> {
     /// # Errors
     /// When no method is left, or the server refuses: no second attempt is made once anything that depends on the secret has
     /// been sent.
-    pub fn login(self, login: &Login<'_>) -> Result<Client<Transaction>, Error> {
+    pub(crate) fn login(self, login: &Login<'_>) -> Result<Client<Transaction>, Error> {
         let Self { mut link, facts, state: Authorization { apop, utf8 } } = self;
         let binding = link.connection.end_point_binding().map(<[u8]>::to_vec);
         let offer = facts.capabilities.as_ref().map(|capabilities| offered(capabilities, login));

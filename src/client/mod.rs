@@ -29,22 +29,22 @@ mod server_facts;
 mod tests;
 mod transaction;
 
-pub use by_hand::{AnswerPiece, ReadCommand};
-pub use error::Error;
+pub(crate) use by_hand::{AnswerPiece, ReadCommand};
+pub(crate) use error::Error;
 pub use fuzz::fuzz_client;
-pub use link::{Dialogue, Next};
-pub use login::{Login, PrefetchFlight};
-pub use open::{Authorization, Call};
-pub use prefetch::Prefetch;
-pub use prefetched::QuickPoll;
-pub use server_facts::{LoginFacts, ServerFacts};
-pub use transaction::{Farewell, ListingAnswer, Refused, Sending, Transaction};
+pub(crate) use link::{Dialogue, Next};
+pub(crate) use login::{Login, PrefetchFlight};
+pub(crate) use open::{Authorization, Call};
+pub(crate) use prefetch::Prefetch;
+pub(crate) use prefetched::QuickPoll;
+pub(crate) use server_facts::{LoginFacts, ServerFacts};
+pub(crate) use transaction::{Farewell, ListingAnswer, Refused, Sending, Transaction};
 
 use link::Link;
 
 /// A session in the state `S`.
 #[derive(Debug)]
-pub struct Client<S> {
+pub(crate) struct Client<S> {
     link: Link,
     facts: ServerFacts,
     state: S,
@@ -53,25 +53,25 @@ pub struct Client<S> {
 impl<S> Client<S> {
     /// What the server has reported of itself.
     #[must_use]
-    pub fn server_facts(&self) -> &ServerFacts {
+    pub(crate) fn server_facts(&self) -> &ServerFacts {
         &self.facts
     }
 
     /// What protects the connection, in words: `TLS 1.3`; `None` for clear text.
     #[must_use]
-    pub fn protection(&self) -> Option<&'static str> {
+    pub(crate) fn protection(&self) -> Option<&'static str> {
         self.link.connection.protection()
     }
 
     /// Printable text that came from the server, without this account's secret.
     #[must_use]
-    pub fn redacted(&self, text: &str) -> String {
+    pub(crate) fn redacted(&self, text: &str) -> String {
         String::from_utf8_lossy(&self.link.redactor.redact(text.as_bytes())).into_owned()
     }
 
     /// The server's certificate in DER, over TLS.
     #[must_use]
-    pub fn certificate(&self) -> Option<&[u8]> {
+    pub(crate) fn certificate(&self) -> Option<&[u8]> {
         self.link.connection.certificate()
     }
 }

@@ -10,7 +10,7 @@ pub(super) const FIRST: MessageNumber = MessageNumber::FIRST;
 
 /// Several questions in one flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Prefetch {
+pub(crate) enum Prefetch {
     /// What the server offers after login, the drop listing if `drop_listing`, the headers of some messages, the unique-id
     /// listing, and the scan listing if `sizes`.
     Listing {

@@ -9,7 +9,7 @@ use crate::protocol::session::ServerEvent;
 
 /// What a server has reported of itself before the login.
 #[derive(Debug)]
-pub struct ServerFacts {
+pub(crate) struct ServerFacts {
     /// The text of its greeting, fit to print.  It came before STLS, and so perhaps from another than the server.
     pub greeting: String,
     /// What it offers before login, or offered not long ago; `None` where it has no `CAPA`.
@@ -20,7 +20,7 @@ pub struct ServerFacts {
 
 /// How a login went: what is remembered of it.
 #[derive(Debug)]
-pub struct LoginFacts {
+pub(crate) struct LoginFacts {
     /// The method.
     pub method: Method,
     /// Whether the connection is verified TLS, or clear to a loopback address: only then is anything remembered.

@@ -34,7 +34,7 @@ impl From<NotOneLine> for Mistake {
 
 /// Where a setting was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SettingPlace {
+pub(crate) enum SettingPlace {
     /// Octets of the configuration file.
     File(Range<usize>),
     /// A flag.
@@ -45,7 +45,7 @@ pub enum SettingPlace {
 
 /// A mistake and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LocatedMistake {
+pub(crate) struct LocatedMistake {
     /// What is wrong.
     pub mistake: Mistake,
     /// Where.
@@ -65,7 +65,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// The candidate that was perhaps meant: of several that are as near the first.
-pub fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let mut best = (NEAR, None);
     // The distance takes time by the product of the lengths: a long text is not a typing error.
     if text.len() <= LONGEST_SLIP {

@@ -47,7 +47,7 @@ impl Fingerprints {
 ///
 /// # Errors
 /// What does not convert (RFC 5891), or would be read as an address by some and as a name by others (`127.1`).
-pub fn host(text: &str) -> Result<String, Mistake> {
+pub(crate) fn host(text: &str) -> Result<String, Mistake> {
     if text.contains("://") || text.contains('@') {
         // Not quoted: it may hold a password.
         return Err(Mistake::new("this is a URL or an address of mail, not a host")

@@ -16,7 +16,7 @@ use crate::text;
 
 /// Why a connection failed.  `server` is always `host:port`, as configured.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The name has no address, or the resolver is out of reach.
     #[error("cannot look up {host}: {reason}")]
     Lookup {
@@ -133,7 +133,7 @@ pub enum Error {
 
 /// A step with a deadline of its own.  (Addresses have theirs in [`FailedAddress`].)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConnectStep {
+pub(crate) enum ConnectStep {
     /// Asking the resolver.
     Lookup,
     /// The TLS handshake.
@@ -142,7 +142,7 @@ pub enum ConnectStep {
 
 /// One address that did not take the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FailedAddress {
+pub(crate) struct FailedAddress {
     /// The address.
     pub address: SocketAddr,
     /// The system's words.
@@ -152,7 +152,7 @@ pub struct FailedAddress {
 /// A file of `ca-file`, `tls-client-certificate` or `tls-client-key` that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{setting} {}: {reason}", text::path(path))]
-pub struct TrustProblem {
+pub(crate) struct TrustProblem {
     /// The key that names it.
     pub setting: &'static str,
     /// The file's path, printable.
@@ -190,7 +190,7 @@ impl Error {
 
     /// Passes what the server, or a proxy or a program before it, sent through `redact`, which takes a secret out.
     #[must_use]
-    pub fn redacted(mut self, redact: impl Fn(&[u8]) -> Vec<u8>) -> Self {
+    pub(crate) fn redacted(mut self, redact: impl Fn(&[u8]) -> Vec<u8>) -> Self {
         let words =
             |text: &mut String| *text = String::from_utf8_lossy(&redact(text.as_bytes())).into_owned();
         match &mut self {

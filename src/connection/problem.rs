@@ -16,7 +16,7 @@ const SHOWN: usize = 400;
 
 /// Why a server can't be reached by the way that the account sets.  `proxy` is always its place, without user and password.
 #[derive(Debug, thiserror::Error)]
-pub enum RouteProblem {
+pub(crate) enum RouteProblem {
     /// No proxy is there: it isn't running, or its address is wrong.
     #[error("the proxy {proxy} can't be reached: {reason}")]
     NoProxy {
@@ -152,7 +152,7 @@ pub enum RouteProblem {
 impl RouteProblem {
     /// Whether there was a connection, and it has ended.
     #[must_use]
-    pub fn is_end(&self) -> bool {
+    pub(crate) fn is_end(&self) -> bool {
         matches!(self, Self::CommandEnded { .. })
     }
 

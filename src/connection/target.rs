@@ -8,7 +8,7 @@ use crate::account::{Endpoint, Tls, Trust, Way};
 
 /// Where to connect, and how.
 #[derive(Debug, Clone, Copy)]
-pub struct Target<'a> {
+pub(crate) struct Target<'a> {
     /// An A-label without final dot, or an address literal without brackets.
     pub host: &'a str,
     /// TCP port.

@@ -11,7 +11,7 @@ use crate::text::printable;
 
 /// Why an account has no password or token to log in with.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// A file of secrets is missing, unreadable, too large, or open to others: typically its mode is 644.
     #[error(transparent)]
     File(#[from] access::Error),

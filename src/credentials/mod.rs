@@ -15,11 +15,11 @@ mod prompt;
 
 use std::path::Path;
 
-pub use digest::configuration_digest;
-pub use error::Error;
-pub use keep::{Keep, Keeper, keepers};
+pub(crate) use digest::configuration_digest;
+pub(crate) use error::Error;
+pub(crate) use keep::{Keep, Keeper, keepers};
 pub use netrc::fuzz_netrc;
-pub use prompt::typed;
+pub(crate) use prompt::typed;
 
 use crate::access::{self, Owner};
 use crate::account::{Account, Auth, OAuth, PasswordSource, Way, check_one_line};
@@ -40,7 +40,7 @@ const LARGEST_NETRC: u64 = 1024 * 1024;
 
 /// What a password or token is got with.
 #[derive(Clone, Copy)]
-pub struct Means<'a> {
+pub(crate) struct Means<'a> {
     /// The environment, as found at the start.
     pub environment: &'a Environment,
     /// Raised by a signal.
@@ -57,7 +57,7 @@ shown_by!(Means<'_>, state);
 
 /// A password or token.
 #[derive(Debug, Clone)]
-pub struct Obtained {
+pub(crate) struct Obtained {
     /// It.
     pub secret: Secret,
     /// It is a token that was kept, so that another one may be had if the server doesn't take it.
@@ -70,7 +70,7 @@ pub struct Obtained {
 /// # Errors
 /// A file of secrets that is missing or open to others, or a password that no command can carry (78); a source that has
 /// none (77); a signal (75); what keeps a token from being renewed.
-pub fn obtain(account: &Account, means: &Means<'_>) -> Result<Obtained, Error> {
+pub(crate) fn obtain(account: &Account, means: &Means<'_>) -> Result<Obtained, Error> {
     let plain = |secret| Obtained { secret, is_kept_token: false };
     if account.auth == Auth::External {
         return Ok(plain(Secret::new("")));
@@ -91,7 +91,7 @@ pub fn obtain(account: &Account, means: &Means<'_>) -> Result<Obtained, Error> {
 }
 
 /// Does `work` with all that is needed to get, renew or give up the tokens of `account`.
-pub fn with_holder<T>(
+pub(crate) fn with_holder<T>(
     account: &Account,
     oauth: &OAuth,
     means: &Means<'_>,
@@ -141,7 +141,7 @@ fn from_source(source: &PasswordSource, owner: Option<&Owner>, means: &Means<'_>
 
 /// Where the password of `account` comes from, in words: never a part of it, nor of a command, which may hold one.
 #[must_use]
-pub fn source(account: &Account) -> String {
+pub(crate) fn source(account: &Account) -> String {
     if account.auth == Auth::External {
         return "no password: the client certificate is shown".to_owned();
     }
@@ -162,13 +162,13 @@ pub fn source(account: &Account) -> String {
 
 /// Whether a netrc file has a password for this user at this host, which may be in any form that a configuration takes.
 #[must_use]
-pub fn netrc_has(text: &[u8], host: &str, user: &str) -> bool {
+pub(crate) fn netrc_has(text: &[u8], host: &str, user: &str) -> bool {
     config::host(host).is_ok_and(|host| netrc::find(text, user, is_host(&host)).is_some())
 }
 
 /// The user that a netrc file names for this host.
 #[must_use]
-pub fn netrc_user(text: &[u8], host: &str) -> Option<String> {
+pub(crate) fn netrc_user(text: &[u8], host: &str) -> Option<String> {
     netrc::user(text, is_host(&config::host(host).ok()?))
 }
 

@@ -5,7 +5,7 @@ use crate::text::{is_one_line, printable};
 
 /// A mail address: something, `@`, and a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MailAddress {
+pub(crate) struct MailAddress {
     whole: String,
     local: String,
     domain: String,
@@ -16,7 +16,7 @@ impl MailAddress {
     ///
     /// # Errors
     /// What is wrong with it, for people.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let shown = || printable(text.as_bytes());
         let Some((local, domain)) = text.rsplit_once('@').filter(|(local, _)| !local.is_empty()) else {
@@ -36,19 +36,19 @@ impl MailAddress {
 
     /// All of it, as it was typed.
     #[must_use]
-    pub fn whole(&self) -> &str {
+    pub(crate) fn whole(&self) -> &str {
         &self.whole
     }
 
     /// What is before the `@`.
     #[must_use]
-    pub fn local(&self) -> &str {
+    pub(crate) fn local(&self) -> &str {
         &self.local
     }
 
     /// The domain: an A-label in lower case, without the final dot.
     #[must_use]
-    pub fn domain(&self) -> &str {
+    pub(crate) fn domain(&self) -> &str {
         &self.domain
     }
 }

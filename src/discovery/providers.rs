@@ -12,7 +12,7 @@ use crate::config;
 
 /// A provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MailProvider {
+pub(crate) struct MailProvider {
     /// What an account there is called, where the user chooses no name.
     pub name: String,
     /// Its name for people.
@@ -37,7 +37,7 @@ pub struct MailProvider {
 
 /// What a provider takes at the login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wants {
+pub(crate) enum Wants {
     /// The password of the mailbox.
     Password,
     /// A password that was made for this program.
@@ -53,7 +53,7 @@ static TABLE: LazyLock<Vec<MailProvider>> =
 
 /// The provider of a domain's addresses.
 #[must_use]
-pub fn of_domain(domain: &str) -> Option<&'static MailProvider> {
+pub(crate) fn of_domain(domain: &str) -> Option<&'static MailProvider> {
     TABLE.iter().find(|provider| provider.domains.iter().any(|own| own == domain))
 }
 

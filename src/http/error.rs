@@ -10,7 +10,7 @@ use crate::problem::Problem;
 
 /// Why there is no answer.  `server` is always `host:port`.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// There is no connection, or it broke: typically the network is down, or a certificate is refused.
     #[error(transparent)]
     Connection(#[from] connection::Error),
@@ -95,5 +95,5 @@ impl Problem for Error {
 }
 
 /// The hint where something else may have answered.
-pub const PORTAL: &str =
+pub(crate) const PORTAL: &str =
     "a captive portal or a proxy on the way may answer in its place: open a page in a browser";

@@ -9,7 +9,7 @@ use crate::secret::Secret;
 
 /// What a configuration file holds.
 #[derive(Debug)]
-pub struct ForeignFile {
+pub(crate) struct ForeignFile {
     /// The accounts, in the order of the file; also those that popfetch cannot have.
     pub accounts: Vec<Foreign>,
     /// What is about no account.
@@ -18,7 +18,7 @@ pub struct ForeignFile {
 
 /// What has no counterpart, or means something else here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remark {
+pub(crate) struct Remark {
     /// Where it stands.
     pub place: SourceLine,
     /// What it is; one line, without any text of the file that may be a secret.
@@ -27,7 +27,7 @@ pub struct Remark {
 
 /// An account of another program.
 #[derive(Debug, Clone)]
-pub struct Foreign {
+pub(crate) struct Foreign {
     /// Whose it is.
     pub program: ForeignProgram,
     /// Where it begins.
@@ -90,7 +90,7 @@ pub struct Foreign {
 
 /// How a connection is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protection {
+pub(crate) enum Protection {
     /// By TLS from the start.
     Implicit,
     /// By STLS.
@@ -103,7 +103,7 @@ pub enum Protection {
 
 /// A way to the server, as a setting of popfetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ForeignRoute {
+pub(crate) enum ForeignRoute {
     /// By this proxy, whose URL has no password.
     Proxy(String),
     /// By a program and its arguments, with `{host}` and `{port}`.
@@ -114,7 +114,7 @@ pub enum ForeignRoute {
 
 /// Where a password is.
 #[derive(Debug, Clone)]
-pub enum Password {
+pub(crate) enum Password {
     /// In the configuration.
     Text(Secret, SourceLine),
     /// A line for the shell prints it.
@@ -133,7 +133,7 @@ pub enum Password {
 
 /// What stays on the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stays {
+pub(crate) enum Stays {
     /// Everything.
     All,
     /// Nothing.
@@ -149,7 +149,7 @@ pub enum Stays {
 
 /// Where messages go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ForeignTarget {
+pub(crate) enum ForeignTarget {
     /// A Maildir, as a setting of popfetch.
     Maildir(String),
     /// An mbox.
@@ -162,7 +162,7 @@ pub enum ForeignTarget {
 
 /// A file in which a program remembers what it has retrieved.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StateFile {
+pub(crate) struct StateFile {
     /// Where it is.
     pub path: PathBuf,
     /// Whose lines count.
@@ -171,7 +171,7 @@ pub struct StateFile {
 
 /// Which lines of a state file are about the account.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StateLines {
+pub(crate) enum StateLines {
     /// fetchmail's: those of this user at one of these hosts, in any case.
     Fetchmail {
         /// The user at the server.

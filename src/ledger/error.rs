@@ -10,7 +10,7 @@ use crate::text;
 
 /// What can be wrong with a ledger.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The disk refused a step: typically it is full, or the state directory cannot be written.
     #[error(transparent)]
     Disk(#[from] durable::Error),
@@ -70,7 +70,7 @@ pub enum Error {
 impl Error {
     /// There was a ledger in `directory`, and it is gone or empty.
     #[must_use]
-    pub fn missing(directory: &Path) -> Self {
+    pub(crate) fn missing(directory: &Path) -> Self {
         Self::Missing { directory: text::path(directory), problem: "is missing" }
     }
 

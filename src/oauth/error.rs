@@ -15,7 +15,7 @@ use crate::text;
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// Nobody has logged in yet, or the store has been lost: typically a service whose user is another one.
     #[error("{} isn't logged in", text::printable(account.as_bytes()))]
     NotLoggedIn {
@@ -142,7 +142,7 @@ pub enum Error {
 impl Error {
     /// Whether only the user can help, by a login or a consent: asking the same again would be refused again.
     #[must_use]
-    pub fn needs_login(&self) -> bool {
+    pub(crate) fn needs_login(&self) -> bool {
         match self {
             Self::NotLoggedIn { .. } => true,
             Self::Refused { refusal, .. } => {

@@ -30,7 +30,7 @@ const SLOWEST: u64 = 60;
 
 /// Where the user sits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct UserPlace {
+pub(crate) struct UserPlace {
     /// There is a screen, or `$BROWSER`.
     pub has_browser: bool,
     /// The terminal is that of another machine.
@@ -39,7 +39,7 @@ pub struct UserPlace {
 
 /// How a login goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flow {
+pub(crate) enum Flow {
     /// In a browser that popfetch opens.
     Browser,
     /// In a browser that the user opens, wherever it is.
@@ -73,7 +73,7 @@ impl TokenHolder<'_> {
     ///
     /// # Errors
     /// What keeps a flow from its end; a store that can't be written.
-    pub fn log_in(
+    pub(crate) fn log_in(
         &self,
         wanted: OAuthFlow,
         place: UserPlace,

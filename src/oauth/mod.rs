@@ -31,12 +31,14 @@ mod watch;
 use std::path::Path;
 use std::time::Duration;
 
-pub use error::Error;
-pub use login::{Flow, UserPlace};
-pub use refusal::{OAuthRefusal, RefusalKind};
-pub use store::{end_of_login, last_login};
-pub use terminal::LoginTerminal;
-pub use watch::Watch;
+pub(crate) use error::Error;
+pub(crate) use login::UserPlace;
+#[cfg(test)]
+pub(crate) use refusal::OAuthRefusal;
+pub(crate) use refusal::RefusalKind;
+pub(crate) use store::{end_of_login, last_login};
+pub(crate) use terminal::LoginTerminal;
+pub(crate) use watch::Watch;
 
 use crate::account::OAuth;
 use crate::clock;
@@ -52,11 +54,11 @@ use refusal::RefusedRequest;
 use store::{LockedStore, Notes, Store};
 
 /// Where the client's secret comes from.
-pub type SecretSource<'a> = dyn Fn() -> Result<Option<Secret>, Box<dyn Problem>> + 'a;
+pub(crate) type SecretSource<'a> = dyn Fn() -> Result<Option<Secret>, Box<dyn Problem>> + 'a;
 
 /// How long others are waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
+pub(crate) struct Patience {
     /// Another process that renews the same token.
     pub lock: Duration,
     /// One of the two commands that keep a login.
@@ -78,7 +80,7 @@ impl Default for Patience {
 
 /// An account that has, or is to have, tokens; and all that is needed to get one.
 #[derive(Clone, Copy)]
-pub struct TokenHolder<'a> {
+pub(crate) struct TokenHolder<'a> {
     /// The account's name, for messages.
     pub account: &'a str,
     /// The user at the mail server.
@@ -101,7 +103,7 @@ shown_by!(TokenHolder<'_>, account);
 
 /// A token that is good now.
 #[derive(Debug, Clone)]
-pub struct Token {
+pub(crate) struct Token {
     /// The token.
     pub secret: Secret,
     /// Whether it was renewed just now: one that is refused all the same won't get better.
@@ -110,7 +112,7 @@ pub struct Token {
 
 /// What is known of a login without asking anybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LoginStanding {
+pub(crate) struct LoginStanding {
     /// When the user logged in.
     pub login: Time,
     /// When a token was given last.
@@ -126,7 +128,7 @@ pub struct LoginStanding {
 impl LoginStanding {
     /// Whether the user has to log in again.
     #[must_use]
-    pub fn is_due(&self, now: Time) -> bool {
+    pub(crate) fn is_due(&self, now: Time) -> bool {
         let over = |ends: Time| ends.seconds_since(now) <= 0;
         self.login_ends.is_some_and(over) || (!self.is_renewable && over(self.ends))
     }
@@ -137,7 +139,7 @@ impl TokenHolder<'_> {
     ///
     /// # Errors
     /// When there was no login, or it has ended; when the server can't be asked; when the disk is full.
-    pub fn token(&self) -> Result<Token, Error> {
+    pub(crate) fn token(&self) -> Result<Token, Error> {
         let store = self.store();
         let before = store.load()?.ok_or_else(|| self.not_logged_in(&store))?;
         if let Some(token) = self.good(&before) {
@@ -156,7 +158,7 @@ impl TokenHolder<'_> {
     ///
     /// # Errors
     /// As [`TokenHolder::token`].
-    pub fn other_than(&self, refused: &Secret) -> Result<Token, Error> {
+    pub(crate) fn other_than(&self, refused: &Secret) -> Result<Token, Error> {
         let store = self.store();
         let lock = store.lock()?;
         let before = store.load_locked(&lock)?.ok_or_else(|| self.not_logged_in(&store))?;
@@ -170,7 +172,7 @@ impl TokenHolder<'_> {
     ///
     /// # Errors
     /// A store that can't be read.
-    pub fn standing(&self) -> Result<Option<LoginStanding>, Error> {
+    pub(crate) fn standing(&self) -> Result<Option<LoginStanding>, Error> {
         let Some(record) = self.store().load()? else { return Ok(None) };
         let unused = self
             .settings
@@ -188,7 +190,7 @@ impl TokenHolder<'_> {
 
     /// Where the login is kept, for people.
     #[must_use]
-    pub fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         self.store().shown()
     }
 
@@ -197,7 +199,7 @@ impl TokenHolder<'_> {
     ///
     /// # Errors
     /// A store that can't be removed.  A server that can't be asked is not an error.
-    pub fn log_out(&self) -> Result<Option<bool>, Error> {
+    pub(crate) fn log_out(&self) -> Result<Option<bool>, Error> {
         let store = self.store();
         let lock = store.lock()?;
         let record = match store.load_locked(&lock) {

@@ -12,7 +12,7 @@ use std::path::Path;
 
 /// A refusal as the user sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OAuthRefusal {
+pub(crate) struct OAuthRefusal {
     /// What happened, behind the server's name.
     pub what: String,
     /// What to do.
@@ -25,7 +25,7 @@ pub struct OAuthRefusal {
 
 /// What follows a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RefusalKind {
+pub(crate) enum RefusalKind {
     /// The login has ended, or never began: only another one helps.
     Login,
     /// The user, or an administrator, has to agree.

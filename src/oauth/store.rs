@@ -279,7 +279,7 @@ impl Notes {
 
 /// When the user last logged in, for callers that remember a refusal: a later login ends it.  No lock, no command.
 #[must_use]
-pub fn last_login(user: &str, settings: &OAuth, state: &Path) -> Option<Time> {
+pub(crate) fn last_login(user: &str, settings: &OAuth, state: &Path) -> Option<Time> {
     let path = state.join("oauth").join(format!("{}.lock", name(user, settings)));
     // Who else may write there could put something that is waited for.
     let text = path.metadata().ok()?.is_file().then(|| std::fs::read_to_string(&path))?.ok()?;
@@ -289,7 +289,7 @@ pub fn last_login(user: &str, settings: &OAuth, state: &Path) -> Option<Time> {
 /// When a login ends however much it is used, if the server has given it an end and the login is kept in a file.  No lock,
 /// no command.
 #[must_use]
-pub fn end_of_login(user: &str, settings: &OAuth, state: &Path) -> Option<Time> {
+pub(crate) fn end_of_login(user: &str, settings: &OAuth, state: &Path) -> Option<Time> {
     let path = state.join("oauth").join(format!("{}.json", name(user, settings)));
     let content = access::read_private(&path, "store of tokens", wide(2 * LARGEST), None).ok()?;
     LoginRecord::read(content.expose())?.refresh_ends

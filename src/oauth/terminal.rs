@@ -3,7 +3,7 @@
 use std::os::fd::BorrowedFd;
 
 /// Where the user reads and types.
-pub trait LoginTerminal {
+pub(crate) trait LoginTerminal {
     /// Shows a text.
     fn show(&self, text: &str);
     /// Opens an address in the browser; whether one was started.

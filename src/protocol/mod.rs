@@ -83,15 +83,15 @@
 //! | Dovecot, Gmail | SASL and USER no longer listed after the login | lists of two states are never merged | `gmail_and_dovecot` |
 //! | any, on an attacker's behalf | answers behind the `+OK` to STLS | the session ends | `stls-injection.txt` |
 
-pub mod auth;
+pub(crate) mod auth;
 mod buffer;
-pub mod capability;
-pub mod command;
-pub mod error;
-pub mod framing;
-pub mod limits;
-pub mod listing;
-pub mod redact;
-pub mod response;
-pub mod sasl;
-pub mod session;
+pub(crate) mod capability;
+pub(crate) mod command;
+pub(crate) mod error;
+pub(crate) mod framing;
+pub(crate) mod limits;
+pub(crate) mod listing;
+pub(crate) mod redact;
+pub(crate) mod response;
+pub(crate) mod sasl;
+pub(crate) mod session;

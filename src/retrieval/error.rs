@@ -18,7 +18,7 @@ use crate::types::{MessageNumber, NoSuchMessage};
 
 /// What ended the run of one mailbox.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The password or token cannot be obtained, or its file is open to others.
     #[error(transparent)]
     Credentials(#[from] credentials::Error),
@@ -181,7 +181,7 @@ pub enum Error {
 impl Error {
     /// The same error at `server` (`host:port`), for the user: what happened names it, unless the error already does.
     #[must_use]
-    pub fn at<'a>(&'a self, server: &'a str) -> AtServer<'a> {
+    pub(crate) fn at<'a>(&'a self, server: &'a str) -> AtServer<'a> {
         AtServer { error: self, server }
     }
 
@@ -353,7 +353,7 @@ fn begin_again(directory: &str) -> String {
 
 /// An [`Error`] and the server at which it came.
 #[derive(Debug)]
-pub struct AtServer<'a> {
+pub(crate) struct AtServer<'a> {
     error: &'a Error,
     server: &'a str,
 }

@@ -16,7 +16,7 @@ use crate::types::{Octets, Time, wide};
 
 /// A past delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remembered {
+pub(crate) struct Remembered {
     /// What was delivered, and where.
     pub delivery: Delivery,
     /// When.
@@ -27,7 +27,7 @@ pub struct Remembered {
 
 /// What has become of a message on the server, as far as the last runs saw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnServer {
+pub(crate) enum OnServer {
     /// It is there.
     Kept,
     /// popfetch deleted it, and the server has confirmed it.
@@ -39,7 +39,7 @@ pub enum OnServer {
 impl OnServer {
     /// Its name, in tables and in `--json`.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Kept => "kept",
             Self::Deleted => "deleted",
@@ -50,7 +50,7 @@ impl OnServer {
 
 /// A message that has failed, and waits on the server; or several of which no more is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failing {
+pub(crate) struct Failing {
     /// How many messages it stands for.
     pub messages: u64,
     /// Its unique-id, fit to print, if it has one.
@@ -69,7 +69,7 @@ pub struct Failing {
 ///
 /// # Errors
 /// A ledger that cannot be read.
-pub fn remembered(account: &Account, state: &Path, now: Time) -> Result<Vec<Remembered>, Error> {
+pub(crate) fn remembered(account: &Account, state: &Path, now: Time) -> Result<Vec<Remembered>, Error> {
     let mailbox = account.mailbox();
     let directory = ledger::directory(state, &mailbox);
     let past = history::read(&directory);
@@ -99,7 +99,7 @@ fn on_server(ledger: &Ledger, past: &Past) -> Option<OnServer> {
 ///
 /// # Errors
 /// A ledger that cannot be read.
-pub fn failing(account: &Account, state: &Path, now: Time) -> Result<Vec<Failing>, Error> {
+pub(crate) fn failing(account: &Account, state: &Path, now: Time) -> Result<Vec<Failing>, Error> {
     let mailbox = account.mailbox();
     let directory = ledger::directory(state, &mailbox);
     let ledger = Ledger::read(&directory, &mailbox, now)?;

@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is to count as seen.
 #[derive(Debug, Clone, Default)]
-pub struct Mark {
+pub(crate) struct Mark {
     /// These messages; all that are listed without a selection.
     pub messages: Option<Selection>,
     /// Of them only those whose `Date` field is earlier.
@@ -51,7 +51,7 @@ pub struct Mark {
 
 /// What counts as seen now, or would.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Marked {
+pub(crate) struct Marked {
     /// Those that were not known before, in the order of the listing.
     pub messages: Vec<MarkedMessage>,
     /// How many were known already, and are left as they were.
@@ -62,7 +62,7 @@ pub struct Marked {
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MarkedMessage {
+pub(crate) struct MarkedMessage {
     /// Its number in that session.
     pub number: MessageNumber,
     /// Its unique-id, safe to print.
@@ -75,7 +75,11 @@ pub struct MarkedMessage {
 ///
 /// # Errors
 /// As for a run; [`Error::NoSuchMessage`], [`Error::NoUniqueIds`], [`Error::OnlyWindow`], [`Error::NoHeaders`].
-pub fn mark_seen(account: &Account, context: &Context<'_>, mark: &Mark) -> Result<Marked, ReportedError> {
+pub(crate) fn mark_seen(
+    account: &Account,
+    context: &Context<'_>,
+    mark: &Mark,
+) -> Result<Marked, ReportedError> {
     let options =
         Options { insist: true, dry_run: mark.dry_run, wait: Wait::AtMost(PATIENCE), ..Options::default() };
     let mut run = Run::new(account, &options, context, clock::now());

@@ -10,7 +10,7 @@ use crate::problem::Problem;
 
 /// Why something could not be done with what is kept.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// Another user can change the state directory: typically XDG_STATE_HOME is inside a shared one.
     #[error(transparent)]
     Access(#[from] access::Error),

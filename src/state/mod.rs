@@ -5,12 +5,12 @@
 //! No network, and nothing here delivers.  What only looks takes no lock and changes nothing.
 
 mod error;
-pub mod forget;
-pub mod inventory;
-pub mod status;
-pub mod transfer;
+pub(crate) mod forget;
+pub(crate) mod inventory;
+pub(crate) mod status;
+pub(crate) mod transfer;
 
-pub use error::Error;
+pub(crate) use error::Error;
 
 use std::path::Path;
 use std::time::Duration;

@@ -7,8 +7,9 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::store::{MaildirSettings, Syncs};
-use super::{check, clean, open};
+use super::check;
+use super::recovery::clean;
+use super::store::{MaildirSettings, Syncs, open};
 use crate::account::SyncMode;
 use crate::delivery::Opened;
 use crate::delivery::{Error, Failure, Recorder, Waiting};

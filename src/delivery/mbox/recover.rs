@@ -51,7 +51,7 @@ const DAY: i64 = 24 * 60 * 60;
 ///
 /// # Errors
 /// [`Error::Later`] when the mbox is locked, or its directory isn't there: then nothing is concluded.
-pub fn recover(
+pub(crate) fn recover(
     unsettled: &Unsettled,
     state: &Path,
     settler: &mut dyn Settler,

@@ -17,7 +17,7 @@ use crate::types::Channel;
 
 /// What `CAPA` lists in this state (before login, and after STLS if there was one).
 #[derive(Debug, Clone, Default)]
-pub struct LoginOffer<'a> {
+pub(crate) struct LoginOffer<'a> {
     /// The arguments of SASL, in any case.
     pub sasl: Vec<&'a str>,
     /// Whether USER is there.
@@ -30,7 +30,7 @@ pub struct LoginOffer<'a> {
 
 /// All that the choice depends on.
 #[derive(Debug)]
-pub struct Circumstances<'a> {
+pub(crate) struct Circumstances<'a> {
     /// What the user asked for.
     pub wanted: Auth,
     /// The line.
@@ -49,7 +49,7 @@ pub struct Circumstances<'a> {
 
 /// Why there is no method.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AuthError {
+pub(crate) enum AuthError {
     /// User name or password can't be sent by anything.
     #[error(transparent)]
     Unsendable(#[from] SaslError),
@@ -129,7 +129,7 @@ impl Problem for AuthError {
 ///
 /// # Errors
 /// When no method is left, with what the server offers.
-pub fn methods(circumstances: &Circumstances<'_>) -> Result<Vec<Method>, AuthError> {
+pub(crate) fn methods(circumstances: &Circumstances<'_>) -> Result<Vec<Method>, AuthError> {
     if circumstances.wanted != Auth::External {
         sendable(SaslText::User, circumstances.credentials.user.as_bytes())?;
         sendable(SaslText::Secret, circumstances.credentials.secret.expose())?;
@@ -158,7 +158,7 @@ pub fn methods(circumstances: &Circumstances<'_>) -> Result<Vec<Method>, AuthErr
 impl Circumstances<'_> {
     /// Whether CAPA lists the mechanism: then `AUTH` may carry an initial response (RFC 5034 §3).
     #[must_use]
-    pub fn announces(&self, mechanism: Mechanism) -> bool {
+    pub(crate) fn announces(&self, mechanism: Mechanism) -> bool {
         let name = mechanism.name();
         self.offer.as_ref().is_some_and(|offer| offer.sasl.iter().any(|sasl| sasl.eq_ignore_ascii_case(name)))
     }

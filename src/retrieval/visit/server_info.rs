@@ -14,7 +14,7 @@ use crate::account::{Account, Route, Tls, Trust, Way};
 use crate::client::{self, Authorization, Call, Client};
 use crate::clock;
 use crate::connection::{self, CertificateSummary};
-pub use crate::protocol::capability::{Capabilities, Expire};
+pub(crate) use crate::protocol::capability::{Capabilities, Expire};
 use crate::protocol::sasl::Credentials;
 use crate::report::ReportedError;
 use crate::retrieval::error::Error;
@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server, and how it is reached.
 #[derive(Debug, Clone)]
-pub struct Server {
+pub(crate) struct Server {
     /// An A-label without final dot, or an address literal without brackets.
     pub host: String,
     /// TCP port.
@@ -55,7 +55,7 @@ pub struct Server {
 
 /// What a server reports of itself.
 #[derive(Debug)]
-pub struct ServerInfo {
+pub(crate) struct ServerInfo {
     /// The server, as it was reached.
     pub server: Server,
     /// The text of its greeting, fit to print.
@@ -76,7 +76,7 @@ pub struct ServerInfo {
 
 /// A certificate, and what is thought of it.
 #[derive(Debug, Clone)]
-pub struct CertificateInfo {
+pub(crate) struct CertificateInfo {
     /// What it holds.
     pub seen: CertificateSummary,
     /// Whether it was recognised by its fingerprint.
@@ -87,7 +87,7 @@ pub struct CertificateInfo {
 
 /// What a login has shown.
 #[derive(Debug)]
-pub struct LoginInfo {
+pub(crate) struct LoginInfo {
     /// Name of the mechanism, as in `auth`.
     pub mechanism: &'static str,
     /// What the server offers after it; `None` where it has no `CAPA`.
@@ -98,7 +98,7 @@ pub struct LoginInfo {
 
 /// A setting that would be better than the one in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Better {
+pub(crate) enum Better {
     /// TLS from the start on port 995.
     Implicit,
     /// `STLS` on the port in use.
@@ -121,7 +121,7 @@ impl Server {
 
     /// `HOST:PORT`.
     #[must_use]
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         let Self { host, port, .. } = self;
         if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
     }
@@ -149,7 +149,7 @@ impl Server {
 ///
 /// # Errors
 /// The server can't be reached, or isn't one.  A refused certificate is no error here.
-pub fn find_server(
+pub(crate) fn find_server(
     host: &str,
     port: Option<u16>,
     context: &Context<'_>,
@@ -182,7 +182,7 @@ pub fn find_server(
 ///
 /// # Errors
 /// The server can't be reached, isn't one, or its certificate is refused.
-pub fn probe(account: &Account, context: &Context<'_>) -> Result<(), ReportedError> {
+pub(crate) fn probe(account: &Account, context: &Context<'_>) -> Result<(), ReportedError> {
     let mut server = Server::of(account);
     server.timeout = server.timeout.min(PROBE);
     let client = server.open(&Secret::new(""), context).map_err(|e| ReportedError::of(&e, true))?;
@@ -194,7 +194,7 @@ pub fn probe(account: &Account, context: &Context<'_>) -> Result<(), ReportedErr
 ///
 /// # Errors
 /// As of every login.
-pub fn try_login(
+pub(crate) fn try_login(
     account: &Account,
     options: &Options,
     context: &Context<'_>,
@@ -211,7 +211,7 @@ pub fn try_login(
 ///
 /// # Errors
 /// The server can't be reached, or isn't one.  A refused certificate or login is no error here.
-pub fn server_info(
+pub(crate) fn server_info(
     account: &Account,
     options: &Options,
     login: bool,
