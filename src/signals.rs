@@ -163,6 +163,7 @@ impl Stop {
     }
 
     /// Raises the flag without a signal.
+    #[cfg(test)]
     pub(crate) fn raise(&self) {
         use std::io::Write;
         self.0.raised.store(true, Ordering::SeqCst);

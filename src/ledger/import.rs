@@ -114,11 +114,6 @@ impl Ledger {
         }
     }
 
-    /// The entries that are known by the user's word alone: to be identified by the first `TOP n 0` by which they are seen.
-    pub(crate) fn unidentified(&self) -> impl Iterator<Item = EntryId> + '_ {
-        self.index.ids().filter(|id| self.entry(*id).unidentified)
-    }
-
     /// Records how the server shows an imported message: from now on its entry is like any other, delivered or seen by the
     /// user's word.  `identity` is the digest of its Message-ID, Date and From, where it has them.
     ///
@@ -134,18 +129,8 @@ impl Ledger {
         self.append(MessageIdentified { time, key: KeyField::from(&key), header, identity })
     }
 
-    /// Forgets what is known of these unique-ids, and syncs: their messages are new when they are listed again.  Returns how
-    /// many were known.  One that is on its way to a destination is kept.
-    ///
-    /// # Errors
-    /// When the ledger cannot be written or synced.
-    pub(crate) fn forget(&mut self, unique_ids: &[UniqueIdBuf]) -> Result<usize, Error> {
-        let entries: Vec<EntryId> =
-            unique_ids.iter().filter_map(|unique_id| self.find(unique_id.borrow())).collect();
-        self.forget_entries(&entries)
-    }
-
-    /// The same for entries, also of messages without unique-ids; each is named once.
+    /// Forgets what is known of these entries, and syncs: their messages are new when they are listed again.  Returns how
+    /// many were known.  One that is on its way to a destination is kept.  Each is named once.
     ///
     /// # Errors
     /// When the ledger cannot be read, written or synced.

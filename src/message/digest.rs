@@ -107,38 +107,9 @@ pub(crate) struct Digests {
     pub identity: Option<Digest>,
 }
 
-impl Digests {
-    /// Whether both are of one message: by all its octets, or by equal Message-ID, Date and From.
-    #[must_use]
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.message == other.message || (self.identity.is_some() && self.identity == other.identity)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Digest, Digests};
-
-    #[test]
-    fn a_message_is_the_same_by_all_its_octets_or_by_its_identity() {
-        let digest = |text: &str| Digest::of(text.as_bytes());
-        let of = |message: &str, identity: Option<&str>| Digests {
-            message: digest(message),
-            header: digest("h"),
-            identity: identity.map(digest),
-        };
-        for (one, other, same) in [
-            (of("m", None), of("m", None), true),
-            (of("m", Some("i")), of("m", Some("j")), true),
-            (of("m", Some("i")), of("n", Some("i")), true),
-            (of("m", Some("i")), of("n", Some("j")), false),
-            (of("m", Some("i")), of("n", None), false),
-            (of("m", None), of("n", None), false),
-        ] {
-            assert_eq!(one.is_same(&other), same, "{one:?} {other:?}");
-            assert_eq!(other.is_same(&one), same, "{one:?} {other:?}");
-        }
-    }
+    use super::Digest;
 
     #[test]
     fn only_a_whole_digest_is_read_back() {

@@ -135,9 +135,8 @@ impl Exchange {
         Ok(Self { mechanism, initial, repeatable: None, steps, responded: false, failed: false, redactor })
     }
 
-    /// The mechanism.
-    #[must_use]
-    pub(crate) fn mechanism(&self) -> Mechanism {
+    #[cfg(test)]
+    fn mechanism(&self) -> Mechanism {
         self.mechanism
     }
 
