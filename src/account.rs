@@ -63,21 +63,15 @@ pub struct Account {
     pub name: String,
     /// Server host: an A-label in lower case without final dot, or an address literal (without brackets).
     pub host: String,
-    /// TCP port.
     pub port: u16,
-    /// How the connection is protected.
     pub tls: Tls,
-    /// What is trusted.
     pub trust: Trust,
-    /// The way to it.
     pub way: Way,
     /// The user's name at the server.
     pub user: String,
-    /// How to log in.
     pub auth: Auth,
     /// Where the password or token comes from.
     pub password: PasswordSource,
-    /// What stays on the server.
     pub retention: Retention,
     /// Where messages go; never empty.
     pub deliver: Vec<Deliver>,
@@ -150,7 +144,6 @@ pub enum Tls {
     Implicit,
     /// `STLS`, required (RFC 2595 §4).
     StartTls,
-    /// None.
     None,
 }
 
@@ -172,15 +165,10 @@ pub struct Trust {
 pub enum Auth {
     /// The strongest offered that keeps the password safe.
     Auto,
-    /// USER and PASS.
     UserPass,
-    /// APOP.
     Apop,
-    /// SASL PLAIN.
     Plain,
-    /// SASL LOGIN.
     Login,
-    /// SASL CRAM-MD5.
     CramMd5,
     /// SASL SCRAM-SHA-1, without channel binding: `auto` binds where both sides can.
     ScramSha1,
@@ -219,7 +207,6 @@ pub enum PasswordSource {
     File(PathBuf),
     /// The first line of a program's output: argv.
     Command(Vec<String>),
-    /// A netrc file.
     Netrc(PathBuf),
     /// A systemd credential's name.
     SystemdCredential(String),
@@ -253,13 +240,11 @@ impl fmt::Debug for StoreCommands {
 /// Who gives tokens for an account, and to which client (RFC 6749).
 #[derive(Clone)]
 pub struct OAuth {
-    /// Who gives them.
     pub provider: Provider,
     /// The client's id; none where the server gives one when it is asked (RFC 7591).
     pub client_id: Option<String>,
     /// The client's secret, where it has one.
     pub client_secret: Option<PasswordSource>,
-    /// Which flow a login takes.
     pub flow: OAuthFlow,
     /// The address that a browser is sent to at the end, where it isn't a port of this machine.
     pub redirect: Option<String>,
@@ -289,7 +274,6 @@ pub struct Provider {
     pub issuer: Option<String>,
     /// Where the user agrees.
     pub authorize: Option<String>,
-    /// Where tokens are.
     pub token: Option<String>,
     /// Where a device asks for a code (RFC 8628), if there is such a flow for mail.
     pub device: Option<String>,
@@ -377,13 +361,9 @@ pub struct Limits {
 /// Where messages go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deliver {
-    /// A Maildir.
     Maildir(PathBuf),
-    /// An mbox.
     Mbox(PathBuf),
-    /// A program.
     Pipe(Pipe),
-    /// Standard output.
     Stdout,
 }
 
@@ -445,7 +425,6 @@ words!(Utf8Mode { Auto = "auto", Off = "off" });
 /// Programs that are run before and after an account's run, each by its argv.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hooks {
-    /// Before each run.
     pub before_run: Option<Vec<String>>,
     /// After a run that has delivered anything.
     pub on_new_mail: Option<Vec<String>>,

@@ -9,7 +9,6 @@ pub(crate) use local::{ago, day, due, minute, short, since, stamp};
 
 use crate::types::Time;
 
-/// The time now.
 #[must_use]
 pub(crate) fn now() -> Time {
     Time::from_system(system_now())

@@ -29,13 +29,10 @@ use crate::types::wide;
 pub(crate) enum Step {
     /// Opening or creating a file.
     Open,
-    /// Making a directory.
     MakeDirectory,
     /// Giving a file its final name.
     Rename,
-    /// Reading.
     Read,
-    /// Writing.
     Write,
     /// Reserving room.
     Reserve,
@@ -43,7 +40,6 @@ pub(crate) enum Step {
     Sync,
     /// Cutting a file back.
     Truncate,
-    /// Removing a file.
     Remove,
 }
 
@@ -67,7 +63,6 @@ impl Step {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {} {}: {source}", step.verb(), crate::text::path(path))]
 pub(crate) struct Error {
-    /// What was being done.
     pub step: Step,
     /// To which file or directory.
     pub path: PathBuf,

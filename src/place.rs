@@ -20,7 +20,6 @@ pub(crate) enum Place {
     },
     /// In the batch's spool, to be appended to the mbox.
     Mbox {
-        /// The batch's spool.
         spool: Arc<MboxSpool>,
         /// Where the entry begins in the spool.
         spool_offset: u64,
@@ -58,7 +57,6 @@ impl NotedPlace {
 pub(crate) struct MboxSpool {
     /// Its path, in the mailbox's state directory.
     pub path: PathBuf,
-    /// The file, open.
     pub file: File,
 }
 

@@ -32,7 +32,6 @@ pub(crate) use suspicion::{Suspicion, is_renumbered, suspicion};
 /// What the policies of one account and one run come to.
 #[derive(Debug, Clone)]
 pub(crate) struct Policy {
-    /// What stays on the server.
     pub retention: Retention,
     /// Larger messages stay on the server.
     pub max_message_size: Option<Octets>,
@@ -58,7 +57,6 @@ pub(crate) struct Policy {
     pub destinations: Vec<DestinationId>,
     /// The time, where the clock can be believed for ages (see [`Ledger::trusted_now`]).
     pub age_now: Option<Time>,
-    /// The time.
     pub now: Time,
 }
 
@@ -460,9 +458,7 @@ pub(crate) fn at_once(policy: &Policy, octets: Option<Octets>) -> Option<Why> {
 pub(crate) struct Retired {
     /// Its number in this session.
     pub number: MessageNumber,
-    /// Its entry.
     pub entry: EntryId,
-    /// Which limit applies.
     pub why: Why,
 }
 

@@ -35,7 +35,6 @@ pub(crate) struct ProcessEnd {
     pub printed: Secret,
     /// The first line of its errors, where it failed and printed nothing: else its complaint may hold what it printed.
     pub complaint: Secret,
-    /// Its exit status.
     pub status: ExitStatus,
 }
 

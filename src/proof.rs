@@ -91,7 +91,6 @@ impl Delivered {
     pub(crate) fn number(&self) -> MessageNumber {
         self.number
     }
-    /// The ledger's entry.
     #[must_use]
     pub(crate) fn entry(&self) -> EntryId {
         self.entry
@@ -116,7 +115,6 @@ impl Recognised {
     pub(crate) fn attest(session: SessionId, number: MessageNumber, entry: Option<EntryId>) -> Self {
         Self { session, number, entry }
     }
-    /// The session.
     #[must_use]
     pub(crate) fn session(&self) -> SessionId {
         self.session
@@ -142,7 +140,6 @@ impl Dismissed {
     pub(crate) fn attest(session: SessionId, number: MessageNumber) -> Self {
         Self { session, number }
     }
-    /// The session.
     #[must_use]
     pub(crate) fn session(&self) -> SessionId {
         self.session
@@ -173,7 +170,6 @@ pub(crate) struct DestinationId(pub u16);
 /// How the ledger knows a message.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Key {
-    /// By the server's unique-id.
     UniqueId(UniqueIdBuf),
     /// By the digest of its header, where the server has no unique-ids (or none for this message).
     Header(Digest),
@@ -182,7 +178,6 @@ pub(crate) enum Key {
 /// What a destination is called in the ledger: stable over runs and over changes of the configuration's order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct DestinationName {
-    /// Its kind.
     pub kind: DestinationKind,
     /// The path, or the argv joined by NUL; of standard output `file` when it is a regular one, else `-`.
     pub address: Vec<u8>,
@@ -197,12 +192,9 @@ impl DestinationName {
     }
 }
 
-/// The kinds of destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum DestinationKind {
-    /// A Maildir.
     Maildir,
-    /// An mbox (mboxrd).
     Mbox,
     /// A program's standard input.
     Pipe,
@@ -211,7 +203,6 @@ pub(crate) enum DestinationKind {
 }
 
 impl DestinationKind {
-    /// All kinds.
     pub(crate) const ALL: [Self; 4] = [Self::Maildir, Self::Mbox, Self::Pipe, Self::Stdout];
 
     /// Its name in the ledger, in the history and in `--json`.
@@ -239,7 +230,6 @@ pub(crate) struct Arrival {
     pub listed_size: Option<Octets>,
     /// Octets received, line ends counted as LF.
     pub octets: u64,
-    /// Its digests as received.
     pub digests: Digests,
     /// What its header holds for the reader, as it came.
     pub headline: Headline,
@@ -273,7 +263,6 @@ impl ArrivalId {
 /// One message at one destination.
 #[derive(Debug)]
 pub(crate) struct Piece {
-    /// The message.
     pub message: Arc<Arrival>,
     /// Where it goes.
     pub destination: DestinationId,
@@ -290,7 +279,6 @@ pub(crate) struct Piece {
 pub(crate) struct Intent {
     /// To record afterwards what became of it.
     pub id: IntentId,
-    /// Which message.
     pub key: Key,
     /// Where it was to go.
     pub destination: DestinationId,
@@ -313,7 +301,6 @@ pub(crate) struct IntentId(pub u32);
 pub(crate) struct DestinationRecord {
     /// Its number in the table.
     pub id: DestinationId,
-    /// Its name.
     pub name: DestinationName,
     /// For a Maildir: when its `tmp/` was made, or its device, and its inode, when it was last used.
     pub inode: Option<(u64, u64)>,

@@ -14,7 +14,6 @@ use crate::text;
 pub struct Error {
     /// What is wrong, naming the file.
     pub what: String,
-    /// What to do about it.
     pub hint: String,
 }
 

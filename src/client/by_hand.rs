@@ -17,7 +17,6 @@ pub(crate) enum ReadCommand {
     List(Option<MessageNumber>),
     /// The unique-ids of all messages, or of one.
     Uidl(Option<MessageNumber>),
-    /// A message.
     Retr(MessageNumber),
     /// A message's header, and this many lines of its body.
     Top(MessageNumber, u32),
@@ -29,7 +28,6 @@ pub(crate) enum ReadCommand {
     Capa,
 }
 
-/// A piece of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AnswerPiece<'a> {
     /// The status line: whether it's `+OK`, and what follows it.

@@ -11,6 +11,7 @@ use crate::protocol::sasl::{SaslError, TokenFailure};
 use crate::types::MessageNumber;
 
 /// Why a session failed.
+/// A `server` is always `HOST:PORT`.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The connection could not be made, or broke: the network, the server's address, TLS.
@@ -19,17 +20,13 @@ pub(crate) enum Error {
     /// The server broke the protocol, or ended the session: typically it isn't POP3, or it is stopping.
     #[error("{server}: {source}")]
     Protocol {
-        /// The server, as `HOST:PORT`.
         server: String,
-        /// What happened.
         source: crate::protocol::error::Error,
     },
     /// The server was silent for too long: typically it is overloaded, or the network lost the connection.
     #[error("{server} kept us waiting too long for {during}")]
     TimedOut {
-        /// The server, as `HOST:PORT`.
         server: String,
-        /// What was awaited.
         during: String,
         /// Whether what is missing was asked for in one flight with other things.
         pipelined: bool,
@@ -38,7 +35,6 @@ pub(crate) enum Error {
     /// that is hardly there.
     #[error("{server} sent only {} in {}: the session was ended", crate::text::size(*octets), format_args!("{} s", time.as_secs()))]
     TooSlow {
-        /// The server, as `HOST:PORT`.
         server: String,
         /// What came in all.
         octets: u64,
@@ -48,9 +44,7 @@ pub(crate) enum Error {
     /// The greeting was a refusal: too many sessions, a maildrop in use, maintenance, a blocked address.
     #[error("{server} refused the connection: \"{text}\"")]
     GreetingRefused {
-        /// The server, as `HOST:PORT`.
         server: String,
-        /// Its code.
         code: Option<ResponseCode>,
         /// Its words, fit to print.
         text: String,
@@ -59,15 +53,12 @@ pub(crate) enum Error {
     /// its addresses is tried.
     #[error("{source}")]
     HungUpBeforeGreeting {
-        /// The address.
         peer: std::net::SocketAddr,
-        /// What happened.
         source: Box<Self>,
     },
     /// No greeting came in clear text, and a TLS handshake was answered: the port is one of implicit TLS.
     #[error("{server} sent no greeting: it answers to TLS")]
     SilentButTls {
-        /// The server, as `HOST:PORT`.
         server: String,
     },
     /// The line ended on `CAPA`; tried again without.
@@ -82,7 +73,6 @@ pub(crate) enum Error {
     /// The server refused STLS, which `tls = "starttls"` requires: it has no certificate, or someone on the way stripped it.
     #[error("{server} refused STLS: \"{text}\"")]
     StlsRefused {
-        /// The server, as `HOST:PORT`.
         server: String,
         /// Its words, fit to print.
         text: String,
@@ -90,29 +80,21 @@ pub(crate) enum Error {
     /// There is no method to log in with: none is offered that may be used here, or the credentials fit none.
     #[error("{server}: {source}")]
     NoMethod {
-        /// The server, as `HOST:PORT`.
         server: String,
-        /// Why.
         source: AuthError,
     },
     /// The SASL exchange failed on our side: a server that doesn't keep to the mechanism, or a password it can't carry.
     #[error("{server}: {mechanism}: {source}")]
     Sasl {
-        /// The server, as `HOST:PORT`.
         server: String,
-        /// Which mechanism.
         mechanism: &'static str,
-        /// Why.
         source: SaslError,
     },
     /// The login was refused; [`RefusalReason`] has the causes.
     #[error("{server} refused the login ({}): \"{text}\"{}", method.name(), token.as_ref().map(|token| format!(" ({token})")).unwrap_or_default())]
     LoginRefused {
-        /// The server, as `HOST:PORT`.
         server: String,
-        /// How it was tried.
         method: Method,
-        /// What the refusal means.
         meaning: RefusalReason,
         /// Its words, fit to print.
         text: String,
@@ -126,7 +108,6 @@ pub(crate) enum Error {
     /// An `-ERR` that answers no command: the server ends the session, typically after a time-out of its own.
     #[error("{server} ended the session: \"{text}\"")]
     Farewell {
-        /// The server, as `HOST:PORT`.
         server: String,
         /// Its words, fit to print.
         text: String,
@@ -134,7 +115,6 @@ pub(crate) enum Error {
     /// A deletion without its proofs, which isn't sent: a bug of ours.
     #[error("a bug in popfetch: message {number} was to be deleted without having been recognised")]
     NotRecognised {
-        /// Which one.
         number: MessageNumber,
     },
     /// A signal, and the answers in flight took too long.

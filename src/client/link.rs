@@ -36,13 +36,11 @@ const QUOTES: u32 = 200;
 /// What [`super::Client::next`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// An event.
     Event,
     /// The other descriptor is readable.
     Woken,
     /// Nothing came for the time asked.
     Quiet,
-    /// A signal asks to stop.
     Stopped,
 }
 

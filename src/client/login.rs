@@ -29,7 +29,6 @@ use crate::types::Channel;
 pub(crate) struct Login<'a> {
     /// User name, and password or token.
     pub credentials: Credentials<'a>,
-    /// How, as configured.
     pub auth: Auth,
     /// The strongest method that `auto` ever used here.
     pub strongest_ever: Option<Method>,
@@ -37,7 +36,6 @@ pub(crate) struct Login<'a> {
     pub pipelining: bool,
     /// What is asked together with the login, where commands are pipelined; else nothing is.
     pub prefetch: Option<Prefetch>,
-    /// How it goes out.
     pub flight: PrefetchFlight,
 }
 
@@ -167,7 +165,6 @@ enum Attempted {
     Refused(LoginRefusal),
 }
 
-/// A refused attempt.
 struct LoginRefusal {
     answer: Answer,
     /// Whether anything that depends on the secret was sent.
@@ -182,7 +179,6 @@ struct PreparedLogin {
     secret: Secret,
 }
 
-/// One login's attempts.
 struct LoginAttempt<'a> {
     link: &'a mut Link,
     facts: &'a ServerFacts,
@@ -238,7 +234,6 @@ impl LoginAttempt<'_> {
         Error::NoMethod { server: self.link.server.clone(), source }
     }
 
-    /// The error for a refusal.
     fn refused(&self, method: Method, refusal: LoginRefusal) -> Error {
         let LoginRefusal { answer, responded, token } = refusal;
         let auth_resp_code = self.facts.capabilities.as_ref().is_some_and(Capabilities::auth_resp_code);

@@ -27,19 +27,14 @@ use crate::types::Channel;
 pub(crate) struct Call<'a> {
     /// The server, and the user who logs in there.  Whatever the server sends, the password is not shown.
     pub credentials: Credentials<'a>,
-    /// How the connection is protected.
     pub tls: Tls,
-    /// What is trusted.
     pub trust: &'a Trust,
-    /// The way there.
     pub way: &'a Way,
     /// With whose rights a program on that way runs.
     pub owner: Option<&'a Owner>,
     /// The longest silence.
     pub timeout: Duration,
-    /// TLS connectors, shared.
     pub connectors: &'a Connectors,
-    /// Raised by a signal.
     pub stop: &'a Stop,
     /// What the server offered before login not long ago, the same way: saves asking, where the connection can be trusted.
     pub remembered: Option<&'a Capabilities>,

@@ -21,7 +21,6 @@ pub(crate) struct ServerFacts {
 /// How a login went: what is remembered of it.
 #[derive(Debug)]
 pub(crate) struct LoginFacts {
-    /// The method.
     pub method: Method,
     /// Whether the connection is verified TLS, or clear to a loopback address: only then is anything remembered.
     pub trustworthy: bool,
@@ -34,7 +33,6 @@ pub(crate) struct LoginFacts {
     pub one_flight: bool,
 }
 
-/// A greeting.
 pub(super) struct Greeting {
     /// Its text, fit to print.
     pub(super) text: String,
@@ -42,7 +40,6 @@ pub(super) struct Greeting {
     pub(super) apop: Option<ApopChallenge>,
 }
 
-/// Reads the greeting.
 pub(super) fn greeting(link: &mut Link) -> Result<Greeting, Error> {
     link.event()?;
     match link.session.event() {

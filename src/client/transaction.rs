@@ -52,7 +52,6 @@ pub(crate) enum Sending {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum ListingAnswer {
-    /// All of it.
     Taken,
     /// Nothing: the server answered `-ERR`.
     Refused(Refused),
@@ -85,7 +84,6 @@ impl Client<Transaction> {
         self.state.capabilities.as_ref()
     }
 
-    /// How the login went.
     #[must_use]
     pub(crate) fn login_facts(&self) -> &LoginFacts {
         &self.state.facts
@@ -391,7 +389,6 @@ impl Client<Transaction> {
         self.link.send(Command::Dele(number))
     }
 
-    /// Which session this is.
     #[must_use]
     pub(crate) fn session(&self) -> SessionId {
         self.state.session
@@ -413,7 +410,6 @@ impl Client<Transaction> {
         !self.pipelines() || self.link.session.outstanding_octets() <= FLIGHT_OCTETS / 2
     }
 
-    /// Whether commands are pipelined.
     #[must_use]
     pub(crate) fn pipelines(&self) -> bool {
         self.state.pipelining != Sending::Off

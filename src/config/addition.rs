@@ -49,7 +49,6 @@ impl Addition {
         Self { name: name.to_owned(), settings: Vec::new(), comment: String::new() }
     }
 
-    /// Sets a key.
     pub(crate) fn set(&mut self, key: &str, value: impl Into<Value>) {
         self.settings.push((key.to_owned(), value.into()));
     }

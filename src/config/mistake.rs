@@ -10,17 +10,14 @@ use crate::text::printable;
 pub struct Mistake {
     /// One line, safe to print.
     pub what: String,
-    /// What to do about it.
     pub hint: Option<String>,
 }
 
 impl Mistake {
-    /// A mistake without a hint.
     pub(super) fn new(what: impl Into<String>) -> Self {
         Self { what: what.into(), hint: None }
     }
 
-    /// The same with one.
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
@@ -37,23 +34,18 @@ impl From<NotOneLine> for Mistake {
 pub(crate) enum SettingPlace {
     /// Octets of the configuration file.
     File(Range<usize>),
-    /// A flag.
     Flag,
-    /// A POP URL.
     Url,
 }
 
 /// A mistake and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LocatedMistake {
-    /// What is wrong.
     pub mistake: Mistake,
-    /// Where.
     pub place: SettingPlace,
 }
 
 impl LocatedMistake {
-    /// A mistake at a place.
     pub(super) fn new(place: SettingPlace, mistake: Mistake) -> Self {
         Self { mistake, place }
     }

@@ -16,7 +16,6 @@ use crate::types::Octets;
 /// What is wrong with a configuration, and what is right.
 #[derive(Debug, Default)]
 pub(crate) struct Review {
-    /// The accounts that are right.
     pub accounts: Vec<Account>,
     /// The names of all accounts, also of those that are wrong.
     names: Vec<String>,
@@ -105,7 +104,6 @@ fn examine(path: &Path, environment: &Environment, review: &mut Review) -> Resul
 /// A setting of an account, as it counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Explained {
-    /// Its key.
     pub key: &'static str,
     /// Its value as the file writes it, on one line, or as the manual has the default; `***` for what may be a secret.
     pub value: String,

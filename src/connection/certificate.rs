@@ -135,7 +135,6 @@ impl fmt::Display for CertificateSummary {
 }
 
 impl CertificateProblem {
-    /// What to do about it.
     pub(super) fn remedy(&self) -> &'static str {
         match self {
             Self::SelfSigned | Self::UnknownIssuer => {

@@ -88,14 +88,12 @@ enum Stream {
     Tls(Box<Secured>),
 }
 
-/// What ended a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wake {
     /// The socket may be read or written.
     Ready,
     /// The other descriptor became readable.
     Woken,
-    /// A signal asks to stop.
     Stopped,
     /// The deadline has passed.
     TimedOut,

@@ -11,9 +11,7 @@ use crate::account::{Endpoint, Tls, Trust, Way};
 pub(crate) struct Target<'a> {
     /// An A-label without final dot, or an address literal without brackets.
     pub host: &'a str,
-    /// TCP port.
     pub port: u16,
-    /// The way there.
     pub way: &'a Way,
     /// With whose rights a connect-command runs, where root fetches mail for a user.
     pub owner: Option<&'a Owner>,

@@ -21,9 +21,7 @@ pub(crate) enum Error {
     /// The source has none: an empty file, a netrc file without this user, a command that failed, no terminal to ask at.
     #[error("cannot get a password: {what}")]
     Missing {
-        /// Why not.
         what: String,
-        /// What to do about it.
         hint: String,
     },
     /// The system has no room for another process: typically too many run, or memory is short.
@@ -35,23 +33,18 @@ pub(crate) enum Error {
     /// A signal came while a program or the user was asked for the password.
     #[error("stopped by a signal while {waiting_for}")]
     Stopped {
-        /// What was waited for.
         waiting_for: &'static str,
     },
     /// A password that was typed can't be kept where it should be: typically a program that isn't set up, or a full disk.
     #[error("cannot keep the password: {what}")]
     NotKept {
-        /// Why not.
         what: String,
-        /// What to do about it.
         hint: String,
     },
     /// There is one, but no command can carry it: typically it was pasted with its line end.
     #[error("the password of {}: {why}", quoted(account))]
     Unusable {
-        /// The account's name.
         account: String,
-        /// What is wrong with it.
         why: NotOneLine,
     },
 }

@@ -43,9 +43,7 @@ const LARGEST_NETRC: u64 = 1024 * 1024;
 pub(crate) struct Means<'a> {
     /// The environment, as found at the start.
     pub environment: &'a Environment,
-    /// Raised by a signal.
     pub stop: &'a Stop,
-    /// TLS connectors, shared.
     pub connectors: &'a Connectors,
     /// The state directory.
     pub state: &'a Path,
@@ -58,7 +56,6 @@ shown_by!(Means<'_>, state);
 /// A password or token.
 #[derive(Debug, Clone)]
 pub(crate) struct Obtained {
-    /// It.
     pub secret: Secret,
     /// It is a token that was kept, so that another one may be had if the server doesn't take it.
     pub is_kept_token: bool,

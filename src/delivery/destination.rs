@@ -82,7 +82,6 @@ pub(crate) enum Order {
     LockedFile(PathBuf),
     /// A program: late, because what it does cannot be taken back.
     Program,
-    /// Standard output.
     Output,
 }
 
@@ -101,7 +100,6 @@ impl Order {
 pub(crate) struct Surroundings<'a> {
     /// As whom they are written, when root delivers for a user.
     pub owner: Option<&'a Owner>,
-    /// Ends every wait.
     pub stop: &'a Stop,
     /// The directory of all ledgers.
     pub state_root: &'a Path,

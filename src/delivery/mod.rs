@@ -90,7 +90,6 @@ pub(crate) struct Waiting {
     pub octets: u64,
     /// Digest as stored.
     pub digest: Digest,
-    /// Where it is.
     pub place: Place,
 }
 
@@ -174,7 +173,6 @@ pub(crate) struct Unsettled {
     pub intents: Vec<Intent>,
 }
 
-/// Why a destination failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The disk refused a step: typically it is full, or the user lacks a permission.
@@ -188,15 +186,12 @@ pub(crate) enum Error {
     Later {
         /// What is out of reach, and why.
         what: String,
-        /// What to do about it.
         hint: String,
     },
     /// Not what it should be: typically a file where a Maildir was expected, something that is not an mbox, a missing parent.
     #[error("{what}")]
     Unfit {
-        /// What is wrong.
         what: String,
-        /// What to do about it.
         hint: String,
         /// The code of a run that ends with it.
         exit: ExitCode,

@@ -9,7 +9,6 @@ use super::Error;
 pub(crate) struct Neighbour {
     /// Its random id.
     pub ledger: String,
-    /// Its directory.
     pub directory: PathBuf,
 }
 

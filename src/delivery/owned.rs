@@ -119,7 +119,6 @@ impl Recorder for RootsRecorder<'_> {
 
 /// The ledger, settled by a thread that acts as `owner`, if there is one.
 pub(crate) struct RootsSettler<'a> {
-    /// The ledger.
     pub inner: &'a mut dyn Settler,
     /// Whom the thread acts as.
     pub owner: Option<&'a Owner>,

@@ -19,7 +19,6 @@ pub(crate) type DestinationRules = Box<dyn Fn(&[u8]) -> Vec<usize> + Send>;
 pub(crate) struct NetworkEnd {
     /// Its number in the ledger.
     pub id: DestinationId,
-    /// It.
     pub inlet: Box<dyn Inlet>,
 }
 

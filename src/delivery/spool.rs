@@ -18,7 +18,6 @@ const IN_MEMORY: usize = 256 * 1024;
 /// Octets that are written at a time.
 const BUFFER: usize = 64 * 1024;
 
-/// One message being spooled.
 #[derive(Debug)]
 pub(crate) struct Spool {
     directory: PathBuf,

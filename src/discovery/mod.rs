@@ -50,7 +50,6 @@ const GUESSES: [&str; 3] = ["pop", "pop3", "mail"];
 pub(crate) struct ServerCandidate {
     /// An A-label without final dot.
     pub host: String,
-    /// TCP port.
     pub port: u16,
     /// TLS from the start, or by `STLS`.
     pub tls: Tls,

@@ -10,7 +10,6 @@ use toml::de::{DeTable, DeValue};
 use crate::account::Tls;
 use crate::config;
 
-/// A provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MailProvider {
     /// What an account there is called, where the user chooses no name.

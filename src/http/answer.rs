@@ -25,9 +25,7 @@ const NOT_HTTP: AnswerFault = AnswerFault::Malformed("it does not speak HTTP");
 /// Octets of the line that begins a chunk.
 const LONGEST_CHUNK_LINE: usize = 1024;
 
-/// What a server answered.
 pub(crate) struct HttpAnswer {
-    /// The status code.
     pub status: u16,
     fields: Vec<(String, String)>,
     /// The body; never more than [`LARGEST_BODY`].
@@ -76,7 +74,6 @@ pub(crate) enum AnswerFault {
     Cut,
 }
 
-/// Reads one answer.
 pub(super) struct AnswerReader {
     /// What has come and isn't understood yet.
     raw: Zeroizing<Vec<u8>>,
@@ -88,7 +85,6 @@ pub(super) struct AnswerReader {
     body: Zeroizing<Vec<u8>>,
 }
 
-/// What is awaited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AnswerStage {
     Head,

@@ -17,43 +17,34 @@ pub(crate) enum Error {
     /// Neither TLS nor a connection within this machine: typically there is a proxy in front of a loopback address.
     #[error("the way to {server} is not protected, and nothing was sent")]
     Clear {
-        /// The server.
         server: String,
     },
     /// The time is over: typically the server is overloaded.
     #[error("{server} did not answer within {} s", limit.as_secs())]
     TimedOut {
-        /// The server.
         server: String,
         /// How long was waited in all.
         limit: Duration,
     },
-    /// A signal came.
     #[error("stopped by a signal while {server} was asked")]
     Stopped {
-        /// The server.
         server: String,
     },
     /// The connection ended before an answer began: typically a proxy or an overloaded server closed it.
     #[error("{server} closed the connection without an answer")]
     Closed {
-        /// The server.
         server: String,
     },
     /// What came is not an answer, or is too large: typically another service listens there.
     #[error("{server}: {fault}")]
     Fault {
-        /// The server.
         server: String,
-        /// What is wrong with it.
         fault: AnswerFault,
     },
     /// The answer is elsewhere: typically a captive portal, or an address that has moved.
     #[error("{server} points to another address (status {status}){}", to.as_ref().map(|to| format!(": {to}")).unwrap_or_default())]
     Redirect {
-        /// The server.
         server: String,
-        /// The status code.
         status: u16,
         /// The address, printable and without its query, which may hold secrets.
         to: Option<String>,

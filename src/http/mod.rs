@@ -48,17 +48,13 @@ pub(crate) struct HttpWay<'a> {
     pub route: &'a account::Way,
     /// Certificate authorities (PEM) besides the system's.
     pub ca_file: Option<&'a Path>,
-    /// TLS connectors, shared.
     pub connectors: &'a Connectors,
-    /// Raised by a signal.
     pub stop: &'a Stop,
-    /// What a signal ends.
     pub signal: SignalEnds,
     /// How long it may take in all: [`TIME_LIMIT`].
     pub limit: Duration,
 }
 
-/// What a signal ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SignalEnds {
     /// The question, at any time.

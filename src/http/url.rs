@@ -72,7 +72,6 @@ impl Url {
         &self.host
     }
 
-    /// The TCP port.
     #[must_use]
     pub(crate) fn port(&self) -> u16 {
         self.port

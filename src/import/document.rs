@@ -157,7 +157,6 @@ pub(crate) fn commented(section: &str) -> String {
     section.lines().map(|line| format!("# {line}\n")).collect()
 }
 
-/// Remarks as comments.
 #[must_use]
 pub(crate) fn comments(remarks: &[Remark], home: Option<&Path>) -> String {
     remarks.iter().map(|remark| format!("# {}\n", remark_text(remark, home))).collect()

@@ -12,7 +12,6 @@ use crate::text;
 /// A line of a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct SourceLine {
-    /// The file.
     pub file: PathBuf,
     /// The line, from 1; 0 for the file as a whole.
     pub line: usize,
@@ -31,7 +30,6 @@ pub(crate) enum Error {
     /// The program itself would not accept it: typically it is another program's file, or was cut off.
     #[error("{place}: {what}")]
     Syntax {
-        /// Where.
         place: SourceLine,
         /// What is wrong; nothing of the file but words that are known.
         what: String,

@@ -12,7 +12,6 @@ use crate::secret::Secret;
 pub(crate) struct ForeignFile {
     /// The accounts, in the order of the file; also those that popfetch cannot have.
     pub accounts: Vec<Foreign>,
-    /// What is about no account.
     pub remarks: Vec<Remark>,
 }
 
@@ -28,7 +27,6 @@ pub(crate) struct Remark {
 /// An account of another program.
 #[derive(Debug, Clone)]
 pub(crate) struct Foreign {
-    /// Whose it is.
     pub program: ForeignProgram,
     /// Where it begins.
     pub place: SourceLine,
@@ -38,7 +36,6 @@ pub(crate) struct Foreign {
     pub server: String,
     /// Its port, if that is written.
     pub port: Option<u16>,
-    /// How the connection is protected.
     pub protection: Protection,
     /// How it is reached, where that is written.
     pub route: Option<ForeignRoute>,
@@ -50,15 +47,12 @@ pub(crate) struct Foreign {
     pub fingerprints: Vec<String>,
     /// What the client shows.
     pub client_certificate: Option<String>,
-    /// Its key.
     pub client_key: Option<String>,
     /// The user's name at the server.
     pub user: Option<String>,
     /// How to log in, if a way is named.
     pub auth: Option<Auth>,
-    /// Where the password is.
     pub password: Password,
-    /// What stays on the server.
     pub stays: Stays,
     /// Where mail goes; empty where popfetch cannot deliver there.
     pub deliver: Vec<ForeignTarget>,
@@ -76,7 +70,6 @@ pub(crate) struct Foreign {
     pub pipelining: Option<Switch>,
     /// A line for the shell, before each run.
     pub before_run: Option<String>,
-    /// What has no counterpart.
     pub remarks: Vec<Remark>,
     /// Why it is not taken over; it then is a comment in what is printed.
     pub left_out: Option<String>,
@@ -97,7 +90,6 @@ pub(crate) enum Protection {
     StartTls,
     /// By STLS, should the server have it.
     Perhaps,
-    /// Not at all.
     None,
 }
 
@@ -112,7 +104,6 @@ pub(crate) enum ForeignRoute {
     Socket(String),
 }
 
-/// Where a password is.
 #[derive(Debug, Clone)]
 pub(crate) enum Password {
     /// In the configuration.
@@ -136,7 +127,6 @@ pub(crate) enum Password {
 pub(crate) enum Stays {
     /// Everything.
     All,
-    /// Nothing.
     Nothing,
     /// What is younger, and what is smaller.
     Limits {
@@ -152,7 +142,6 @@ pub(crate) enum Stays {
 pub(crate) enum ForeignTarget {
     /// A Maildir, as a setting of popfetch.
     Maildir(String),
-    /// An mbox.
     Mbox(String),
     /// A line for the shell.
     Shell(String),
@@ -163,9 +152,7 @@ pub(crate) enum ForeignTarget {
 /// A file in which a program remembers what it has retrieved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StateFile {
-    /// Where it is.
     pub path: PathBuf,
-    /// Whose lines count.
     pub lines: StateLines,
 }
 
@@ -185,7 +172,6 @@ pub(crate) enum StateLines {
     Mpop {
         /// The user at the server.
         user: String,
-        /// The server.
         host: String,
     },
     /// fdm's: all.

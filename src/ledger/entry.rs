@@ -7,7 +7,6 @@ use crate::types::{Octets, Time};
 /// What is known of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// How far it has come.
     pub state: EntryState,
     /// Its size as last listed, when `LIST` has been asked.
     pub listed_size: Option<Octets>,
@@ -65,14 +64,12 @@ pub(crate) enum EntryState {
 pub(crate) struct KnownDelivery {
     /// Digests as received.
     pub digests: Digests,
-    /// When.
     pub delivered: Time,
 }
 
 /// A message that some destinations of its set have, and others lack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Begun {
-    /// Its number.
     pub id: BegunId,
     /// The entry of the key under which it was listed then.
     pub entry: EntryId,

@@ -21,7 +21,6 @@ pub(crate) enum Error {
         path: String,
         /// Which line, from 1.
         line: u64,
-        /// What is wrong with it.
         problem: String,
     },
     /// The file has lost its end since the last run: a disk that was repaired, a copy that broke off.

@@ -22,7 +22,6 @@ use super::open::Ledger;
 /// Which of our messages a listed one was recognised as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Match {
-    /// Its entry.
     pub entry: EntryId,
     /// Which of the entry's deliveries, by the digest of its message; none: the last one.
     pub message: Option<Digest>,

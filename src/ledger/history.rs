@@ -34,7 +34,6 @@ const NEW_FILE: &str = "history.new";
 /// A message that was delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Past {
-    /// When.
     pub time: Time,
     /// Its unique-id, if it had one.
     pub unique_id: Option<UniqueIdBuf>,
@@ -49,7 +48,6 @@ pub(crate) struct Past {
 /// Where a message was put.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Spot {
-    /// The destination.
     pub destination: DestinationName,
     /// The name of its file in a Maildir.
     pub name: Option<String>,

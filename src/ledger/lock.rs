@@ -42,7 +42,6 @@ pub(crate) struct Lock {
 pub(crate) struct LockStatus {
     /// When the last run ended, or began where it hasn't ended; `None` before the first.
     pub last_run: Option<Time>,
-    /// What became of it.
     pub stage: LockStage,
 }
 
@@ -51,7 +50,6 @@ pub(crate) struct LockStatus {
 pub(crate) enum LockStage {
     /// It ended in order, whatever it came to.
     Ended,
-    /// It is at work.
     AtWork,
     /// Its process died.
     BrokenOff,

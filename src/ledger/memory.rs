@@ -32,7 +32,6 @@ pub(crate) struct Memory {
     /// What it announced by `CAPA`.
     #[serde(deserialize_with = "or_default")]
     pub offers: Vec<Offer>,
-    /// Whether it pipelines.
     #[serde(deserialize_with = "or_default")]
     pub pipelining: KnownPipelining,
     /// The strongest mechanism ever used here, by its SASL name (or `APOP`, `USER`): nothing weaker is chosen without your word.
@@ -135,7 +134,6 @@ pub(crate) struct Said {
     pub exit: ExitCode,
     /// What happened, one sentence.
     pub message: String,
-    /// What to do about it.
     pub hint: Option<String>,
 }
 
@@ -152,7 +150,6 @@ pub(crate) const LOCKED: &str = "locked";
 pub(crate) struct Habits {
     /// Where it puts new messages.
     pub adds: Adds,
-    /// What its unique-ids are.
     pub unique_ids: UniqueIds,
     /// How many messages the last full listing held.
     pub listed: u32,
@@ -267,7 +264,6 @@ pub(crate) enum KnownFlight {
     /// Not known yet.
     #[default]
     Unproven,
-    /// It does.
     One,
     /// It did not, at that time.
     Two(Time),
@@ -305,7 +301,6 @@ pub(crate) struct Pause {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Alert {
-    /// Since when.
     pub since: Time,
     /// When it was last reported.
     pub reported: Option<Time>,
@@ -331,7 +326,6 @@ pub(crate) struct Lasting {
     pub messages: u64,
     /// One sentence.
     pub message: String,
-    /// What to do about it.
     pub hint: Option<String>,
     /// Why, where it has reasons of its own: ours, without the words of a server or a program.
     #[serde(default)]

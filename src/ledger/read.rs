@@ -20,7 +20,6 @@ impl Ledger {
         &self.id
     }
 
-    /// The entry of this unique-id.
     #[must_use]
     pub(crate) fn find(&self, unique_id: UniqueId<'_>) -> Option<EntryId> {
         self.index.find_unique_id(unique_id.as_bytes())
@@ -33,7 +32,6 @@ impl Ledger {
         self.index.follow(last, unique_id.as_bytes())
     }
 
-    /// The entry of this key.
     #[must_use]
     pub(crate) fn find_key(&self, key: &Key) -> Option<EntryId> {
         self.index.find(&KeyField::from(key))
@@ -52,7 +50,6 @@ impl Ledger {
         self.index.len()
     }
 
-    /// Whether there are none.
     #[must_use]
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0

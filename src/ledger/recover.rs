@@ -21,7 +21,6 @@ use super::replay;
 /// A message that is on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unfinished {
-    /// The destinations that have it.
     pub has: Vec<DestinationId>,
     /// Those of its set that lack it.
     pub lacks: Vec<DestinationId>,

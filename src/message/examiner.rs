@@ -50,7 +50,6 @@ pub(crate) struct Facts {
 pub(crate) struct Examiner {
     prefix_octets: u64,
     octets: u64,
-    /// The first octets of it.
     beginning: Beginning,
     in_header: bool,
     header: HeaderReader,

@@ -14,7 +14,6 @@ const MOST_ADDRESSES: usize = 50;
 /// Links of a text that are shown at most.
 const MOST_LINKS: usize = 100;
 
-/// A message, decoded.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct DecodedMessage {
     /// The fields that people look at, in order, with their names.

@@ -104,7 +104,6 @@ shown_by!(TokenHolder<'_>, account);
 /// A token that is good now.
 #[derive(Debug, Clone)]
 pub(crate) struct Token {
-    /// The token.
     pub secret: Secret,
     /// Whether it was renewed just now: one that is refused all the same won't get better.
     pub is_new: bool,

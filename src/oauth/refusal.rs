@@ -15,15 +15,11 @@ use std::path::Path;
 pub(crate) struct OAuthRefusal {
     /// What happened, behind the server's name.
     pub what: String,
-    /// What to do.
     pub hint: Option<String>,
-    /// The exit code.
     pub exit: ExitCode,
-    /// What follows.
     pub kind: RefusalKind,
 }
 
-/// What follows a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RefusalKind {
     /// The login has ended, or never began: only another one helps.

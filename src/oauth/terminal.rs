@@ -4,7 +4,6 @@ use std::os::fd::BorrowedFd;
 
 /// Where the user reads and types.
 pub(crate) trait LoginTerminal {
-    /// Shows a text.
     fn show(&self, text: &str);
     /// Opens an address in the browser; whether one was started.
     fn open(&self, address: &str) -> bool;

@@ -65,7 +65,6 @@ pub(crate) enum Who<'a> {
 pub(crate) struct Listed<'a> {
     /// Its number in this session.
     pub number: MessageNumber,
-    /// Which one it is.
     pub who: Who<'a>,
     /// Its size, if `LIST` had it.
     pub octets: Option<Octets>,
@@ -278,7 +277,6 @@ impl Maildrop {
         self.seats.get(index).map(|seat| self.listed_at(index, *seat))
     }
 
-    /// The message of that number.
     #[must_use]
     pub(crate) fn find(&self, number: MessageNumber) -> Option<Listed<'_>> {
         self.at(self.index_of(number)?)
@@ -308,7 +306,6 @@ impl Maildrop {
         self.seats.len()
     }
 
-    /// Whether there are none.
     #[must_use]
     pub(crate) fn is_empty(&self) -> bool {
         self.seats.is_empty()

@@ -42,7 +42,6 @@ pub(crate) enum Event {
         /// How long it lasts, in seconds.
         expires_in: u64,
     },
-    /// The login succeeded.
     LoggedIn {
         /// Name of the mechanism, as in `auth`.
         mechanism: &'static str,
@@ -76,9 +75,7 @@ pub(crate) enum Event {
         unique_id: Option<String>,
         /// Its size, if listed.
         octets: Option<Octets>,
-        /// What would be done.
         action: Action,
-        /// Why.
         why: Cause,
     },
     /// Recovery settled the work of an interrupted run.
@@ -103,7 +100,6 @@ pub(crate) enum Event {
     TooLarge {
         /// Its number in this session.
         number: MessageNumber,
-        /// Its size.
         octets: Octets,
     },
     /// Something the user should know, though the run goes on.
@@ -176,14 +172,12 @@ pub(crate) enum Action {
     Retrieve,
     /// Compared with what was delivered.
     Compare,
-    /// Deleted.
     Delete,
     /// Left.
     Leave,
 }
 
 impl Action {
-    /// The verb.
     #[must_use]
     pub(crate) fn verb(self) -> &'static str {
         match self {
@@ -244,7 +238,6 @@ impl RunSummary {
 pub(crate) struct Elsewhere {
     /// How many of those on the server.
     pub messages: u64,
-    /// Where.
     pub to: String,
 }
 
@@ -263,7 +256,6 @@ pub(crate) struct Postponed {
 /// part of the report, and `--quiet` reports them once they have lasted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Condition {
-    /// Its kind.
     pub kind: ConditionKind,
     /// The exit code that it alone would cause.
     pub exit: ExitCode,
@@ -271,7 +263,6 @@ pub(crate) struct Condition {
     pub messages: u64,
     /// What is wrong, one sentence, without text from a program or a message.
     pub message: String,
-    /// What to do about it.
     pub hint: Option<String>,
     /// Why, where there are reasons of its own: ours, without the words of a server or a program.
     pub reason: Option<String>,
@@ -301,7 +292,6 @@ pub(crate) enum ConditionKind {
 }
 
 impl ConditionKind {
-    /// All kinds.
     pub(crate) const ALL: [Self; 6] = [
         Self::MessagesFailed,
         Self::DestinationGone,

@@ -122,7 +122,6 @@ impl Plain {
         Self { plans: None, ..self }
     }
 
-    /// Where it prints.
     pub(super) fn printer(&self) -> &Printer {
         &self.printer
     }

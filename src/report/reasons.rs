@@ -15,7 +15,6 @@ pub(crate) struct Reasons {
     others: u64,
 }
 
-/// One reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reason {
     /// What happened, fit to print.
@@ -25,7 +24,6 @@ pub(crate) struct Reason {
 }
 
 impl Reasons {
-    /// Counts a reason.
     pub(crate) fn add(&mut self, text: &str) {
         let text = shortened(text, LONGEST);
         if let Some(known) = self.kept.iter_mut().find(|known| known.text == text) {

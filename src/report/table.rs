@@ -21,10 +21,8 @@ const LEFT_TO_RIGHT: char = '\u{200e}';
 /// At most this many rows are held back by [`Blocks`].
 pub(super) const BLOCK: usize = 1000;
 
-/// One column.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Column {
-    /// Its heading.
     pub heading: &'static str,
     /// Whether it is aligned to the right, as numbers are.
     pub right: bool,

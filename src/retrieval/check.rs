@@ -24,7 +24,6 @@ use crate::report::ReportedError;
 pub(crate) struct Checked {
     /// What it was, for people.
     pub what: String,
-    /// What is wrong with it.
     pub failure: Option<ReportedError>,
 }
 

@@ -63,7 +63,6 @@ impl UnderWay {
 pub(crate) struct Context<'a> {
     /// The state directory, `$XDG_STATE_HOME/popfetch`.
     pub state: PathBuf,
-    /// Raised by a signal.
     pub stop: Stop,
     /// TLS connectors, one for each set of trust settings.
     pub connectors: &'a Connectors,

@@ -45,7 +45,6 @@ pub(super) struct Course {
     pub(super) ended: SessionEnd,
 }
 
-/// How a session ended.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct SessionEnd {
     /// Commands shared a flight.
@@ -127,7 +126,6 @@ pub(super) enum Follows {
 /// Which messages a session is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Scope {
-    /// All.
     Everything,
     /// One that failed before: in a session of its own, because a server that drops at `QUIT` what was retrieved may
     /// see `QUIT` only when all of it was stored.

@@ -17,6 +17,7 @@ use crate::protocol::response::ResponseCode;
 use crate::types::{MessageNumber, NoSuchMessage};
 
 /// What ended the run of one mailbox.
+/// A `server` is always `HOST:PORT`.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The password or token cannot be obtained, or its file is open to others.
@@ -53,34 +54,28 @@ pub(crate) enum Error {
     /// Leaving mail on a server without unique-ids needs their headers.
     #[error("{server} has neither UIDL nor TOP: messages left on it cannot be distinguished")]
     NoIdentity {
-        /// The server, as `HOST:PORT`.
         server: String,
     },
     /// What is to count as seen must have unique-ids.
     #[error("{server} gives its messages no unique-ids, by which they could be known again: none is marked")]
     NoUniqueIds {
-        /// The server, as `HOST:PORT`.
         server: String,
     },
     /// Dates stand in headers.
     #[error("{server} has no TOP, so that the dates of its messages can't be seen")]
     NoHeaders {
-        /// The server, as `HOST:PORT`.
         server: String,
     },
     /// All of a maildrop is to count as seen, of which the server shows only a part at a time.
     #[error("{server} shows only a part of its mail at a time: all of it can't be marked as seen")]
     OnlyWindow {
-        /// The server, as `HOST:PORT`.
         server: String,
     },
     /// What another program has retrieved is nowhere in the listing: typically the account or the state file is another
     /// one, or the server was rebuilt.
     #[error("none of the {seen} messages that {program} has retrieved is among the {listed} on {server}")]
     NothingMatches {
-        /// The server, as `HOST:PORT`.
         server: String,
-        /// The program's name.
         program: &'static str,
         /// How many it remembers.
         seen: usize,
@@ -90,13 +85,11 @@ pub(crate) enum Error {
     /// Unique-ids that are numbers may count anything.
     #[error("what {program} remembers are message numbers, which prove nothing")]
     OnlyNumbers {
-        /// The program's name.
         program: &'static str,
     },
     /// `UIDL` is refused, though the ledger has unique-ids of this mailbox.
     #[error("{server} refused UIDL, by which its messages are known: its mail is left alone")]
     UniqueIdsLost {
-        /// The server, as `HOST:PORT`.
         server: String,
         /// Where the ledger is.
         directory: String,
@@ -128,7 +121,6 @@ pub(crate) enum Error {
     /// A message goes on far beyond its listed size: a broken or hostile server.
     #[error("message {number} went on far beyond its listed size: the line was closed")]
     Endless {
-        /// Which one.
         number: MessageNumber,
     },
     /// A login that was refused not long ago, and isn't tried again yet.
@@ -140,7 +132,6 @@ pub(crate) enum Error {
     /// The server refuses to give the message that is to be shown: typically it has just been deleted.
     #[error("the server did not give message {number}: \"{text}\"")]
     MessageRefused {
-        /// Which one.
         number: MessageNumber,
         /// Its words, fit to print.
         text: String,
@@ -148,7 +139,6 @@ pub(crate) enum Error {
     /// A command that is about one message was given several.
     #[error("{messages} messages are named, and this command shows one")]
     SeveralMessages {
-        /// How many.
         messages: usize,
     },
     /// More messages are to be deleted than one session may delete.
@@ -162,7 +152,6 @@ pub(crate) enum Error {
     /// A number that `list` showed names another message by now.
     #[error("message {number} isn't the one that \"list\" showed, whose unique-id was {was}")]
     OtherMessage {
-        /// The number.
         number: MessageNumber,
         /// The unique-id that it named, fit to print.
         was: String,

@@ -17,9 +17,7 @@ use crate::types::{Octets, Time, wide};
 /// A past delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Remembered {
-    /// What was delivered, and where.
     pub delivery: Delivery,
-    /// When.
     pub time: Time,
     /// What has become of it on the server; `None` where that isn't known.
     pub on_server: Option<OnServer>,
@@ -28,7 +26,6 @@ pub(crate) struct Remembered {
 /// What has become of a message on the server, as far as the last runs saw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OnServer {
-    /// It is there.
     Kept,
     /// popfetch deleted it, and the server has confirmed it.
     Deleted,

@@ -63,7 +63,6 @@ pub(crate) struct Marked {
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MarkedMessage {
-    /// Its number in that session.
     pub number: MessageNumber,
     /// Its unique-id, safe to print.
     pub unique_id: String,

@@ -36,7 +36,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What a program remembers of an account's mailbox.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Memories<'a> {
-    /// Whose they are.
     pub program: ForeignProgram,
     /// Unique-ids, and when their messages were retrieved, if the program knows.
     pub seen: &'a [(UniqueIdBuf, Option<Time>)],

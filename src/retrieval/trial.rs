@@ -123,7 +123,6 @@ pub(super) struct Post {
     pub(super) unstuffed: bool,
     /// What was heard after the login, session by session.
     pub(super) heard: Vec<Vec<String>>,
-    /// What was deleted.
     pub(super) deleted: Vec<Letter>,
 }
 
@@ -157,7 +156,6 @@ struct Visit {
 enum Answer {
     Text(String),
     End,
-    /// The last one.
     Last(String),
 }
 
@@ -387,7 +385,6 @@ impl Home {
         }
     }
 
-    /// One run.
     pub(super) fn run(&self, settings: &str) -> RunSummary {
         self.run_as(settings, Options::default())
     }

@@ -34,9 +34,7 @@ pub(crate) enum Error {
     /// There is state already where it is to be moved or restored: typically popfetch has run there meanwhile.
     #[error("{what}")]
     InTheWay {
-        /// What is there.
         what: String,
-        /// What to do with it.
         hint: String,
     },
     /// A run was killed and has left deliveries unfinished; the next run settles them.
@@ -50,7 +48,6 @@ pub(crate) enum Error {
     /// A file is not what `state export` writes: typically it was cut off on the way to another machine.
     #[error("{what}")]
     NotExported {
-        /// What is wrong with it.
         what: String,
     },
 }

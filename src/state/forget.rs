@@ -21,7 +21,6 @@ pub(crate) enum ForgetWhich {
     Before(Time),
     /// Those that were only recorded as retrieved, by the user's word or on standard output.
     Seen,
-    /// All.
     All,
 }
 

@@ -99,7 +99,6 @@ pub(crate) struct KeptMailbox {
     pub octets: u64,
     /// When the last run ended, or began where it hasn't ended.
     pub last_run: Option<Time>,
-    /// What its ledger knows.
     pub known: Result<KnownMessages, ledger::Error>,
 }
 
@@ -162,7 +161,6 @@ fn directories(state: &Path) -> Vec<PathBuf> {
 pub(crate) struct Verified {
     /// How many messages the ledger knows.
     pub messages: u64,
-    /// What is wrong.
     pub error: Option<ledger::Error>,
     /// What the next run puts right.
     pub warnings: Vec<String>,

@@ -48,7 +48,6 @@ pub(crate) struct Finding {
     pub kind: String,
     /// What it is, one sentence.
     pub message: String,
-    /// What to do about it.
     pub hint: Option<String>,
     /// Messages that it is about.
     pub messages: u64,

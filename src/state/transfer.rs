@@ -41,7 +41,6 @@ const LARGEST: u64 = 16 * 1024 * 1024;
 /// What became of a mailbox that was to be moved or restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TransferOutcome {
-    /// It has been.
     Done,
     /// It had been before; what was left of that was finished.
     DoneBefore,
@@ -203,9 +202,7 @@ pub(crate) fn export(accounts: &[Account], state: &Path, stop: &Stop) -> Result<
 /// A mailbox in the exported form.
 #[derive(Debug)]
 pub(crate) struct Exported<'a> {
-    /// Whose it is.
     pub mailbox: Mailbox,
-    /// What its ledger holds.
     pub outline: Outline,
     ledger: &'a [u8],
     memory: Memory,

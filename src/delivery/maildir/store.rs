@@ -70,7 +70,6 @@ pub(super) enum Syncs {
     FileSystem,
     /// Each file, `tmp/`, `new/`.
     Each,
-    /// Not at all.
     Off,
 }
 

@@ -162,7 +162,6 @@ impl Inlet for MboxInlet {
 /// Where an mbox is, and what it needs to know of the run.
 #[derive(Debug, Clone)]
 pub(crate) struct MboxSettings {
-    /// The mbox.
     pub path: PathBuf,
     /// Whose it is, if we act for another user.
     pub owner: Option<Owner>,

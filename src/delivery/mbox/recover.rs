@@ -170,7 +170,6 @@ struct Wanted {
     /// By the spool, as it is known again after a reader has rewritten the mbox.
     fingerprint: Option<Digest>,
     stored: Digest,
-    /// Whether it had been there.
     taken: bool,
 }
 
@@ -383,7 +382,6 @@ fn fingerprint_at(spool: &File, path: &Path, open: OpenEntry<'_>) -> Result<Opti
     Ok((whole && Digest::from_hasher(&hasher) == open.intent.digest).then_some(fingerprint))
 }
 
-/// One entry of an mbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct MboxEntry {
     offset: u64,

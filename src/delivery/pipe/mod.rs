@@ -68,7 +68,6 @@ pub(crate) fn check(command: &PipeCommand, search: Option<&OsStr>) -> Result<(),
     }
 }
 
-/// Where a program is.
 fn found(program: &str, search: Option<&OsStr>) -> Option<PathBuf> {
     let runs = |path: &PathBuf| path.is_file() && rustix::fs::access(path, Access::EXEC_OK).is_ok();
     if program.contains('/') {
@@ -155,7 +154,6 @@ impl Intake for PipeIntake {
 /// What is run, and in whose name.
 #[derive(Debug, Clone)]
 pub(crate) struct PipeSettings {
-    /// The program.
     pub command: PipeCommand,
     /// The program is stopped after this time.
     pub time_limit: Duration,

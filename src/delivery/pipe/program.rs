@@ -24,7 +24,6 @@ pub(crate) struct HookProgram<'a> {
     pub owner: Option<&'a Owner>,
 }
 
-/// How it ended.
 #[derive(Debug)]
 pub(crate) struct ProgramEnd {
     /// How it failed, if it did: `exited with 1`.

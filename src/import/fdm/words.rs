@@ -4,12 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// One word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum FdmWord {
-    /// A keyword.
     Key(String),
-    /// A number.
     Number(u64),
     /// A text between quotes, macros in it replaced; whether something in it is not known.
     Text(String, bool),
@@ -105,7 +102,6 @@ impl FdmWords {
         Ok(self.peeked.as_ref())
     }
 
-    /// The next word.
     pub(super) fn next(&mut self) -> Result<Option<FdmWord>> {
         match self.peeked.take() {
             Some(word) => Ok(Some(word)),

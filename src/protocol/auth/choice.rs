@@ -20,9 +20,7 @@ use crate::types::Channel;
 pub(crate) struct LoginOffer<'a> {
     /// The arguments of SASL, in any case.
     pub sasl: Vec<&'a str>,
-    /// Whether USER is there.
     pub user: bool,
-    /// Whether PIPELINING is there.
     pub pipelining: bool,
     /// Whether USER, PASS and APOP may hold UTF-8 (RFC 6856 §2.2).
     pub utf8_user: bool,
@@ -33,7 +31,6 @@ pub(crate) struct LoginOffer<'a> {
 pub(crate) struct Circumstances<'a> {
     /// What the user asked for.
     pub wanted: Auth,
-    /// The line.
     pub channel: Channel,
     /// What the server offers; `None` if it has no CAPA.
     pub offer: Option<LoginOffer<'a>>,
@@ -56,9 +53,7 @@ pub(crate) enum AuthError {
     /// The named method isn't offered.
     #[error("the server doesn't offer {method} here ({offered})")]
     NotOffered {
-        /// Its name.
         method: &'static str,
-        /// What is.
         offered: String,
     },
     /// APOP is named, but the greeting held no timestamp, or none that may be answered.
@@ -81,7 +76,6 @@ pub(crate) enum AuthError {
     Weaker {
         /// What was used before.
         before: &'static str,
-        /// What is offered.
         offered: String,
     },
 }

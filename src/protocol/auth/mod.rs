@@ -16,9 +16,7 @@ pub(crate) use refusal::{RefusalReason, passes, refusal, remedy, remedy_for_toke
 /// A way to log in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Method {
-    /// USER and PASS.
     UserPass,
-    /// APOP.
     Apop,
     /// AUTH.
     Sasl(Mechanism),

@@ -30,7 +30,6 @@ impl Hash {
         }
     }
 
-    /// HMAC(key, message).
     pub(super) fn hmac(self, key: &Secret, message: &[u8]) -> Secret {
         match self {
             Self::Sha1 => kept(keyed::<Hmac<Sha1>>(key).chain_update(message).finalize().into_bytes()),

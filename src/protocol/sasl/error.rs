@@ -32,7 +32,6 @@ pub(crate) enum SaslError {
     /// It can't be sent without being taken for something else.
     #[error("the {0} holds a line end or a NUL, which no login can carry")]
     LineEnd(SaslText),
-    /// It is empty.
     #[error("the {0} is empty")]
     Empty(SaslText),
     /// Names and passwords in SASL are UTF-8.

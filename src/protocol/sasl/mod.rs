@@ -35,7 +35,6 @@ pub(in crate::protocol) use error::sendable;
 pub(crate) use error::{SaslError, SaslText};
 pub(crate) use oauth::TokenFailure;
 
-/// A SASL mechanism.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mechanism {
     /// User name and password as they are.

@@ -19,7 +19,6 @@ pub(super) struct Arriving {
     pub(super) copies: Copies,
 }
 
-/// A header that is arriving.
 pub(super) struct ArrivingHeader {
     pub(super) job: Job,
     pub(super) examiner: Examiner,

@@ -69,9 +69,7 @@ pub(in crate::retrieval) struct RoundState<'a> {
 
 /// What an answer comes to, once an answer that names has followed it.
 pub(super) enum Held {
-    /// A message.
     Whole(Job, Whole),
-    /// A header.
     Header(Job, Facts),
     /// `-ERR`.
     Refused(RefusedMessage),

@@ -60,7 +60,6 @@ pub(crate) enum KnownAs {
 pub(crate) enum Waited {
     /// The descriptor is readable.
     Woken,
-    /// A signal asks to stop.
     Stopped,
 }
 

@@ -20,7 +20,6 @@ use crate::types::{MessageNumber, Octets, Time};
 /// Which messages are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ListFilter {
-    /// All.
     All,
     /// Those that were never delivered, and that no run has failed with.
     New,

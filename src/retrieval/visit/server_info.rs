@@ -39,13 +39,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Server {
     /// An A-label without final dot, or an address literal without brackets.
     pub host: String,
-    /// TCP port.
     pub port: u16,
-    /// How the connection is protected.
     pub tls: Tls,
-    /// What is trusted.
     pub trust: Trust,
-    /// The way there.
     pub way: Way,
     /// With whose rights a program on that way runs.
     pub owner: Option<Owner>,
@@ -62,7 +58,6 @@ pub(crate) struct ServerInfo {
     pub greeting: String,
     /// What protects the connection, in words; `None` for clear text.
     pub protection: Option<&'static str>,
-    /// Its certificate.
     pub certificate: Option<CertificateInfo>,
     /// What it offered in clear text before `STLS`; the outer `None` where it was not asked.
     pub before_tls: Option<Option<Capabilities>>,
@@ -70,7 +65,6 @@ pub(crate) struct ServerInfo {
     pub before_login: Option<Capabilities>,
     /// How the login went, if there was one.
     pub login: Option<Result<LoginInfo, ReportedError>>,
-    /// Settings that would be better.
     pub better: Vec<Better>,
 }
 
@@ -108,7 +102,6 @@ pub(crate) enum Better {
 }
 
 impl Server {
-    /// That of an account.
     fn of(account: &Account) -> Self {
         let Account { host, port, tls, trust, way, owner, timeout, .. } = account.clone();
         Self { host, port, tls, trust, way, owner, timeout }

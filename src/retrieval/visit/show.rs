@@ -22,11 +22,9 @@ const MOST_OCTETS: u64 = 4 << 30;
 pub(crate) enum ShownPart {
     /// Its header, perhaps with more behind it.
     Header,
-    /// All of it.
     Whole,
 }
 
-/// The message that was shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ShownMessage {
     /// Its number in this session.
