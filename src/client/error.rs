@@ -19,10 +19,7 @@ pub(crate) enum Error {
     Connection(#[from] connection::Error),
     /// The server broke the protocol, or ended the session: typically it isn't POP3, or it is stopping.
     #[error("{server}: {source}")]
-    Protocol {
-        server: String,
-        source: crate::protocol::error::Error,
-    },
+    Protocol { server: String, source: crate::protocol::error::Error },
     /// The server was silent for too long: typically it is overloaded, or the network lost the connection.
     #[error("{server} kept us waiting too long for {during}")]
     TimedOut {
@@ -52,15 +49,10 @@ pub(crate) enum Error {
     /// The server took the connection and ended it before its greeting, as one does that is starting or full; another of
     /// its addresses is tried.
     #[error("{source}")]
-    HungUpBeforeGreeting {
-        peer: std::net::SocketAddr,
-        source: Box<Self>,
-    },
+    HungUpBeforeGreeting { peer: std::net::SocketAddr, source: Box<Self> },
     /// No greeting came in clear text, and a TLS handshake was answered: the port is one of implicit TLS.
     #[error("{server} sent no greeting: it answers to TLS")]
-    SilentButTls {
-        server: String,
-    },
+    SilentButTls { server: String },
     /// The line ended on `CAPA`; tried again without.
     #[error("{0}")]
     HungUpOnCapa(Box<Self>),
@@ -79,17 +71,10 @@ pub(crate) enum Error {
     },
     /// There is no method to log in with: none is offered that may be used here, or the credentials fit none.
     #[error("{server}: {source}")]
-    NoMethod {
-        server: String,
-        source: AuthError,
-    },
+    NoMethod { server: String, source: AuthError },
     /// The SASL exchange failed on our side: a server that doesn't keep to the mechanism, or a password it can't carry.
     #[error("{server}: {mechanism}: {source}")]
-    Sasl {
-        server: String,
-        mechanism: &'static str,
-        source: SaslError,
-    },
+    Sasl { server: String, mechanism: &'static str, source: SaslError },
     /// The login was refused; [`RefusalReason`] has the causes.
     #[error("{server} refused the login ({}): \"{text}\"{}", method.name(), token.as_ref().map(|token| format!(" ({token})")).unwrap_or_default())]
     LoginRefused {
@@ -114,9 +99,7 @@ pub(crate) enum Error {
     },
     /// A deletion without its proofs, which isn't sent: a bug of ours.
     #[error("a bug in popfetch: message {number} was to be deleted without having been recognised")]
-    NotRecognised {
-        number: MessageNumber,
-    },
+    NotRecognised { number: MessageNumber },
     /// A signal, and the answers in flight took too long.
     #[error("stopped by a signal")]
     Stopped,

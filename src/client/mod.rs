@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! open.rs: connect, greeting, STLS, CAPA ─► login.rs ─► transaction.rs: list, retrieve, delete, quit
-//!                                    prefetch.rs, prefetched.rs: what is asked together with the login, and its answers
+//!                                    prefetch.rs, prefetch_answers.rs: what is asked together with the login, and its answers
 //!                                    by_hand.rs: what the user types
 //! link.rs: octets between protocol and connection, deadlines, quotations
 //! ```
@@ -23,7 +23,7 @@ mod link;
 mod login;
 mod open;
 mod prefetch;
-mod prefetched;
+mod prefetch_answers;
 mod server_facts;
 #[cfg(test)]
 mod tests;
@@ -36,7 +36,7 @@ pub(crate) use link::{Dialogue, Next};
 pub(crate) use login::{Login, PrefetchFlight};
 pub(crate) use open::{Authorization, Call};
 pub(crate) use prefetch::Prefetch;
-pub(crate) use prefetched::QuickPoll;
+pub(crate) use prefetch_answers::QuickPoll;
 pub(crate) use server_facts::{LoginFacts, ServerFacts};
 pub(crate) use transaction::{Farewell, ListingAnswer, Refused, Sending, Transaction};
 

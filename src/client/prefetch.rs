@@ -1,5 +1,5 @@
 //! What is asked together with the login, or in one flight behind it: a poll then costs the greeting and one round trip
-//! (RFC 2449 §6.6).  The answers are taken in `prefetched.rs`.
+//! (RFC 2449 §6.6).  The answers are taken in `prefetch_answers.rs`.
 
 use super::error::Error;
 use super::link::Link;

@@ -18,7 +18,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use super::error::{ConnectStep, Error, FailedAddress, plain};
 use super::patience::after;
 use super::poll::poll;
-use super::problem::RouteProblem;
+use super::route_problem::RouteProblem;
 use crate::account::Endpoint;
 use crate::signals::Stop;
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::certificate::{CertificateProblem, CertificateSummary};
-use super::problem::RouteProblem;
+use super::route_problem::RouteProblem;
 use crate::account::Tls;
 use crate::exit::ExitCode;
 use crate::problem::{Problem, REPORT_BUG};
@@ -41,9 +41,7 @@ pub(crate) enum Error {
     },
     /// The server closed TCP during the handshake: typically it is overloaded, or doesn't like our TLS versions.
     #[error("{server} closed the connection during the TLS handshake")]
-    Closed {
-        server: String,
-    },
+    Closed { server: String },
     /// The line broke: a reset, an unreachable network, damaged TLS records.
     #[error("the connection to {server} broke: {reason}")]
     Broken {
@@ -53,9 +51,7 @@ pub(crate) enum Error {
     },
     /// A signal asked to stop while the connection was being made.
     #[error("stopped while connecting to {server}")]
-    Stopped {
-        server: String,
-    },
+    Stopped { server: String },
     /// Clear text where a TLS handshake was due: typically the port of another `tls` setting, or of another service.
     #[error("{server} does not speak TLS: it sent \"{}\"", text::printable(said.trim_ascii_end()))]
     NotTls {
@@ -103,15 +99,10 @@ pub(crate) enum Error {
     Route(#[from] Box<RouteProblem>),
     /// TLS was asked for inside TLS, which only a bug of ours can do.
     #[error("STLS inside TLS at {server}: this is a bug in popfetch")]
-    Nested {
-        server: String,
-    },
+    Nested { server: String },
     /// The operating system refused something on this side: typically no descriptor is left.
     #[error("cannot {action}: {}", plain(source))]
-    Local {
-        action: &'static str,
-        source: io::Error,
-    },
+    Local { action: &'static str, source: io::Error },
 }
 
 /// A step with a deadline of its own.  (Addresses have theirs in [`FailedAddress`].)

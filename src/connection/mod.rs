@@ -19,15 +19,15 @@
 //! fingerprint.
 
 mod certificate;
-mod command;
+mod connect_command;
 mod dial;
 mod error;
 mod look;
 mod patience;
 mod poll;
-mod problem;
 mod proxy;
 mod route;
+mod route_problem;
 mod socket;
 mod target;
 #[cfg(test)]
@@ -52,16 +52,16 @@ pub(crate) use error::Error;
 #[cfg(test)]
 pub(crate) use error::{ConnectStep, FailedAddress, TrustProblem};
 pub(crate) use patience::{Patience, SessionPace};
-#[cfg(test)]
-pub(crate) use problem::RouteProblem;
 pub use proxy::fuzz_proxy;
+#[cfg(test)]
+pub(crate) use route_problem::RouteProblem;
 pub(crate) use target::Target;
 pub(crate) use trust::Connectors;
 
 use crate::account::Tls;
 use crate::signals::Stop;
 use crate::types::Channel;
-use command::RunningProgram;
+use connect_command::RunningProgram;
 use error::plain;
 use route::{Dialled, go, stays_here};
 use socket::Socket;

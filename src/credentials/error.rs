@@ -20,10 +20,7 @@ pub(crate) enum Error {
     OAuth(#[from] oauth::Error),
     /// The source has none: an empty file, a netrc file without this user, a command that failed, no terminal to ask at.
     #[error("cannot get a password: {what}")]
-    Missing {
-        what: String,
-        hint: String,
-    },
+    Missing { what: String, hint: String },
     /// The system has no room for another process: typically too many run, or memory is short.
     #[error("cannot get a password now: {what}")]
     NoResources {
@@ -32,21 +29,13 @@ pub(crate) enum Error {
     },
     /// A signal came while a program or the user was asked for the password.
     #[error("stopped by a signal while {waiting_for}")]
-    Stopped {
-        waiting_for: &'static str,
-    },
+    Stopped { waiting_for: &'static str },
     /// A password that was typed can't be kept where it should be: typically a program that isn't set up, or a full disk.
     #[error("cannot keep the password: {what}")]
-    NotKept {
-        what: String,
-        hint: String,
-    },
+    NotKept { what: String, hint: String },
     /// There is one, but no command can carry it: typically it was pasted with its line end.
     #[error("the password of {}: {why}", quoted(account))]
-    Unusable {
-        account: String,
-        why: NotOneLine,
-    },
+    Unusable { account: String, why: NotOneLine },
 }
 
 impl Error {

@@ -5,12 +5,12 @@
 //! [`Credentials`](crate::protocol::sasl::Credentials).  What is read here reaches nothing but the caller: no error quotes it,
 //! nor the command that printed it.
 
-mod command;
 mod digest;
 mod error;
 mod first_line;
 mod keep;
 mod netrc;
+mod password_command;
 mod prompt;
 
 use std::path::Path;
@@ -27,7 +27,7 @@ use crate::config;
 use crate::connection::Connectors;
 use crate::environment::Environment;
 use crate::http::HttpWay;
-use crate::oauth::{Patience, TokenHolder, Watch};
+use crate::oauth::{TokenHolder, TokenObserver, WaitLimits};
 use crate::problem::Problem;
 use crate::secret::Secret;
 use crate::signals::Stop;
@@ -48,7 +48,7 @@ pub(crate) struct Means<'a> {
     /// The state directory.
     pub state: &'a Path,
     /// Sees how a token is got.
-    pub watch: &'a dyn Watch,
+    pub watch: &'a dyn TokenObserver,
 }
 
 shown_by!(Means<'_>, state);
@@ -117,7 +117,7 @@ pub(crate) fn with_holder<T>(
             ca_file: account.trust.ca_file.as_deref(),
             ..HttpWay::direct(means.connectors, means.stop)
         },
-        patience: Patience::default(),
+        limits: WaitLimits::default(),
         watch: means.watch,
     })
 }
@@ -127,7 +127,9 @@ fn from_source(source: &PasswordSource, owner: Option<&Owner>, means: &Means<'_>
     match source {
         PasswordSource::Inline(secret) => Ok(secret.clone()),
         PasswordSource::File(path) => from_file(path, owner),
-        PasswordSource::Command(argv) => command::run(argv, owner, command::TIME_LIMIT, means.stop),
+        PasswordSource::Command(argv) => {
+            password_command::run(argv, owner, password_command::TIME_LIMIT, means.stop)
+        }
         PasswordSource::SystemdCredential(name) => from_systemd(name, means.environment),
         PasswordSource::Netrc(_) | PasswordSource::Prompt | PasswordSource::OAuth(_) => Err(Error::missing(
             "it has no source",
@@ -221,7 +223,7 @@ fn from_systemd(name: &str, environment: &Environment) -> Result<Secret, Error> 
 
 #[cfg(test)]
 mod tests {
-    use super::command::run;
+    use super::password_command::run;
     use super::{Error, Means};
     use crate::account::{Account, PasswordSource};
     use crate::config::{Request, for_run};
@@ -236,7 +238,7 @@ mod tests {
 
     struct Nobody;
 
-    impl crate::oauth::Watch for Nobody {
+    impl crate::oauth::TokenObserver for Nobody {
         fn detail(&self, _: String) {}
         fn wants_dialogue(&self) -> bool {
             false

@@ -16,9 +16,7 @@ pub(crate) enum Error {
     Connection(#[from] connection::Error),
     /// Neither TLS nor a connection within this machine: typically there is a proxy in front of a loopback address.
     #[error("the way to {server} is not protected, and nothing was sent")]
-    Clear {
-        server: String,
-    },
+    Clear { server: String },
     /// The time is over: typically the server is overloaded.
     #[error("{server} did not answer within {} s", limit.as_secs())]
     TimedOut {
@@ -27,20 +25,13 @@ pub(crate) enum Error {
         limit: Duration,
     },
     #[error("stopped by a signal while {server} was asked")]
-    Stopped {
-        server: String,
-    },
+    Stopped { server: String },
     /// The connection ended before an answer began: typically a proxy or an overloaded server closed it.
     #[error("{server} closed the connection without an answer")]
-    Closed {
-        server: String,
-    },
+    Closed { server: String },
     /// What came is not an answer, or is too large: typically another service listens there.
     #[error("{server}: {fault}")]
-    Fault {
-        server: String,
-        fault: AnswerFault,
-    },
+    Fault { server: String, fault: AnswerFault },
     /// The answer is elsewhere: typically a captive portal, or an address that has moved.
     #[error("{server} points to another address (status {status}){}", to.as_ref().map(|to| format!(": {to}")).unwrap_or_default())]
     Redirect {

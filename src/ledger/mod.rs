@@ -48,7 +48,7 @@ pub(crate) mod lock;
 pub(crate) mod memory;
 mod open;
 mod read;
-mod recover;
+mod recovery;
 mod replay;
 pub(crate) mod shown;
 mod source;

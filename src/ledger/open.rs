@@ -1,5 +1,5 @@
 //! An open ledger: opened, appended to, synced and closed.  What is asked of it stands in [`super::read`], what it records
-//! in [`super::batch`] and [`super::facts`], what follows a run that has died in [`super::recover`].
+//! in [`super::batch`] and [`super::facts`], what follows a run that has died in [`super::recovery`].
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

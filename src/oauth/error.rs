@@ -25,10 +25,7 @@ pub(crate) enum Error {
     },
     /// The authorization server refused.
     #[error("{host}: {}", refusal.what)]
-    Refused {
-        host: String,
-        refusal: OAuthRefusal,
-    },
+    Refused { host: String, refusal: OAuthRefusal },
     /// The server can't be asked, or doesn't answer.
     #[error(transparent)]
     Http(#[from] http::Error),
@@ -42,10 +39,7 @@ pub(crate) enum Error {
     },
     /// A token came that popfetch can't send: typically of a type that mail servers don't take either.
     #[error("{host} gave a token that can't be used: {why}")]
-    UnusableToken {
-        host: String,
-        why: &'static str,
-    },
+    UnusableToken { host: String, why: &'static str },
     /// The server is busy, or asks to be left alone for a while.
     #[error("{host} can't give a token now ({why})")]
     Unavailable {
@@ -82,10 +76,7 @@ pub(crate) enum Error {
     },
     /// The system has no room for `load-command` or `save-command` now.
     #[error("{which} did not start: {source}")]
-    NoResources {
-        which: &'static str,
-        source: io::Error,
-    },
+    NoResources { which: &'static str, source: io::Error },
     /// Other processes renew the same token, one after the other, and it takes too long.
     #[error("another popfetch has been renewing the token for {} s", waited.as_secs())]
     Locked {
@@ -99,10 +90,7 @@ pub(crate) enum Error {
     ClientSecret(Box<dyn Problem>),
     /// Settings that can't be used, or a server that lacks what they need.
     #[error("{what}")]
-    Settings {
-        what: String,
-        hint: String,
-    },
+    Settings { what: String, hint: String },
     /// The user didn't come to an end in time.
     #[error("nobody agreed within {} minutes", limit.as_secs() / 60)]
     TooLate {
@@ -114,10 +102,7 @@ pub(crate) enum Error {
     Stopped,
     /// The system refused something on this side.
     #[error("cannot {action}: {source}")]
-    Local {
-        action: &'static str,
-        source: io::Error,
-    },
+    Local { action: &'static str, source: io::Error },
 }
 
 impl Error {

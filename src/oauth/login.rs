@@ -11,7 +11,7 @@ use super::listener::RedirectListener;
 use super::record::LoginRecord;
 use super::refusal::RefusalKind;
 use super::request::{self, Came, Consent, Proof};
-use super::store::Notes;
+use super::store::LoginNotes;
 use super::terminal::LoginTerminal;
 use super::{Token, TokenHolder, lasting};
 use crate::account::OAuthFlow;
@@ -166,7 +166,7 @@ impl TokenHolder<'_> {
         self.invite(&address, open, listener.port, terminal);
         let issuer = endpoints.issuer.as_ref().map(|(issuer, always)| (issuer.as_str(), *always));
         let judge = |address: &str| request::came(address, &proof, issuer);
-        let came = listener.wait(terminal, self.way.stop, self.patience.browser, &judge)?;
+        let came = listener.wait(terminal, self.way.stop, self.limits.browser, &judge)?;
         drop(listener);
         let code = match came {
             Some(Came::Code(code)) => code,
@@ -175,10 +175,7 @@ impl TokenHolder<'_> {
             }
             Some(Came::OtherIssuer) => return Err(Error::OtherIssuer { host: authorize.host().to_owned() }),
             Some(Came::Stray) | None => {
-                return Err(Error::TooLate {
-                    limit: self.patience.browser,
-                    account: self.account.to_owned(),
-                });
+                return Err(Error::TooLate { limit: self.limits.browser, account: self.account.to_owned() });
             }
         };
         let form = [
@@ -327,7 +324,7 @@ impl TokenHolder<'_> {
         let lock = store.lock()?;
         let room = store.make_room(&lock, None)?;
         store.save(&lock, room, &record)?;
-        Notes { login: now.0, leave_alone_until: 0 }.write(&lock);
+        LoginNotes { login: now.0, leave_alone_until: 0 }.write(&lock);
         Ok(Token { secret: record.access, is_new: true })
     }
 }

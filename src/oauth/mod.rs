@@ -19,6 +19,7 @@ mod endpoints;
 mod error;
 mod listener;
 mod login;
+mod observer;
 mod record;
 mod refusal;
 mod request;
@@ -26,19 +27,18 @@ mod store;
 mod terminal;
 #[cfg(test)]
 mod tests;
-mod watch;
 
 use std::path::Path;
 use std::time::Duration;
 
 pub(crate) use error::Error;
 pub(crate) use login::UserPlace;
+pub(crate) use observer::TokenObserver;
 #[cfg(test)]
 pub(crate) use refusal::OAuthRefusal;
 pub(crate) use refusal::RefusalKind;
 pub(crate) use store::{end_of_login, last_login};
 pub(crate) use terminal::LoginTerminal;
-pub(crate) use watch::Watch;
 
 use crate::account::OAuth;
 use crate::clock;
@@ -51,14 +51,14 @@ use ask::{AskOutcome, Asker};
 use endpoints::OAuthClient;
 use record::LoginRecord;
 use refusal::RefusedRequest;
-use store::{LockedStore, Notes, Store};
+use store::{LockedStore, LoginNotes, Store};
 
 /// Where the client's secret comes from.
 pub(crate) type SecretSource<'a> = dyn Fn() -> Result<Option<Secret>, Box<dyn Problem>> + 'a;
 
 /// How long others are waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Patience {
+pub(crate) struct WaitLimits {
     /// Another process that renews the same token.
     pub lock: Duration,
     /// One of the two commands that keep a login.
@@ -67,7 +67,7 @@ pub(crate) struct Patience {
     pub browser: Duration,
 }
 
-impl Default for Patience {
+impl Default for WaitLimits {
     fn default() -> Self {
         Self {
             // Longer than a question to the server may take.
@@ -94,9 +94,9 @@ pub(crate) struct TokenHolder<'a> {
     /// The way to the authorization server.
     pub way: HttpWay<'a>,
     /// How long others are waited for.
-    pub patience: Patience,
+    pub limits: WaitLimits,
     /// Sees it.
-    pub watch: &'a dyn Watch,
+    pub watch: &'a dyn TokenObserver,
 }
 
 shown_by!(TokenHolder<'_>, account);
@@ -227,7 +227,7 @@ impl TokenHolder<'_> {
 
     fn store(&self) -> Store<'_> {
         let mut store = Store::new(self.account, self.user, self.settings, self.state, self.way.stop);
-        store.patience = self.patience;
+        store.limits = self.limits;
         store
     }
 
@@ -256,7 +256,7 @@ impl TokenHolder<'_> {
     /// Renews, with the lock held: room first, then the question, then the disk, then the use.
     fn renewed(&self, store: &Store<'_>, lock: &LockedStore, before: LoginRecord) -> Result<Token, Error> {
         let url = endpoints::url("token-url", &before.token_url)?;
-        let notes = Notes::read(lock);
+        let notes = LoginNotes::read(lock);
         let wait = notes.leave_alone_until.saturating_sub(clock::now().0);
         if (1..=i64::try_from(ask::LONGEST_WAIT).unwrap_or(0)).contains(&wait) {
             let why = format!("it asked to be left alone for {}", lasting(wait));
@@ -317,7 +317,7 @@ impl TokenHolder<'_> {
             AskOutcome::Later { status, after } => {
                 if let Some(after) = after {
                     let until = clock::now().0.saturating_add(i64::try_from(after).unwrap_or(0));
-                    Notes { leave_alone_until: until, ..Notes::read(lock) }.write(lock);
+                    LoginNotes { leave_alone_until: until, ..LoginNotes::read(lock) }.write(lock);
                 }
                 Err(Error::Unavailable { host: url.host().to_owned(), why: format!("status {status}") })
             }

@@ -129,7 +129,9 @@ pub(super) enum Scope {
     Everything,
     /// One that failed before: in a session of its own, because a server that drops at `QUIT` what was retrieved may
     /// see `QUIT` only when all of it was stored.
-    Only { left: Vec<EntryId> },
+    Only {
+        left: Vec<EntryId>,
+    },
     /// Those that failed before: the last session, which may have to end without `QUIT`.
     Failed,
     /// Those at which a session broke off: each session begins with one, and another one may follow.

@@ -53,24 +53,16 @@ pub(crate) enum Error {
     },
     /// Leaving mail on a server without unique-ids needs their headers.
     #[error("{server} has neither UIDL nor TOP: messages left on it cannot be distinguished")]
-    NoIdentity {
-        server: String,
-    },
+    NoIdentity { server: String },
     /// What is to count as seen must have unique-ids.
     #[error("{server} gives its messages no unique-ids, by which they could be known again: none is marked")]
-    NoUniqueIds {
-        server: String,
-    },
+    NoUniqueIds { server: String },
     /// Dates stand in headers.
     #[error("{server} has no TOP, so that the dates of its messages can't be seen")]
-    NoHeaders {
-        server: String,
-    },
+    NoHeaders { server: String },
     /// All of a maildrop is to count as seen, of which the server shows only a part at a time.
     #[error("{server} shows only a part of its mail at a time: all of it can't be marked as seen")]
-    OnlyWindow {
-        server: String,
-    },
+    OnlyWindow { server: String },
     /// What another program has retrieved is nowhere in the listing: typically the account or the state file is another
     /// one, or the server was rebuilt.
     #[error("none of the {seen} messages that {program} has retrieved is among the {listed} on {server}")]
@@ -84,9 +76,7 @@ pub(crate) enum Error {
     },
     /// Unique-ids that are numbers may count anything.
     #[error("what {program} remembers are message numbers, which prove nothing")]
-    OnlyNumbers {
-        program: &'static str,
-    },
+    OnlyNumbers { program: &'static str },
     /// `UIDL` is refused, though the ledger has unique-ids of this mailbox.
     #[error("{server} refused UIDL, by which its messages are known: its mail is left alone")]
     UniqueIdsLost {
@@ -120,9 +110,7 @@ pub(crate) enum Error {
     Unfinished,
     /// A message goes on far beyond its listed size: a broken or hostile server.
     #[error("message {number} went on far beyond its listed size: the line was closed")]
-    Endless {
-        number: MessageNumber,
-    },
+    Endless { number: MessageNumber },
     /// A login that was refused not long ago, and isn't tried again yet.
     #[error("the login was refused at the last runs: not tried again before {until}")]
     Paused {
@@ -138,9 +126,7 @@ pub(crate) enum Error {
     },
     /// A command that is about one message was given several.
     #[error("{messages} messages are named, and this command shows one")]
-    SeveralMessages {
-        messages: usize,
-    },
+    SeveralMessages { messages: usize },
     /// More messages are to be deleted than one session may delete.
     #[error("{messages} messages are named: at most {most} are deleted at once")]
     TooManyMessages {

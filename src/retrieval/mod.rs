@@ -44,7 +44,7 @@ use std::time::Instant;
 
 pub(crate) use context::{Context, Options, Passwords};
 pub(crate) use error::Error;
-pub(crate) use marking::{Mark, Marked, mark_seen};
+pub(crate) use marking::{MarkOrder, Marked, mark_seen};
 #[doc(hidden)]
 pub use pipeline::simulation::fuzz_pipeline;
 pub(crate) use release::{ReleaseOffer, release};

@@ -19,7 +19,7 @@ use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
 use crate::ledger::{self, Ledger};
 use crate::message::{self, Retrieval};
-use crate::oauth::Watch;
+use crate::oauth::TokenObserver;
 use crate::report::{Event, ReportedError};
 use crate::secret::Secret;
 use crate::text;
@@ -204,7 +204,7 @@ impl<'a> Run<'a> {
     }
 }
 
-impl Watch for Run<'_> {
+impl TokenObserver for Run<'_> {
     fn detail(&self, text: String) {
         Run::detail(self, || text);
     }
@@ -248,7 +248,7 @@ mod tests {
     use crate::account::Account;
     use crate::client;
     use crate::exit::ExitCode;
-    use crate::oauth::Watch as _;
+    use crate::oauth::TokenObserver as _;
     use crate::plan::trial::NOW;
     use crate::protocol::auth::{Method, RefusalReason};
     use crate::retrieval::error::Error;

@@ -33,10 +33,7 @@ pub(crate) enum Error {
     },
     /// There is state already where it is to be moved or restored: typically popfetch has run there meanwhile.
     #[error("{what}")]
-    InTheWay {
-        what: String,
-        hint: String,
-    },
+    InTheWay { what: String, hint: String },
     /// A run was killed and has left deliveries unfinished; the next run settles them.
     #[error("{mailbox}: {} on the way when a run died", were(*.messages))]
     Unfinished {
@@ -47,9 +44,7 @@ pub(crate) enum Error {
     },
     /// A file is not what `state export` writes: typically it was cut off on the way to another machine.
     #[error("{what}")]
-    NotExported {
-        what: String,
-    },
+    NotExported { what: String },
 }
 
 fn were(messages: u64) -> String {

@@ -24,7 +24,7 @@ mod fuzz;
 mod locks;
 mod markers;
 mod read_back;
-mod recover;
+mod recovery;
 
 use std::fs::File;
 use std::io;
@@ -40,8 +40,8 @@ pub use fuzz::fuzz_quoting;
 use locks::{LockWait, LockedMbox, PATIENCE, no_directory, no_mbox, resolve};
 use markers::Marker;
 pub(crate) use markers::{forget, neighbours};
-pub(crate) use recover::recover;
-use recover::{Stretch, is_torn};
+pub(crate) use recovery::recover;
+use recovery::{Stretch, is_torn};
 
 use super::neighbours::{Neighbour, Neighbours};
 use super::{Error, Inlet, Intake, Outlet, Recorder};

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ledger::entry::LedgerExtent;
-use crate::ledger::recover::Unfinished;
+use crate::ledger::recovery::Unfinished;
 
 /// What has become of each message, by its unique-id, sorted.
 fn unfinished(ledger: &Ledger) -> Vec<(Vec<DestinationId>, Vec<DestinationId>, Vec<DestinationId>)> {

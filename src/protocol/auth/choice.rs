@@ -52,10 +52,7 @@ pub(crate) enum AuthError {
     Unsendable(#[from] SaslError),
     /// The named method isn't offered.
     #[error("the server doesn't offer {method} here ({offered})")]
-    NotOffered {
-        method: &'static str,
-        offered: String,
-    },
+    NotOffered { method: &'static str, offered: String },
     /// APOP is named, but the greeting held no timestamp, or none that may be answered.
     #[error("the server's greeting holds no APOP timestamp that may be answered")]
     NoTimestamp,

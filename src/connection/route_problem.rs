@@ -43,27 +43,16 @@ pub(crate) enum RouteProblem {
     },
     /// Something else than a proxy of that kind is there.
     #[error("{proxy} isn't {}: it sent \"{}\"", kind_of_proxy(*kind), quoted(said))]
-    NotAProxy {
-        proxy: String,
-        kind: ProxyKind,
-        said: Vec<u8>,
-    },
+    NotAProxy { proxy: String, kind: ProxyKind, said: Vec<u8> },
     /// More came than an answer, before the next question was asked.
     #[error("the proxy {proxy} answered before it was asked")]
-    Early {
-        proxy: String,
-    },
+    Early { proxy: String },
     /// The head of an HTTP answer goes on and on.
     #[error("the answer of the proxy {proxy} has no end")]
-    TooLong {
-        proxy: String,
-    },
+    TooLong { proxy: String },
     /// The proxy wants to know who uses it.
     #[error("the proxy {proxy} {}", if *given { "refuses the user and the password" } else { "wants a user and a password" })]
-    Login {
-        proxy: String,
-        given: bool,
-    },
+    Login { proxy: String, given: bool },
     /// The proxy wants a login that we don't have.
     #[error("the proxy {proxy} wants a login by {}", quoted(schemes))]
     OtherLogin {
@@ -73,11 +62,7 @@ pub(crate) enum RouteProblem {
     },
     /// The proxy's rules forbid it.
     #[error("the proxy {proxy} forbids the connection to {server}: {}", quoted(said))]
-    Forbids {
-        proxy: String,
-        server: String,
-        said: Vec<u8>,
-    },
+    Forbids { proxy: String, server: String, said: Vec<u8> },
     /// The proxy tried and failed.
     #[error("the proxy {proxy} can't reach {server}: {}", quoted(said))]
     CannotReach {
@@ -88,11 +73,7 @@ pub(crate) enum RouteProblem {
     },
     /// The proxy doesn't make such connections, or isn't one.
     #[error("the proxy {proxy} doesn't connect to {server}: {}", quoted(said))]
-    NoConnections {
-        proxy: String,
-        server: String,
-        said: Vec<u8>,
-    },
+    NoConnections { proxy: String, server: String, said: Vec<u8> },
     /// The connect-command can't be started, or reports that it doesn't find what it was to run.
     #[error("connect-command: {reason}{}", complaint(said))]
     NoCommand {
@@ -120,9 +101,7 @@ pub(crate) enum RouteProblem {
     },
     /// The source address isn't one of this machine.
     #[error("source-address: {address} isn't an address of this machine")]
-    SourceAddress {
-        address: IpAddr,
-    },
+    SourceAddress { address: IpAddr },
 }
 
 impl RouteProblem {
