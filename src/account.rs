@@ -1,5 +1,6 @@
-//! An account as it is meant: validated, defaults applied, paths expanded.
+//! An account, validated and complete: defaults applied, paths expanded.
 
+pub(crate) mod host;
 mod route;
 
 use std::fmt;

@@ -37,18 +37,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     ("config", &["access", "account", "environment"]),
     (
         "credentials",
-        &[
-            "access",
-            "account",
-            "config",
-            "connection",
-            "durable",
-            "environment",
-            "http",
-            "oauth",
-            "process",
-            "signals",
-        ],
+        &["access", "account", "connection", "durable", "environment", "http", "oauth", "process", "signals"],
     ),
     // What other programs have set up and remember.
     ("import", &["access", "account", "config"]),
@@ -137,7 +126,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("hashbrown", &["ledger", "plan"]),
     ("hmac", &["protocol::sasl"]),
     ("httparse", &["http::answer"]),
-    ("idna", &["config::names"]),
+    ("idna", &["account::host"]),
     ("indicatif", &["report::progress"]),
     ("jiff", &["clock::local"]),
     ("mail-parser", &["message::date", "message::header", "message::reading", "message::summary"]),

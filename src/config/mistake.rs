@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::account::NotOneLine;
+use crate::account::host::NotAHost;
 use crate::text::printable;
 
 /// What is wrong, before it is known where it stands.
@@ -26,6 +27,12 @@ impl Mistake {
 impl From<NotOneLine> for Mistake {
     fn from(e: NotOneLine) -> Self {
         Self::new(e.to_string())
+    }
+}
+
+impl From<NotAHost> for Mistake {
+    fn from(e: NotAHost) -> Self {
+        Self { what: e.to_string(), hint: e.hint() }
     }
 }
 

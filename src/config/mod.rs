@@ -45,7 +45,6 @@ pub use error::ConfigError;
 pub(crate) use flags::Flags;
 use mistake::quoted;
 pub(crate) use mistake::{LocatedMistake, Mistake, SettingPlace, nearest};
-pub(crate) use names::host;
 use names::{Host, UserName};
 pub(crate) use review::{Explained, Origin, explain, review};
 use settings::{AccountTable, DestinationTable, Located, SharedTable, Table as _};

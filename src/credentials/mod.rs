@@ -22,8 +22,7 @@ pub use netrc::fuzz_netrc;
 pub(crate) use prompt::typed;
 
 use crate::access::{self, Owner};
-use crate::account::{Account, Auth, OAuth, PasswordSource, Way, check_one_line};
-use crate::config;
+use crate::account::{Account, Auth, OAuth, PasswordSource, Way, check_one_line, host};
 use crate::connection::Connectors;
 use crate::environment::Environment;
 use crate::http::HttpWay;
@@ -162,18 +161,18 @@ pub(crate) fn source(account: &Account) -> String {
 /// Whether a netrc file has a password for this user at this host, which may be in any form that a configuration takes.
 #[must_use]
 pub(crate) fn netrc_has(text: &[u8], host: &str, user: &str) -> bool {
-    config::host(host).is_ok_and(|host| netrc::find(text, user, is_host(&host)).is_some())
+    host::parse(host).is_ok_and(|host| netrc::find(text, user, is_host(&host)).is_some())
 }
 
 /// The user that a netrc file names for this host.
 #[must_use]
 pub(crate) fn netrc_user(text: &[u8], host: &str) -> Option<String> {
-    netrc::user(text, is_host(&config::host(host).ok()?))
+    netrc::user(text, is_host(&host::parse(host).ok()?))
 }
 
 /// Whether a `machine` is the host, which is in its usual form.
 fn is_host(host: &str) -> impl Fn(&str) -> bool {
-    move |machine| config::host(machine).is_ok_and(|machine| machine == host)
+    move |machine| host::parse(machine).is_ok_and(|machine| machine == host)
 }
 
 fn from_file(path: &Path, owner: Option<&Owner>) -> Result<Secret, Error> {

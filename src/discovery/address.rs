@@ -1,6 +1,6 @@
 //! A mail address, as far as it leads to a server.
 
-use crate::config;
+use crate::account::host;
 use crate::text::{is_one_line, printable};
 
 /// A mail address: something, `@`, and a domain.
@@ -26,7 +26,7 @@ impl MailAddress {
         if !is_one_line(text.as_bytes()) || !local.chars().all(is_visible) {
             return Err(format!("\"{}\" is not a mail address", shown()));
         }
-        let host = config::host(domain).ok().filter(|host| host.contains('.') && !host.contains(':'));
+        let host = host::parse(domain).ok().filter(|host| host.contains('.') && !host.contains(':'));
         let domain = host.ok_or_else(|| format!("\"{}\" has no domain that can be looked up", shown()))?;
         if domain.parse::<std::net::IpAddr>().is_ok() {
             return Err(format!("\"{}\" has no domain that can be looked up", shown()));

@@ -8,9 +8,10 @@
 //! dns.rs         MX of a known provider ───┘
 //! ```
 //!
-//! Nothing that is found here is believed: a caller connects, and only TLS with the right name shows that a server is the
-//! one that is named.  What DNS alone names outside of the mail domain is marked [`ServerCandidate::foreign`]: whoever can forge an
-//! answer could name a server of their own, with a certificate that is right for it, so the user has to confirm it.
+//! Nothing that is found here is trusted: a caller connects, and only TLS with the right name shows that a server is the
+//! one that is named.  A server outside of the mail domain that only DNS names is marked [`ServerCandidate::foreign`], and the
+//! user has to confirm it.  An attacker who can forge an answer could name a server of their own, which has a valid
+//! certificate for its name.
 //! Neither the address nor the user's name is sent to anybody.
 //!
 //! Each question ends within ten seconds, or at a signal; all are asked at once.
@@ -237,7 +238,7 @@ fn add_records(found: &mut Discovered, records: Vec<ServerRecord>, tls: Tls, add
             found.denied = true;
             continue;
         }
-        let Ok(host) = crate::config::host(&record.target) else { continue };
+        let Ok(host) = account::host::parse(&record.target) else { continue };
         if record.port == 0 {
             continue;
         }

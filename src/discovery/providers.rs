@@ -136,6 +136,7 @@ mod tests {
     use std::path::Path;
 
     use super::{TABLE, Wants, of_domain, of_exchanger, read};
+    use crate::account::host;
     use crate::config::{self, Addition, Existing, RESERVED_NAMES};
     use crate::environment::Environment;
     use crate::secret::Secret;
@@ -159,7 +160,7 @@ mod tests {
             let host = provider.server.as_ref().map(|(host, ..)| host);
             for label in provider.domains.iter().chain(&provider.mx).chain(host) {
                 assert_eq!(
-                    config::host(label).as_deref(),
+                    host::parse(label).as_deref(),
                     Ok(label.as_str()),
                     "{name}: {label} is no A-label"
                 );
