@@ -1,5 +1,5 @@
-//! OAuth 2 (RFC 6749): logins in the browser or by a code, tokens that are kept and renewed, so that only the
-//! end of a login, where the user has to log in again, keeps mail from being fetched.  Independent of what the tokens are used for.
+//! OAuth 2 (RFC 6749): logins in the browser or by a code, and tokens that are kept and renewed.  Mail can be fetched until the
+//! provider ends the login; then the user has to log in again.  Nothing here depends on what the tokens are used for.
 //!
 //! ```text
 //! answer, request, refusal, record   without I/O: what is asked, what is answered, what it means, what is kept
@@ -17,6 +17,7 @@ mod answer;
 mod ask;
 mod endpoints;
 mod error;
+mod limits;
 mod listener;
 mod login;
 mod observer;
@@ -29,9 +30,9 @@ mod terminal;
 mod tests;
 
 use std::path::Path;
-use std::time::Duration;
 
 pub(crate) use error::Error;
+pub(crate) use limits::WaitLimits;
 pub(crate) use login::UserPlace;
 pub(crate) use observer::TokenObserver;
 #[cfg(test)]
@@ -55,28 +56,6 @@ use store::{LockedStore, LoginNotes, Store};
 
 /// Where the client's secret comes from.
 pub(crate) type SecretSource<'a> = dyn Fn() -> Result<Option<Secret>, Box<dyn Problem>> + 'a;
-
-/// How long others are waited for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct WaitLimits {
-    /// Another process that renews the same token.
-    pub lock: Duration,
-    /// One of the two commands that keep a login.
-    pub command: Duration,
-    /// The user, in the browser.
-    pub browser: Duration,
-}
-
-impl Default for WaitLimits {
-    fn default() -> Self {
-        Self {
-            // Longer than a question to the server may take.
-            lock: Duration::from_secs(45),
-            command: Duration::from_secs(20),
-            browser: Duration::from_secs(300),
-        }
-    }
-}
 
 /// An account that has, or is to have, tokens; and all that is needed to get one.
 #[derive(Clone, Copy)]

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
-use super::WaitLimits;
 use super::error::Error;
+use super::limits::WaitLimits;
 use super::record::{LARGEST, LoginRecord};
 use crate::access;
 use crate::account::{OAuth, StoreCommands};

@@ -4,6 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+/// Characters of one text at most, macros replaced.
+const LONGEST_TEXT: usize = 64 * 1024;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum FdmWord {
     Key(String),
@@ -245,7 +248,7 @@ fn string(file: &mut FdmFile, quote: char, macros: &BTreeMap<String, Macro>) -> 
             },
             _ => text.push(next),
         }
-        if text.len() > super::LONGEST_TEXT {
+        if text.len() > LONGEST_TEXT {
             return Err("a text is too long".to_owned());
         }
     }
