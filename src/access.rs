@@ -1,11 +1,11 @@
 //! Who owns a file, who else can change it, and which user popfetch acts as: the one place that looks at owners and modes.
 //!
 //! Two questions are answered here.  *May this file be believed?*  A configuration, a file of secrets or a state
-//! directory that another user can replace holds what that user wants: [`check_path`] follows a path from `/`, through its
-//! symbolic links, and finds who could lead it elsewhere.  *May this file be written?*  Root may write everywhere, so
-//! root must not follow links that others can set: with [`Owner`] each step on such a path is taken with that user's
-//! rights, and the system itself refuses what the user couldn't do.  (Looking first and acting as root afterwards would
-//! leave a moment in between.)
+//! directory that another user can replace can hold anything.  [`check_path`] follows a path from `/`, through its symbolic links,
+//! and finds the users who could change where it leads.  *May this file be written?*  Root may write everywhere, so
+//! root must not follow links that others can set.  With [`Owner`] each step on such a path is taken with that user's
+//! rights, and the system itself refuses what the user couldn't do.  (If root looked first and acted afterwards, the path
+//! could change in between.)
 //!
 //! The rights are those of one thread (Linux has them per thread): its effective user and group, and its groups.  The
 //! real and the saved user stay root's, so that the user can neither signal nor trace the process.

@@ -1,4 +1,4 @@
-//! What a process is born into, read once: the one place that reads the environment.  Follows the XDG Base Directory
+//! Home, variables and folders, read once when the process starts: the one place that reads the environment.  Follows the XDG Base Directory
 //! Specification.
 
 use std::collections::BTreeMap;

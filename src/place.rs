@@ -1,5 +1,5 @@
-//! Where a message waits between its arrival and its publication, at each kind of destination, and what of that a line
-//! of the ledger holds.
+//! Where a message waits between its arrival and its publication, at each kind of destination, and how much of that a line
+//! of the ledger records.
 
 use std::fs::File;
 use std::path::PathBuf;

@@ -3,11 +3,11 @@
 //!
 //! Two questions are asked.  [`decide`]: which of the listed messages are retrieved, compared, or left?  It is answered
 //! before the first `RETR`.  [`retire`]: which delivered messages go by the leave-on-server policy?  It is answered after
-//! the last one, so that what this run delivered counts among the newest; [`at_once`] answers it for a single message
-//! where the policy needs to look at nothing else, so that its `DELE` can go out in the running pipeline.
+//! the last one, so that what this run delivered counts among the newest.  Where the policy can decide about a message on its
+//! own, [`at_once`] answers it at once, so that its `DELE` can go out in the running pipeline.
 //!
-//! What these rest on stands beside them: [`suspicion`](mod@suspicion) (does a listing give cause to doubt its unique-ids?), `compare` (is a
-//! listed message one that we have?), and [`quick`] (may a poll stand for a listing?).
+//! Three more questions prepare these answers.  [`suspicion`](mod@suspicion): does a listing give cause to doubt its
+//! unique-ids?  `compare`: is a listed message one that we have?  [`quick`]: may a poll replace a listing?
 
 pub(crate) mod compare;
 pub(crate) mod maildrop;

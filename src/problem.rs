@@ -1,4 +1,4 @@
-//! What every error that reaches the user answers: what happened, what to do next, and the exit code.
+//! The trait of all errors that reach the user: what happened, what to do next, and the exit code.
 
 use std::borrow::Cow;
 

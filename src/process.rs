@@ -1,9 +1,8 @@
-//! Runs a program whose first line of output is a secret, or whose standard input is one: within a time limit, ended by a
-//! signal, nothing of it in a buffer that isn't wiped.
+//! Runs a program whose first line of output is a secret, or whose standard input is one.  A time limit or a signal ends it,
+//! and every buffer that holds the secret is wiped.
 //!
-//! The program stays in our process group: one that asks for a passphrase must be able to read from the terminal.  That,
-//! and that its output is a secret, is why delivery's programs have a runner of their own: they get a group, and what they
-//! print is for the report.
+//! The program stays in our process group, because one that asks for a passphrase must be able to read from the terminal.
+//! Delivery has another runner for its programs: they get a process group of their own, and what they print is reported.
 
 use std::io::{self, Read, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};

@@ -1,13 +1,15 @@
 //! The proofs that a message must carry on its way: [`Staged`] (whole and synced where it waits) → [`Noted`] (the ledger
 //! records it, synced) → [`Published`] (its final name durable, or accepted by the MDA) → [`Delivered`] (in the ledger).
 //!
-//! A proof cannot be copied, and each step consumes the last: to forget a sync, or to take them out of order, does not
-//! compile.  `DELE` needs two: a [`Delivered`] (we have it), and a [`Recognised`] (what stands under this number in this
-//! very session is it); or else the user's word for this very session, [`Dismissed`].  Each proof has one maker, which `tests/architecture.rs` checks: delivery makes `Staged` and
-//! `Published`, the ledger makes `Noted` and `Delivered`, the place where the ends of answers are confirmed makes
-//! `Recognised`, and the command that asks the user makes `Dismissed`.
+//! A proof cannot be copied, and each step consumes the last: code that forgets a sync, or takes the steps out of order, does
+//! not compile.  `DELE` needs two proofs: a [`Delivered`] (we have the message), and a [`Recognised`] (in this session, this
+//! number is that message).  Or it needs the user's consent in this session, [`Dismissed`].
 //!
-//! The facts the proofs are about stand here too, so that delivery and ledger need not know each other.
+//! Each proof has one maker, which `tests/architecture.rs` checks.  Delivery makes `Staged` and `Published`; the ledger makes
+//! `Noted` and `Delivered`; `retrieval::fetch::confirm`, where the ends of answers are confirmed, makes `Recognised`; and the
+//! command that asks the user makes `Dismissed`.
+//!
+//! The facts that the proofs are about are here too, so that delivery and ledger need not know each other.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -2,8 +2,8 @@
 //! of the program checks between steps.  A signal to reload or to poll now would be a flag beside it.
 //!
 //! The first signal raises the flag and wakes every thread that waits on [`Stop::descriptor`]; the second one kills the
-//! process at once, by the signal's own default action, or, where a process has none (process 1), by the exit code that
-//! a shell would show.
+//! process at once, by the signal's own default action.  Process 1 has no default action: it exits with the code that a
+//! shell would show.
 //!
 //! Inherited settings are corrected here too: a blocked signal would never arrive, and where SIGCHLD is ignored (some
 //! supervisors do that) the exit status of a program is lost.

@@ -1,4 +1,4 @@
-//! From a command line to an exit code: arguments, then a command, then what it came to.
+//! From a command line to an exit code: parses the arguments, runs a command, shows its result.
 //!
 //! A command is a file in `commands`, with its arguments and its `run`; what commands share is in `setup.rs`.
 

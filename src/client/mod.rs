@@ -8,8 +8,8 @@
 //! link.rs: octets between protocol and connection, deadlines, quotations
 //! ```
 //!
-//! A method exists only where the protocol allows it (RFC 1939 §3): [`Client<Authorization>`] logs in and becomes a
-//! [`Client<Transaction>`], which lists, retrieves and deletes; [`Client::quit`] takes it, because only `QUIT` in
+//! A method exists only where the protocol allows it (RFC 1939 §3).  [`Client<Authorization>`] logs in and becomes a
+//! [`Client<Transaction>`], which lists, retrieves and deletes.  [`Client::quit`] takes it, because only `QUIT` in
 //! TRANSACTION enters UPDATE.  `DELE` can be sent only for a [`Delivered`](crate::proof::Delivered) message that was
 //! [`Recognised`](crate::proof::Recognised) in this session, or that the user has
 //! [`Dismissed`](crate::proof::Dismissed).

@@ -11,12 +11,12 @@
 //!                            └─► command: a program's input and output ─────┘
 //! ```
 //!
-//! Whatever the way, what is at its end has to be the server that was meant: TLS, names and the rule on passwords in clear
-//! text go by the [`Target`]'s host, and the way adds no trust.
+//! The server at the end must be the configured one, whatever the way to it: TLS, names and the rule on passwords in clear
+//! text use the [`Target`]'s host, and the way adds no trust.
 //!
-//! It knows no POP3: when to send STLS, how long an answer may take ([`Patience`] counts), what a truncated answer is,
-//! are the client's business.  What it hands out as TLS is always verified: chain and name (RFC 9525), or a pinned
-//! fingerprint.
+//! This room knows no POP3.  The client decides when to send STLS, how long an answer may take ([`Patience`] counts), and
+//! what a truncated answer is.  A connection that is handed out as TLS is always verified: by chain and name (RFC 9525), or
+//! by a pinned fingerprint.
 
 mod certificate;
 mod connect_command;

@@ -1,9 +1,9 @@
 //! Passwords and tokens from the source that the configuration names: the configuration itself, a file, a program, netrc, a systemd
 //! credential, or the user at the terminal.
 //!
-//! A secret walks one way: config → [`PasswordSource`] → here → [`Secret`] → the login's
-//! [`Credentials`](crate::protocol::sasl::Credentials).  What is read here reaches nothing but the caller: no error quotes it,
-//! nor the command that printed it.
+//! A secret goes one way: config → [`PasswordSource`] → here → [`Secret`] → the login's
+//! [`Credentials`](crate::protocol::sasl::Credentials).  Only the caller gets it: no error quotes it, nor the command that
+//! printed it.
 
 mod digest;
 mod error;

@@ -3,9 +3,9 @@
 //!
 //! A destination has two ends.  The [`Inlet`] is the network thread's: it takes a message in while it arrives.  The
 //! [`Outlet`] is the committer thread's: it syncs, waits for the ledger's note, and publishes.  Neither knows servers,
-//! ledgers or policies; text form (LF line ends) is all they see.
+//! ledgers or policies; they see text form (LF line ends) only.
 //!
-//! The forms of one message, each made of the one before:
+//! The forms of one message, each made from the one before:
 //!
 //! | | what it is |
 //! |---|---|

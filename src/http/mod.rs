@@ -2,8 +2,8 @@
 //! proxy, deadlines and signals are those of the mail server.
 //!
 //! `https` only, or `http` at a loopback address; TLS is always verified by chain and name.  One request to a connection, no
-//! redirects, no cookies, no compression, an answer of 64 KiB at most, 30 seconds in all.  That is what an authorization
-//! server, or a provider's page of settings, is asked with; it is not for anything larger.
+//! redirects, no cookies, no compression, an answer of 64 KiB at most, 30 seconds in all.  It is for questions to an
+//! authorization server, and for a provider's page of settings; not for anything larger.
 //!
 //! Requests and answers may hold secrets: they are wiped, and neither an error nor `Debug` shows any of their contents.
 

@@ -8,9 +8,9 @@
 //! matching.rs   these and a listing ──► what the ledger is to record
 //! ```
 //!
-//! Everything here is a function of octets: no file is opened but through a door that the caller gives (fdm's `include`),
-//! nothing that a file names is run, and a password is never a part of a message.  What a program accepts is read as that
-//! program reads it; what it would refuse is an error with file and line, or is passed over with a remark.
+//! Everything here is a function of octets.  Files are opened only through a function of the caller (for fdm's `include`),
+//! nothing that a file names is run, and no message contains a password.  What a program accepts is read as that program
+//! reads it.  What it would refuse is an error with file and line, or is left out with a remark.
 
 pub(crate) mod document;
 mod error;

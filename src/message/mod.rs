@@ -1,5 +1,5 @@
-//! The stream of one message: its digests, its envelope, the line we may add on top.  Works on text form (LF line
-//! ends, no dot-stuffing), in one pass and bounded memory.  It never changes an octet of a message.
+//! The stream of one message: its digests, its envelope, and the Received line that popfetch may add at the top.  Works on
+//! text form (LF line ends, no dot-stuffing), in one pass and bounded memory.  It never changes an octet of a message.
 
 pub(crate) mod date;
 mod digest;

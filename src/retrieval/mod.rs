@@ -1,8 +1,8 @@
 //! One mailbox, end to end: lock, recover, connect, list, plan, retrieve and deliver, delete, settle.
 //!
-//! Recovery comes first and needs no network; only where the last run left nothing to recover, a quick poll may ask whether
-//! there is anything to do at all.  Then one session (or, where a server shows only a window of the
-//! maildrop, several); the ledger is the committer's while messages arrive, and comes back for the end of the session.
+//! Recovery comes first and needs no network.  Where the last run left nothing to recover, a quick poll may ask whether
+//! there is anything to do at all.  Then one session follows, or several where a server shows only a window of the maildrop.
+//! The committer owns the ledger while messages arrive, and gives it back for the end of the session.
 
 mod alerts;
 mod by_word;
