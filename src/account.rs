@@ -139,6 +139,7 @@ impl fmt::Display for Mailbox {
 }
 
 /// How the connection is protected.
+#[expect(clippy::enum_variant_names, reason = "STARTTLS is what everybody calls it")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tls {
     /// TLS from the first octet (RFC 8314).
