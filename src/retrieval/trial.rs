@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use super::committer::Parcel;
 use super::{Context, Options, Passwords, retrieve};
 use crate::account::Account;
+use crate::client;
 use crate::config::{Request, for_run};
 use crate::connection::Connectors;
 use crate::delivery::Waiting;
@@ -25,6 +26,7 @@ use crate::message::{Digest, Headline};
 use crate::place::{Place, Spooled};
 use crate::plan::trial::{facts, key, number};
 use crate::proof::{Arrival, ArrivalId, DestinationId};
+use crate::protocol::auth::{Method, RefusalReason};
 use crate::report::{Event, Reporter, RunSummary};
 use crate::secret::Secret;
 use crate::signals::Stop;
@@ -86,6 +88,19 @@ pub(super) fn parcel(at: u32, name: &str, set: &[DestinationId]) -> Parcel {
         place: Place::Spooled(Spooled::Memory(Vec::new())),
     };
     Parcel { message, waiting: (0..set.len()).map(|slot| (slot, waiting())).collect() }
+}
+
+/// A login that the server has refused, with this meaning.
+pub(super) fn refused_login(meaning: RefusalReason) -> client::Error {
+    client::Error::LoginRefused {
+        server: "127.0.0.1:110".to_owned(),
+        method: Method::UserPass,
+        meaning,
+        text: "no".to_owned(),
+        token: None,
+        secret_sent: true,
+        locked: false,
+    }
 }
 
 /// What becomes of `QUIT`.
