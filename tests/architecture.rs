@@ -275,6 +275,7 @@ fn no_files_need_one_another_in_a_circle() {
     };
     let mut left: BTreeMap<&str, BTreeSet<String>> =
         modules.iter().map(|module| (module.name.as_str(), of(module))).collect();
+    left.remove(""); // lib.rs: it lists what is public.
     assert!(left.values().map(BTreeSet::len).sum::<usize>() > 1000, "the imports were not found");
     // What needs nothing that is left, or isn't needed by anything that is left, is in no circle.
     loop {
