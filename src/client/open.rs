@@ -168,8 +168,8 @@ fn offered(link: &mut Link, call: &Call<'_>) -> Result<Option<Capabilities>, Err
     }
 }
 
-/// Whether a server that sends nothing in clear text waits for a TLS handshake: asked on a connection of its own, on which
-/// nothing else is sent, and on which no certificate of ours is shown.
+/// Whether a server that sends nothing in clear text waits for a TLS handshake: asked on a connection of its own.
+/// Nothing else is sent there, and no certificate of ours is shown.
 fn answers_to_tls(peer: Option<SocketAddr>, call: &Call<'_>) -> bool {
     let trust = Trust::default();
     let target = target(call, Tls::Implicit, &trust, &[]);

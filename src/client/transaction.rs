@@ -509,10 +509,10 @@ impl Client<Transaction> {
         Ok(())
     }
 
-    /// Ends a session that was only to look.  By `QUIT`, whose answer isn't awaited, where nothing of any message was asked
-    /// for.  Else the connection is closed without it: at `QUIT` a server may mark as read, drop or delete what was
-    /// retrieved (RFC 1939 §8), some count `TOP` as well, and not all announce it (RFC 2449 §6.7); without `QUIT` there is
-    /// no UPDATE state in which anything could be removed (RFC 1939 §6).
+    /// Ends a session that was only to look.  By `QUIT`, whose answer isn't awaited, where nothing of any message was
+    /// asked for.  Otherwise the connection is closed without it.  At `QUIT` a server may mark as read, drop or
+    /// delete what was retrieved (RFC 1939 §8); some count `TOP` as well, and not all announce it (RFC 2449 §6.7).
+    /// Without `QUIT` there is no UPDATE state in which anything could be removed (RFC 1939 §6).
     pub(crate) fn leave(mut self) {
         if !self.link.has_looked
             && self.link.session.outstanding() == 0

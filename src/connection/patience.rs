@@ -1,6 +1,6 @@
-//! How long a server may keep us waiting, as a pure function of instants: the first window of an answer may be longer
-//! than the time-out (a server that indexes or rewrites a maildrop takes minutes), every later window must bring a
-//! minimum of octets, and time in which we ourselves do not listen doesn't count.
+//! How long a server may keep us waiting, as a pure function of instants.  The first window of an answer may be
+//! longer than the time-out, because a server that indexes or rewrites a maildrop takes minutes.  Every later window
+//! must bring a minimum of octets.  Time in which we ourselves do not listen doesn't count.
 //!
 //! Reads no clock and knows no socket.  RFC 1939 §3 only has the server's side (ten minutes of silence); the rest is
 //! experience: a server that drips an octet a minute would otherwise hold a run for ever.

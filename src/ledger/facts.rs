@@ -161,8 +161,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Records that what is listed alone under this entry's key is a message that was delivered: those of its messages that
-    /// only some of their destinations have aren't listed under it any more, and hold it up no longer.
+    /// Records that the only message listed under this entry's key is one that was delivered.  Those of its messages
+    /// that only some of their destinations have are no longer listed under it, and no longer delay it.
     ///
     /// # Errors
     /// When the ledger cannot be written.

@@ -2,10 +2,10 @@
 //! on a file that has lost its name keeps no process out.  That the file exists means nothing; the lock goes with the
 //! process, however it ends.  Must not know the ledger.
 //!
-//! The file's metadata are for those who only look ([`Lock::look`]), without the lock and without waiting: it was last
-//! accessed when the lock was taken, last modified when the last run began or ended, and holds one octet while a run is at
-//! work.  An octet in a file that no process has locked is what a killed run leaves.  Commands that take the lock and
-//! fetch nothing change no more than the time of the last access.
+//! The file's metadata are for callers that only look ([`Lock::look`]), without the lock and without waiting.  It was
+//! last accessed when the lock was taken, and last modified when the last run began or ended.  It holds one octet
+//! while a run is at work.  An octet in a file that no process has locked is what a killed run leaves.  Commands that
+//! take the lock and fetch nothing change no more than the time of the last access.
 
 use std::fs::{File, FileTimes, TryLockError};
 use std::io::{self, ErrorKind};

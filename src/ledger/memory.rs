@@ -3,9 +3,9 @@
 //! replaced as a whole and never synced; one that cannot be read counts as empty.  Must not know what is done with it, and
 //! never holds a secret.
 //!
-//! It is JSON.  What another version of popfetch has written is read as far as it is understood: a field that is missing,
-//! or that makes no sense here, is as if it had never been learnt, and one that isn't known is passed over.  Of the form
-//! that was written before ([`first_form`]) that is read which guards something.
+//! It is JSON.  A file of another version of popfetch is read as far as it is understood.  A field that is missing or
+//! makes no sense counts as never learnt, and an unknown one is ignored.  Of the form that was written before
+//! ([`first_form`]) that is read which guards something.
 
 mod file;
 mod first_form;

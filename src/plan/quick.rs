@@ -2,9 +2,9 @@
 //! hundred octets, whatever the size of the maildrop.
 //!
 //! It may where the server has only ever added at the end, the last listing left nothing to do, and nothing falls due
-//! meanwhile.  It is a guess all the same: a server that takes a message away in the middle and puts another one of the
-//! same size there delays that one until the next full listing, and gets full listings ever after.  Nothing is deleted,
-//! and nothing concluded about a message, on a quick poll's word.
+//! meanwhile.  It is still a guess.  If a server takes a message away in the middle and puts another one of the same
+//! size there, that one is delayed until the next full listing; from then on the server gets full listings.  Nothing
+//! is deleted, and nothing concluded about a message, on a quick poll's word.
 
 use std::collections::HashSet;
 use std::time::Duration;

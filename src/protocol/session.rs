@@ -117,8 +117,9 @@ pub enum ServerEvent<'a> {
         /// At least one octet.
         text: &'a [u8],
     },
-    /// The end of a multi-line answer.  After RETR and TOP it isn't to be trusted on its own: a server that forgets to stuff
-    /// a dot ends a message too early, and its rest is read as answers, which the sender of the mail may have written.
+    /// The end of a multi-line answer.  After RETR and TOP do not trust it on its own.  A server that forgets to
+    /// stuff a dot ends a message too early, and the rest is read as answers, which the sender of the mail may have
+    /// written.
     End {
         /// The command.
         to: Sent,

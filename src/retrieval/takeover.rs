@@ -1,9 +1,9 @@
 //! What another program has retrieved, taken over: compared with what the server lists, and recorded as delivered then, or as
 //! seen.  Nothing is retrieved, and nothing deleted.
 //!
-//! The comparison guards against the wrong mailbox, or the wrong file.  It cannot show that a unique-id still stands for
-//! the message that the program retrieved: an imported message is recognised by its header, or its content, before any
-//! policy deletes it ("Evidence"), as every other is.
+//! The comparison guards against the wrong mailbox, or the wrong file.  It cannot show that a unique-id still names
+//! the message that the program retrieved.  So an imported message is recognised by its header or content before any
+//! policy deletes it ("Evidence"), like every other message.
 //!
 //! A mailbox in which popfetch has delivered mail may be imported into: what the ledger knows stays as it is, and only what
 //! it doesn't know is added.  So to import twice is to import once.

@@ -86,9 +86,9 @@ impl Syncs {
         }
     }
 
-    /// How many of a batch's files stay open until they're synced.  The others are opened again for that, to which
-    /// Linux (4.17 and later) reports a write that failed meanwhile, unless memory was so short that it forgot the
-    /// file; more open files could be more than a process may have, with many accounts side by side.
+    /// How many of a batch's files stay open until they're synced.  The others are opened again for that.  Linux
+    /// (4.17 and later) then still reports a write that failed meanwhile, unless memory was so short that it forgot
+    /// the file.  If all stayed open, many accounts side by side could need more open files than a process may have.
     pub(super) fn kept_open(self) -> usize {
         match self {
             Self::FileSystem => Self::FEW,

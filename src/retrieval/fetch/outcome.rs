@@ -122,8 +122,9 @@ impl Fetch<'_> {
         self.run.detail(|| format!("the server did not delete message {number}: {text}"));
     }
 
-    /// The line has been quiet.  What is on its way now, or waits to be believed, may stand in a file of the batch's (an
-    /// mbox's spool), which is the committer's as soon as the batch is cut: then the batch waits for it.
+    /// The line has been quiet.  A message that is arriving, or waits to be confirmed, may be in a file of the batch
+    /// (an mbox's spool), which belongs to the committer as soon as the batch is cut.  Then the batch waits for that
+    /// message.
     pub(super) fn paused(&mut self) {
         if self.state.incoming.is_none() && !self.state.pipeline.holds() {
             self.cut();

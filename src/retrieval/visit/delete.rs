@@ -1,9 +1,9 @@
 //! Deletes the messages that the user names: the one deletion that rests on the user's word instead of a proof of delivery.
 //!
-//! All of it happens in one session.  The listing shows which messages are meant; their headers are shown to the user, who is
-//! asked while the session is kept alive; only then `DELE` is sent, and `QUIT`.  What was delivered is recognised as in every
-//! run (header, or else the whole message), since a unique-id alone may stand for other mail: what isn't recognised counts as
-//! never delivered, and goes only where the user has said so.
+//! All of it happens in one session.  The listing shows which messages are meant; their headers are shown to the
+//! user, who is asked while the session is kept alive; only then `DELE` is sent, and `QUIT`.  What was delivered is
+//! recognised as in every run (by its header, or else by the whole message), because a unique-id alone may name other
+//! mail now.  What isn't recognised counts as never delivered, and is deleted only if the user has agreed to that.
 
 use std::collections::{HashMap, HashSet};
 use std::os::fd::BorrowedFd;
@@ -347,9 +347,9 @@ pub(super) fn delivered(
     Ok(found)
 }
 
-/// Makes sure that the answers so far belonged to the messages that they seemed to belong to: one that the sender of no mail
-/// can foresee is asked for by a question whose answer names it, `UIDL n`, or `LIST n` where there is no unique-id or the
-/// server doesn't answer that.
+/// Makes sure that the answers so far belong to the messages that they seem to belong to.  A question is sent whose
+/// answer names a message that no sender of mail can foresee: `UIDL n`, or `LIST n` where there is no unique-id or
+/// the server doesn't answer `UIDL n`.
 fn name(
     client: &mut Client<Transaction>,
     ledger: &Ledger,
