@@ -213,7 +213,12 @@ pub(crate) fn open_plain_file(path: &Path) -> Result<File> {
     let flags = WITHOUT_WAITING | OFlags::NOFOLLOW.bits().cast_signed();
     match OpenOptions::new().read(true).custom_flags(flags).open(path) {
         Ok(file) if file.metadata().map_err(fail)?.is_file() => Ok(file),
-        Err(e) if e.raw_os_error().map(Errno::from_raw_os_error) != Some(Errno::LOOP) => Err(fail(e)),
+        // A link, or a socket, is not even opened.
+        Err(e)
+            if !matches!(e.raw_os_error().map(Errno::from_raw_os_error), Some(Errno::LOOP | Errno::NXIO)) =>
+        {
+            Err(fail(e))
+        }
         _ => Err(fail(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"))),
     }
 }
@@ -240,16 +245,21 @@ pub(crate) fn create_unnamed(directory: &Path) -> Result<File> {
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     match rustix::fs::open(directory, flags, rustix::fs::Mode::from_raw_mode(0o600)) {
         Ok(file) => Ok(File::from(file)),
-        // Not every file system has O_TMPFILE: there, a name that goes at once.
+        // Not every file system has O_TMPFILE.
         Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => {
-            let random: [u8; 8] = crate::clock::random().map_err(|e| Error::new(Step::Open, directory, e))?;
-            let path = directory.join(format!("unnamed-{:016x}", u64::from_ne_bytes(random)));
-            let file = create_new(&path, 0o600)?;
-            std::fs::remove_file(&path).map_err(|e| Error::new(Step::Remove, &path, e))?;
-            Ok(file)
+            create_without_its_name(directory)
         }
         Err(e) => Err(Error::new(Step::Open, directory, e)),
     }
+}
+
+/// A file with a name that goes at once.
+fn create_without_its_name(directory: &Path) -> Result<File> {
+    let random: [u8; 8] = crate::clock::random().map_err(|e| Error::new(Step::Open, directory, e))?;
+    let path = directory.join(format!("unnamed-{:016x}", u64::from_ne_bytes(random)));
+    let file = create_new(&path, 0o600)?;
+    std::fs::remove_file(&path).map_err(|e| Error::new(Step::Remove, &path, e))?;
+    Ok(file)
 }
 
 /// Makes the directory `path` (mode 0700), whose parent must exist.  `false` if it exists already.

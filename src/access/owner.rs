@@ -218,6 +218,14 @@ mod tests {
         assert_eq!(rustix::process::geteuid().as_raw(), 0, "this thread is as it was");
     }
 
+    #[test]
+    fn who_acts_as_a_user_is_not_root_meanwhile() {
+        assert_eq!(is_root(), rustix::process::geteuid().is_root());
+        let Some(nobody) = nobody() else { return };
+        let _acting = nobody.act().unwrap();
+        assert!(!is_root());
+    }
+
     fn nobody() -> Option<Owner> {
         Owner::find("nobody", &[].into()).ok().flatten().filter(|_| is_root())
     }
@@ -241,7 +249,9 @@ mod tests {
         let before = rights();
         let mut groups = vec![nobody.rights.gid, 12_345];
         groups.sort_unstable();
-        let member = Owner { rights: Rights { groups: groups.clone(), ..nobody.rights.clone() }, ..nobody };
+        // Not the user that a thread is left as when this fails.
+        let rights_of = Rights { uid: 23_456, groups: groups.clone(), ..nobody.rights.clone() };
+        let member = Owner { rights: rights_of, ..nobody };
         let theirs = (member.uid(), member.rights.gid, groups);
         {
             let _acting = member.act().unwrap();

@@ -208,9 +208,12 @@ fn is_private_group(gid: u32) -> bool {
     }
     let group = Group::from_gid(nix::unistd::Gid::from_raw(gid)).ok().flatten();
     let user = User::from_uid(nix::unistd::geteuid()).ok().flatten();
-    group.zip(user).is_some_and(|(group, user)| {
-        group.name == user.name && group.mem.iter().all(|member| *member == user.name)
-    })
+    group.zip(user).is_some_and(|(group, user)| is_of_one_user(&group.name, &group.mem, &user.name))
+}
+
+/// Whether the group of this name, with these members, is the one that the system made for `user` alone.
+fn is_of_one_user(group: &str, members: &[String], user: &str) -> bool {
+    group == user && members.iter().all(|member| member == user)
 }
 
 /// A user's name, or number.
@@ -285,10 +288,8 @@ mod tests {
             let error = check_private(&path, &path.metadata().unwrap(), None).err();
             assert_eq!(error.is_some(), refused.is_some(), "{bits:o}");
             if let (Some(error), Some(can)) = (error, refused) {
-                assert!(
-                    error.what.contains(can) && error.what.contains(&format!("mode {bits:o}")),
-                    "{error}"
-                );
+                let words = format!("other users can {can} (mode {bits:o})");
+                assert!(error.what.ends_with(&words), "{error}");
                 assert!(error.hint.starts_with("chmod 600 '") && error.hint.contains("it'\\''s secret'"));
             }
         }
@@ -308,6 +309,7 @@ mod tests {
         for path in [fifo.as_path(), home.path(), Path::new("/dev/zero"), Path::new("/dev/tty")] {
             assert!(open_regular(path).is_err(), "{}", path.display());
         }
+        assert!(open_regular(home.path()).unwrap_err().to_string().contains("directory"));
         let file = home.path().join("file");
         write(&file, "x").unwrap();
         assert!(open_regular(&file).is_ok());
@@ -418,6 +420,55 @@ mod tests {
         chown(&file, Some(12_345), None).unwrap();
         let error = check_private(&file, &metadata(), None).unwrap_err();
         assert!(error.what.contains("belongs to another user (uid 12345)"), "{error}");
+        // Nor is it anybody's but that of the user whose mail it holds the password of.
+        if let Ok(Some(nobody)) = Owner::find("nobody", &[].into()) {
+            assert!(check_private(&file, &metadata(), Some(&nobody)).is_err());
+            chown(&file, Some(nobody.uid()), None).unwrap();
+            assert!(check_private(&file, &metadata(), Some(&nobody)).is_ok());
+        }
+    }
+
+    /// A container's secret is root's, and nothing inside can change its mode.
+    #[test]
+    fn the_hint_is_what_the_user_can_do() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("secret");
+        write(&file, "s").unwrap();
+        mode(&file, 0o644);
+        let hint = |file: &Path| check_private(file, &file.metadata().unwrap(), None).unwrap_err().hint;
+        assert!(hint(&file).starts_with("chmod 600 "));
+        let Ok(Some(nobody)) = Owner::find("nobody", &[].into()) else { return };
+        if !is_root() {
+            return;
+        }
+        mode(home.path(), 0o755);
+        let theirs = home.path().join("theirs");
+        write(&theirs, "s").unwrap();
+        chown(&theirs, Some(nobody.uid()), None).unwrap();
+        mode(&theirs, 0o644);
+        let error = check_private(&theirs, &theirs.metadata().unwrap(), Some(&nobody)).unwrap_err();
+        assert!(error.hint.starts_with("chmod 600 "), "root can change anybody's");
+        let _acting = nobody.act().unwrap();
+        assert!(hint(&theirs).starts_with("chmod 600 "));
+        assert!(hint(&file).contains("use credential = \"secret\"") && !hint(&file).contains("chmod"));
+        // Where popfetch isn't root, nothing of that is root's matter.
+        assert!(check_destination(&theirs, &[], None).is_ok());
+    }
+
+    #[test]
+    fn a_group_is_a_users_own_if_nobody_else_is_in_it() {
+        let own = |group: &str, members: &[&str]| {
+            super::is_of_one_user(group, &members.iter().map(|m| (*m).to_owned()).collect::<Vec<_>>(), "ada")
+        };
+        for (group, members, is) in [
+            ("ada", &[][..], true),
+            ("ada", &["ada"], true),
+            ("ada", &["ada", "eve"], false),
+            ("ada", &["eve"], false),
+            ("users", &[], false),
+        ] {
+            assert_eq!(own(group, members), is, "{group} {members:?}");
+        }
     }
 
     /// Everybody may change it: only a directory is protected by the mode that `/tmp` has.

@@ -21,7 +21,7 @@ use crate::types::wide;
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(120);
 
 /// How long the answers in flight are read after a signal.
-const LAST_ANSWERS: Duration = Duration::from_secs(10);
+pub(super) const LAST_ANSWERS: Duration = Duration::from_secs(10);
 
 /// The bounds of a brief wait.
 const LEAST_WAIT: Duration = Duration::from_secs(1);
@@ -80,7 +80,7 @@ pub(super) struct Link {
     /// Whether anything of a message was asked for: its header, or all of it.
     pub(super) has_looked: bool,
     /// A deadline over everything, once a signal has come.
-    limit: Option<Instant>,
+    pub(super) limit: Option<Instant>,
     stopped: bool,
     /// Since when nothing has been unanswered.
     pub(super) resting: Option<Instant>,

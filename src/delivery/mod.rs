@@ -29,6 +29,8 @@ mod sink;
 pub(crate) mod spool;
 pub(crate) mod stdout;
 #[cfg(test)]
+mod tests;
+#[cfg(test)]
 mod trial;
 
 pub(crate) use destination::{Destination, Opened, Opening, Order, Recovered, Surroundings};

@@ -293,6 +293,34 @@ mod tests {
         assert_eq!((octets(&got[0]), octets(&got[1])), (vec![], vec![None]));
     }
 
+    /// The disk may be full at the first octet.
+    #[test]
+    fn a_line_of_ours_that_cannot_be_written_fails_the_message() {
+        struct Full;
+        impl Inlet for Full {
+            fn open(&mut self) -> Result<Box<dyn Intake>, Error> {
+                Ok(Box::new(Self))
+            }
+            fn cut(&mut self) {}
+        }
+        impl Intake for Full {
+            fn write(&mut self, _: &[u8]) -> Result<(), Error> {
+                Err(broken_ledger())
+            }
+            fn finish(self: Box<Self>, _: &Facts) -> Result<Waiting, Error> {
+                Err(broken_ledger())
+            }
+            fn abandon(self: Box<Self>) {}
+        }
+        for (prefix, text) in [("Ours: 1\n", ""), ("", "x")] {
+            let mut ends = NetworkEnds::new(None);
+            ends.push(NetworkEnd { id: DestinationId(1), inlet: Box::new(Full) });
+            let mut copies = ends.begin(prefix.as_bytes().to_vec());
+            copies.write(text.as_bytes(), &mut ends);
+            assert!(copies.have_failed() && copies.end(&mut ends).1.is_some(), "{prefix}{text}");
+        }
+    }
+
     #[test]
     fn a_destination_that_cannot_be_opened_fails_the_message() {
         let (mut ends, got) = ends(None);

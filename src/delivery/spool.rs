@@ -5,7 +5,6 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::sink::Sink;
 use crate::delivery::Error;
 use crate::durable;
 use crate::message::{Facts, Summing};
@@ -115,12 +114,6 @@ impl Spool {
         // From now on a small buffer will do.
         self.buffer.shrink_to(BUFFER);
         Ok(())
-    }
-}
-
-impl Sink for Spool {
-    fn put(&mut self, octets: &[u8]) -> Result<(), Error> {
-        self.write(octets)
     }
 }
 

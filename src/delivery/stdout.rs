@@ -301,9 +301,11 @@ impl Destination for StdoutDestination<'_> {
 mod tests {
     use super::{StdoutInlet, StdoutOutlet};
     use crate::delivery::trial::{Recorded, noted, pieces};
-    use crate::delivery::{Error, Outlet as _};
+    use crate::delivery::{Error, Inlet as _, Outlet as _};
     use crate::exit::ExitCode;
+    use crate::message::{Digest, Examiner};
     use crate::problem::Problem as _;
+    use crate::proof::Noted;
     use crate::types::Time;
     use std::fs::File;
     use std::io::{Read as _, Seek as _, Write as _};
@@ -361,6 +363,105 @@ mod tests {
         file.rewind().unwrap();
         file.read_to_string(&mut found).unwrap();
         assert_eq!(found, format!("before\n{PRINTED}"));
+    }
+
+    /// The destination's end, and what it has been given to print.
+    fn staged(stream: &File, sync: bool, texts: &[&[u8]]) -> (StdoutOutlet, Vec<Noted>) {
+        let home = tempfile::tempdir().unwrap();
+        let mut outlet = StdoutOutlet::new(stream.try_clone().unwrap(), sync);
+        let pieces = pieces(&mut StdoutInlet::new(home.path().to_owned(), || Time(0)), texts);
+        let staged = outlet.stage(pieces).unwrap();
+        (outlet, noted(staged))
+    }
+
+    fn contents(file: &mut File) -> String {
+        let mut found = String::new();
+        file.rewind().unwrap();
+        file.read_to_string(&mut found).unwrap();
+        found
+    }
+
+    #[test]
+    fn a_large_message_is_printed_whole_and_known_by_its_digest() {
+        let home = tempfile::tempdir().unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        let large =
+            b"A: b\n\n".iter().copied().chain(b"0123456789abcde\n".repeat(40_000)).collect::<Vec<u8>>();
+        let whole = [b"Received: here\n".as_slice(), &large].concat();
+        let mut intake = StdoutInlet::new(home.path().to_owned(), || Time(0)).open().unwrap();
+        intake.prepend(b"Received: here\n").unwrap();
+        intake.write(&large).unwrap();
+        let mut examiner = Examiner::new(b"Received: here\n");
+        examiner.update(&large);
+        let waiting = intake.finish(&examiner.finish()).unwrap();
+        let (mut outlet, noted) = staged(&file, true, &[&large]);
+        outlet.publish(noted, &mut Recorded::default()).unwrap();
+        let printed = contents(&mut file);
+        assert!(printed.as_bytes().ends_with(&[large.as_slice(), b"\n"].concat()));
+        let entry = printed.replacen("A: b", "Received: here\nA: b", 1);
+        assert!(entry.as_bytes().ends_with(&[whole.as_slice(), b"\n"].concat()));
+        assert_eq!((waiting.octets, waiting.digest), (entry.len() as u64, Digest::of(entry.as_bytes())));
+    }
+
+    /// Only a terminal obeys control characters.
+    #[test]
+    fn a_terminal_gets_what_can_be_printed_and_a_pipe_gets_what_came() {
+        for (is_terminal, expected) in [(false, "A: \x1b[31m\n\n"), (true, "A: \\x1b[31m\n\n")] {
+            let (mut ours, theirs) = std::io::pipe().unwrap();
+            let (outlet, noted) = staged(&File::from(OwnedFd::from(theirs)), true, &[b"A: \x1b[31m\n\n"]);
+            let mut outlet = StdoutOutlet { is_terminal, ..outlet };
+            outlet.publish(noted, &mut Recorded::default()).unwrap();
+            drop(outlet);
+            let mut printed = String::new();
+            ours.read_to_string(&mut printed).unwrap();
+            assert!(printed.ends_with(&format!("\n{expected}\n")), "{printed:?}");
+        }
+    }
+
+    #[cfg(feature = "crash-points")]
+    #[test]
+    fn a_file_is_on_the_disk_before_its_messages_count() {
+        use crate::durable::{Step, trial::steps};
+        for sync in [true, false] {
+            let file = tempfile::tempfile().unwrap();
+            let (mut outlet, noted) = staged(&file, sync, &TEXTS);
+            let mut recorded = Recorded::default();
+            let (published, taken) = steps(|_, _| false, || outlet.publish(noted, &mut recorded));
+            published.unwrap();
+            assert_eq!(taken.iter().filter(|(step, _)| *step == Step::Sync).count(), usize::from(sync));
+            let (mut outlet, noted) = staged(&file, sync, &TEXTS);
+            let mut recorded = Recorded::default();
+            let (published, _) = steps(|step, _| step == Step::Sync, || outlet.publish(noted, &mut recorded));
+            assert_eq!((published.is_err(), recorded.published.is_empty()), (sync, sync));
+        }
+    }
+
+    /// The messages come again: what is there of them would stand there twice.
+    #[cfg(feature = "crash-points")]
+    #[test]
+    fn a_batch_that_cannot_be_printed_whole_leaves_a_file_as_it_was() {
+        use crate::durable::{Step, trial::steps};
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("out");
+        for append in [false, true] {
+            std::fs::write(&path, "before\n").unwrap();
+            let mut stream = File::options().read(true).append(append).write(true).open(&path).unwrap();
+            if !append {
+                stream.seek(std::io::SeekFrom::End(0)).unwrap();
+            }
+            let (mut outlet, noted) = staged(&stream, true, &TEXTS);
+            let mut recorded = Recorded::default();
+            let writes = std::cell::Cell::new(0);
+            let (published, _) = steps(
+                move |step, _| step == Step::Write && writes.replace(writes.get() + 1) == 3,
+                || outlet.publish(noted, &mut recorded),
+            );
+            assert!(published.is_err() && recorded.published.is_empty());
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), "before\n", "appends: {append}");
+            let (mut outlet, noted) = staged(&stream, true, &TEXTS);
+            outlet.publish(noted, &mut recorded).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("before\n{PRINTED}"));
+        }
     }
 
     #[test]

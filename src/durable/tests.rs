@@ -38,8 +38,8 @@ fn kernels_that_report_lost_writes() {
 #[test]
 fn each_step_can_be_refused_and_changes_nothing_then() {
     use super::{
-        Result, Step, create_unnamed, make_directory, remove, remove_directory, replace, reserve, sync,
-        sync_directory, sync_everything, sync_file_system, trial::steps, truncate,
+        Errno, Result, Step, create_unnamed, make_directory, open_or_create, remove, remove_directory,
+        replace, reserve, sync, sync_directory, sync_everything, sync_file_system, trial::steps, truncate,
     };
     use std::path::Path;
     let home = tempfile::tempdir().unwrap();
@@ -50,8 +50,9 @@ fn each_step_can_be_refused_and_changes_nothing_then() {
     let open = std::fs::File::options().read(true).write(true).open(&file).unwrap();
     let directory = std::fs::File::open(home.path()).unwrap();
     type Door<'a> = &'a dyn Fn() -> Result<()>;
-    let doors: [(Step, Door<'_>); 14] = [
+    let doors: [(Step, Door<'_>); 15] = [
         (Step::Open, &|| create_new(&new, 0o600).map(drop)),
+        (Step::Open, &|| open_or_create(&new, 0o600).map(drop)),
         (Step::Open, &|| create_unnamed(home.path()).map(drop)),
         (Step::MakeDirectory, &|| make_directory(&new).map(drop)),
         (Step::Write, &|| write(&open, &file, b"new")),
@@ -69,7 +70,9 @@ fn each_step_can_be_refused_and_changes_nothing_then() {
     let names = |path: &Path| path.read_dir().unwrap().count();
     for (at, (step, door)) in doors.iter().enumerate() {
         let (refused, taken) = steps(|_, _| true, door);
-        assert_eq!(refused.unwrap_err().step, *step, "{at}");
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.step, *step, "{at}");
+        assert_eq!(refused.source.raw_os_error(), Some(Errno::IO.raw_os_error()), "{at}: what was refused");
         assert_eq!(taken.len(), 1, "{at}");
         assert_eq!((names(home.path()), std::fs::read(&file).unwrap().as_slice()), (3, &b"old"[..]), "{at}");
         assert_eq!(std::fs::read(&other).unwrap(), b"other", "{at}");
@@ -158,8 +161,9 @@ fn nothing_but_a_file_is_opened_where_others_can_write() {
     std::fs::write(at("file"), "x").unwrap();
     std::os::unix::fs::symlink(at("file"), at("link")).unwrap();
     rustix::fs::mkfifoat(rustix::fs::CWD, at("fifo"), rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
     assert!(open_plain_file(&at("file")).is_ok());
-    for path in [at("link"), at("fifo"), home.path().to_owned(), "/dev/null".into()] {
+    for path in [at("link"), at("fifo"), at("socket"), home.path().to_owned(), "/dev/null".into()] {
         let refused = open_plain_file(&path).unwrap_err();
         assert_eq!(refused.source.kind(), std::io::ErrorKind::InvalidInput, "{}", path.display());
     }
@@ -191,4 +195,94 @@ fn directories_are_private() {
     make_directories(&deep).unwrap();
     make_directories(&deep).unwrap();
     assert_eq!(deep.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+/// What cannot be read is an error, not read again for ever, nor taken for a file that ends there.
+#[test]
+fn what_cannot_be_read_is_an_error() {
+    let home = tempfile::tempdir().unwrap();
+    let directory = super::open_to_read(home.path()).unwrap();
+    assert!(super::read_up_to(&directory, &mut [0; 4], 0).is_err());
+    let file = home.path().join("file");
+    std::fs::write(&file, "0123456").unwrap();
+    let file = super::open_to_read(&file).unwrap();
+    for (at, expected) in [(0, "0123"), (5, "56"), (9, "")] {
+        let mut buffer = [0; 4];
+        let read = super::read_up_to(&file, &mut buffer, at).unwrap();
+        assert_eq!(&buffer[..read], expected.as_bytes(), "{at}");
+    }
+}
+
+/// Where the file system has no files without a name.
+#[test]
+fn a_file_whose_name_goes_at_once_leaves_nothing_behind() {
+    let home = tempfile::tempdir().unwrap();
+    for make in [super::create_unnamed, super::create_without_its_name] {
+        let file = make(home.path()).unwrap();
+        write(&file, home.path(), b"text").unwrap();
+        let mut held = [0; 4];
+        assert_eq!(super::read_up_to(&file, &mut held, 0).unwrap(), 4);
+        assert_eq!((&held, home.path().read_dir().unwrap().count()), (b"text", 0));
+    }
+    assert!(super::create_unnamed(&home.path().join("missing")).is_err());
+}
+
+/// In a container, or below another user's directory, the names above ours may be unreadable; whoever can't read them has
+/// made none of them.
+#[cfg(target_os = "linux")]
+#[test]
+fn names_in_a_directory_that_cannot_be_read_need_no_sync() {
+    use std::os::unix::fs::PermissionsExt as _;
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let ours = home.path().join("closed/ours");
+    make_directories(&ours).unwrap();
+    for (path, mode) in [(home.path(), 0o755), (&home.path().join("closed"), 0o711), (&ours, 0o755)] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let as_nobody = || {
+        rustix::thread::set_thread_res_uid(None, rustix::process::Uid::from_raw(65_534), None).unwrap();
+        super::sync_names(&ours)
+    };
+    std::thread::scope(|scope| scope.spawn(as_nobody).join().unwrap()).unwrap();
+}
+
+/// A lease (fcntl(2)) is taken back by an opening that waits; one that doesn't is refused meanwhile.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_another_program_has_a_lease_on_is_waited_for() {
+    use std::process::{Command, Stdio};
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("file");
+    std::fs::write(&path, "x").unwrap();
+    let script = "import fcntl,os,signal,sys\nf=os.open(sys.argv[1],os.O_RDWR)\n\
+                  signal.signal(signal.SIGIO,lambda *_:fcntl.fcntl(f,fcntl.F_SETLEASE,fcntl.F_UNLCK))\n\
+                  fcntl.fcntl(f,fcntl.F_SETLEASE,fcntl.F_WRLCK)\nprint('held',flush=True)\nsys.stdin.read()";
+    type Opening = fn(&std::path::Path) -> bool;
+    let both: [Opening; 2] =
+        [|path| super::open(path).is_ok(), |path| crate::access::open_regular(path).is_ok()];
+    for opens in both {
+        let holder = Command::new("python3")
+            .args(["-c", script])
+            .arg(&path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        let Ok(mut holder) = holder else {
+            eprintln!("python3 is not installed: not tested");
+            return;
+        };
+        let mut held = [0; 5];
+        if std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut held).is_err() {
+            eprintln!("no leases here: not tested");
+            return;
+        }
+        let opened = opens(&path);
+        drop(holder.stdin.take());
+        holder.wait().unwrap();
+        assert!(opened);
+    }
 }

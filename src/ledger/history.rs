@@ -262,7 +262,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
-    use super::{FILE, KEPT, LARGEST, Past, Spot, append, read};
+    use super::{FILE, KEPT, LARGEST, NEW_FILE, Past, Spot, append, read};
     use crate::message::Headline;
     use crate::proof::{DestinationKind, DestinationName};
     use crate::types::{Time, UniqueId};
@@ -338,6 +338,7 @@ mod tests {
     fn it_is_cut_to_the_last_deliveries_when_it_has_grown() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join(FILE);
+        fs::write(home.path().join(NEW_FILE), "left by a crash\n").unwrap();
         let mut written = 0;
         let mut octets = 0;
         loop {
@@ -351,6 +352,8 @@ mod tests {
             octets = now;
             assert!(octets < 2 * LARGEST, "{octets}");
         }
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.lines().count() == KEPT && !text.contains("left by a crash"));
         let found = read(home.path());
         assert_eq!(found.len(), KEPT);
         assert_eq!(found.last().map(|past| past.time.0), Some(written - 1));

@@ -70,7 +70,7 @@ impl Lock {
         directory: &Path,
         wait: Wait,
         stop: &Stop,
-        is_named: fn(&File, &Path) -> bool,
+        is_named: impl Fn(&File, &Path) -> bool,
     ) -> Result<Self, Error> {
         // Their names are brought to the disk with that of the ledger.
         durable::make_directories(directory)?;
@@ -191,7 +191,7 @@ fn has_its_name(file: &File, path: &Path) -> bool {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
-    use super::{Error, GLANCE, GLANCES, Lock, LockStage, LockStatus};
+    use super::{Error, GLANCE, GLANCES, Lock, LockStage, LockStatus, PAUSE};
     use crate::signals::Stop;
     use crate::types::Wait;
 
@@ -222,6 +222,17 @@ mod tests {
         let stop = Stop::new().unwrap();
         let acquire = |wait| Lock::acquire_where(home.path(), wait, &stop, |_, _| false);
         assert!(matches!(acquire(Wait::NO), Err(Error::Locked)));
+        assert!(matches!(acquire(Wait::AtMost(PAUSE)), Err(Error::Locked)));
+        // Somebody else's glance is soon over; a run is waited for as long as is asked.
+        for (wait, misses, taken) in
+            [(Wait::NO, GLANCES, true), (Wait::NO, GLANCES + 1, false), (Wait::Forever, GLANCES + 2, true)]
+        {
+            let left = std::cell::Cell::new(misses);
+            let has_its_name =
+                |_: &std::fs::File, _: &std::path::Path| left.get() == 0 || left.replace(left.get() - 1) == 0;
+            let acquired = Lock::acquire_where(home.path(), wait, &stop, has_its_name);
+            assert_eq!(acquired.is_ok(), taken, "{misses}");
+        }
         stop.raise();
         assert!(matches!(acquire(Wait::Forever), Err(Error::Locked)));
     }

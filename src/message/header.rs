@@ -270,7 +270,7 @@ fn is_folder_internal(subject: Option<&[u8]>, from: Option<&[u8]>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{HeaderField, address};
+    use super::{HeaderField, Headline, address};
     use crate::message::{Examiner, Facts};
     use proptest::prelude::{any, prop, prop_assert, proptest};
 
@@ -308,6 +308,30 @@ mod tests {
         for (value, expected) in cases {
             assert_eq!(address(Some(value.as_bytes().to_vec())), expected, "{value:?}");
         }
+    }
+
+    /// Of a batch there may be thousands in memory.
+    #[test]
+    fn a_long_field_is_kept_as_whole_words_on_one_line() {
+        for (value, most, kept) in [
+            ("  a b  ", 10, "a b"),
+            ("a\tb\r\n c", 10, "a b c"),
+            ("aaa bbb ccc", 11, "aaa bbb ccc"),
+            ("aaa bbb ccc", 10, "aaa bbb"),
+            ("aaa bbb ccc", 7, "aaa bbb"),
+            ("aaa bbb ccc", 6, "aaa"),
+            ("aaa\nbbb ccc", 11, "aaa bbb ccc"),
+            ("aaaaaaaa", 4, "aaaa"),
+            ("aaaa", 4, "aaaa"),
+            ("", 4, ""),
+        ] {
+            assert_eq!(Headline::shortened(value.as_bytes(), most), kept.as_bytes(), "{value:?} {most}");
+        }
+        let long =
+            format!("From: a@b\nSubject: {}\nMessage-ID: <{}>\n\n", "word ".repeat(1_000), "x".repeat(4_000));
+        let headline = facts(&long).headline;
+        assert_eq!((headline.from.as_slice(), headline.message_id.len()), (&b"a@b"[..], Headline::LONGEST));
+        assert!(headline.subject.len() <= Headline::LONGEST && headline.subject.ends_with(b"word"));
     }
 
     #[test]

@@ -301,7 +301,7 @@ fn squeezed(text: &str) -> String {
 mod tests {
     use proptest::prelude::{any, prop, proptest};
 
-    use super::{DecodedPart, header, html_to_text, part, read};
+    use super::{DecodedPart, MOST_ADDRESSES, MOST_LINKS, header, html_to_text, part, read};
 
     const MIXED: &[u8] = b"From: =?utf-8?Q?J=C3=BCrgen?= <j@example.org>\nTo: a@x, B <b@x>\nSubject: Two\n\
         Date: Fri, 27 Nov 2026 09:12:00 +0100\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=o\n\n\
@@ -358,6 +358,69 @@ mod tests {
         let expected = "Hi\none\ntwo & three\n\n- x\n\n- y\n\nhere[1] or https://example.org/\n\n\
                         [1] https://example.org/a?b=1&c=2\n";
         assert_eq!(read(html.as_bytes()).text, expected);
+    }
+
+    #[test]
+    fn all_fields_and_all_texts_are_shown() {
+        let many: Vec<String> = (0..MOST_ADDRESSES + 3).map(|n| format!("a{n}@x")).collect();
+        let message = format!(
+            "From: a@x\nReply-To: b@x\nTo: {}\nCc: c@x, \"\" <>\nSubject: \nContent-Type: multipart/mixed; boundary=b\n\n\
+             --b\nContent-Type: text/plain\n\none\n\n\n--b\nContent-Type: text/plain; name=\"\"\n\ntwo\n\
+             --b\nContent-Type: application/pdf\n\nx\n--b\n\nthree\n--b--\n",
+            many.join(", ")
+        );
+        let reading = read(message.as_bytes());
+        let names: Vec<&str> = reading.fields.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["From", "Reply-To", "To", "Cc"]);
+        assert_eq!(reading.fields[1].1, "b@x");
+        assert!(reading.fields[2].1.ends_with(&format!("a{}@x, and 3 more", MOST_ADDRESSES - 1)));
+        assert_eq!(reading.fields[3].1, "c@x");
+        assert_eq!(reading.text, "one\n\ntwo\n\nthree\n");
+        let parts: Vec<_> =
+            reading.parts.iter().map(|part| (part.media_type.as_str(), part.is_text)).collect();
+        assert_eq!(
+            parts,
+            [("text/plain", true), ("text/plain", true), ("application/pdf", false), ("text/plain", true)]
+        );
+        assert!(reading.parts.iter().all(|part| part.name.is_none()));
+    }
+
+    /// A terminal obeys what is in other files.
+    #[test]
+    fn only_text_and_mail_is_for_people() {
+        for (media_type, is) in
+            [("text/html", true), ("message/rfc822", true), ("image/png", false), ("textual", false)]
+        {
+            let part = DecodedPart {
+                number: 1,
+                media_type: media_type.to_owned(),
+                name: None,
+                octets: 1,
+                is_text: false,
+            };
+            assert_eq!(part.is_for_people(), is, "{media_type}");
+        }
+    }
+
+    #[test]
+    fn only_so_many_links_are_listed_and_only_such_as_can_be_opened() {
+        for (link, listed) in [
+            ("https://x.example/", true),
+            ("mailto:a@x.example", true),
+            ("javascript:alert(1)", false),
+            ("file:///etc/passwd", false),
+            ("http://x y", false),
+            ("#here", false),
+        ] {
+            let text = html_to_text(&format!("<a href=\"{link}\">here</a>"));
+            assert_eq!(text.contains("here[1]"), listed, "{link}: {text}");
+            assert_eq!(text.contains(link), listed, "{link}: {text}");
+        }
+        let many = (0..MOST_LINKS + 2).map(|n| format!("<a href=http://x/{n}/>a</a> ")).collect::<String>();
+        let text = html_to_text(&many);
+        assert!(
+            text.contains(&format!("[{MOST_LINKS}]")) && !text.contains(&format!("[{}]", MOST_LINKS + 1))
+        );
     }
 
     #[test]

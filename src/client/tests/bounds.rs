@@ -1,12 +1,12 @@
 //! What goes on without end is given up, and a signal is seen meanwhile.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::account::{Auth, Tls, Trust, Way};
-use crate::client::link::KEEP_ALIVE;
+use crate::client::link::{KEEP_ALIVE, LAST_ANSWERS};
 use crate::client::{Call, Client, Error, ListingAnswer, Login, Next, PrefetchFlight, Transaction};
 use crate::connection::Connectors;
 use crate::problem::Problem as _;
@@ -185,4 +185,36 @@ fn what_was_said_before_the_line_ended_is_read_though_nothing_can_be_written() {
     assert!(refused.passes && refused.text.contains("shutting down"), "{refused:?}");
     client.hang_up();
     server.join().unwrap();
+}
+
+/// What was asked may still be answered: ten seconds are left for it, and no more.
+#[test]
+fn after_a_signal_the_last_answers_are_not_waited_for_without_end() {
+    for while_waiting in [false, true] {
+        let stop = Stop::new().unwrap();
+        let theirs = stop.clone();
+        let (port, server) = serve(move |line, stream| {
+            assert_eq!(line, "RETR 1");
+            if while_waiting {
+                theirs.raise();
+            }
+            let _ = stream.read(&mut [0]);
+        });
+        let mut client = log_in(port, LONG, &stop).unwrap();
+        client.retrieve(MessageNumber::FIRST).unwrap();
+        if !while_waiting {
+            stop.raise();
+        }
+        let now = Instant::now();
+        assert_eq!(client.next(None, None).unwrap(), Next::Stopped);
+        let limit = client.link.limit.unwrap();
+        assert!(limit > now && limit <= Instant::now() + LAST_ANSWERS);
+        assert_eq!(client.next(None, Some(Duration::ZERO)).unwrap(), Next::Quiet, "it is reported once");
+        client.link.limit = Some(Instant::now() + Duration::from_millis(50));
+        assert!(matches!(client.next(None, None), Err(Error::Stopped)));
+        client.link.limit = Some(Instant::now());
+        assert!(matches!(client.next(None, Some(LONG)), Err(Error::Stopped)));
+        client.hang_up();
+        server.join().unwrap();
+    }
 }

@@ -263,3 +263,74 @@ fn a_server_that_closes_the_connection_at_utf8_is_recognised() {
     let e = refused(&format!("{waits}S: +OK\nC: USER me\nS: (closes)\n"), &UTF8);
     assert!(e.is_closed() && !matches!(e, Error::HungUpOnUtf8(_)), "{e}");
 }
+
+/// What follows in the same flight would be sent before the answer is known: after a server that closes the connection
+/// nothing has been.
+#[test]
+fn what_depends_on_the_answer_to_utf8_is_not_sent_with_it() {
+    let asked = offering(&["USER", "PIPELINING", "UTF8 USER"]) + "C: UTF8\nS: (closes)\n";
+    for (user, password) in [("j\u{f6}rg", "tanstaaf"), ("me", "tanst\u{e4}f")] {
+        let e = refused(&asked, &Setup { user, password, ..UTF8 });
+        assert!(matches!(e, Error::HungUpOnUtf8(_)), "{e}");
+    }
+}
+
+/// RFC 6856 §2.2: by SASLprep, or octet by octet.
+#[test]
+fn names_and_passwords_are_prepared_only_for_a_server_that_takes_them_in_utf8() {
+    let setup = Setup { password: "t\u{ff41}nstaaf", ..UTF8 };
+    for (offer, sent) in [("UTF8 USER", "tanstaaf"), ("UTF8", "t\u{ff41}nstaaf")] {
+        let login = format!("C: UTF8\nS: +OK\nC: USER me\nC: PASS {sent}\nS: +OK\n");
+        let transcript = offering(&["USER", "PIPELINING", offer]) + &login;
+        session(&format!("{transcript}S: +OK\n{CAPA_AGAIN}"), &setup, |client| {
+            assert!(client.login_facts().utf8);
+        });
+        let e = refused(&format!("{transcript}S: -ERR {sent} is wrong\n"), &setup);
+        assert!(e.to_string().ends_with("\"*** is wrong\""), "{e}");
+    }
+}
+
+#[test]
+fn utf8_travels_with_every_kind_of_login() {
+    let greeting = "S: +OK POP3 server ready <1896.697170952@dbc.mtview.ca.us>\nC: CAPA\nS: +OK\n";
+    let offer = "S: PIPELINING\nS: UTF8\nS: SASL PLAIN\nS: .\nC: UTF8\n";
+    for (auth, command) in [
+        (Auth::Apop, "APOP me c4c9334bac560ecc979e58001b3e22fb"),
+        (Auth::Plain, "AUTH PLAIN AG1lAHRhbnN0YWFm"),
+    ] {
+        for (answer, accepted) in [("+OK", true), ("-ERR", false)] {
+            let login = format!("C: {command}\nS: {answer}\nS: +OK\n{CAPA_AGAIN}");
+            session(&format!("{greeting}{offer}{login}"), &Setup { auth, ..UTF8 }, |client| {
+                assert_eq!(client.login_facts().utf8, accepted, "{command}");
+            });
+        }
+    }
+}
+
+/// Some servers announce it, and don't take it.
+#[test]
+fn pipelining_that_is_switched_off_is_not_used() {
+    let setup = Setup { pipelining: false, ..USUAL };
+    let e = refused(&(offering(&["USER", "PIPELINING"]) + "C: USER me\nS: (closes)\n"), &setup);
+    assert!(e.is_closed(), "{e}");
+}
+
+/// A password can be found out from it.
+#[test]
+fn an_answer_to_a_challenge_that_the_server_echoes_is_masked() {
+    let setup = Setup { auth: Auth::CramMd5, ..USUAL };
+    let answer = "bWUgODVhMmRlYWViNTIwOWIwZjU0ZDQwNzU5ZGFjYzI0YzQ=";
+    let transcript = offering(&["SASL CRAM-MD5"])
+        + "C: AUTH CRAM-MD5\nS: + PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+\n"
+        + &format!("C: {answer}\nS: -ERR what is {answer}, 85a2deaeb5209b0f54d40759dacc24c4?\n");
+    let e = refused(&transcript, &setup);
+    assert!(!e.to_string().contains("85a2dea") && !e.to_string().contains(&answer[8..]), "{e}");
+}
+
+/// Only a mechanism can be offered no longer: USER is all that there may be without CAPA.
+#[test]
+fn a_password_that_is_refused_is_not_asked_about() {
+    let setup = Setup { remembered: Some("USER"), ..AUTOMATIC };
+    let e = refused("S: +OK\nC: USER me\nS: +OK\nC: PASS tanstaaf\nS: -ERR no\n", &setup);
+    assert_eq!((code(&e), secret_sent(&e)), (77, Some(true)));
+}

@@ -25,7 +25,7 @@ use crate::secret::Secret;
 use crate::signals::Stop;
 use crate::types::MessageNumber;
 
-/// The password of every test.
+/// The usual password.
 const PASSWORD: &str = "tanstaaf";
 
 /// A session up to the login, by USER and PASS, at a server without CAPA.
@@ -88,6 +88,9 @@ fn play(listener: &TcpListener, transcript: &str) -> Vec<String> {
 #[derive(Clone, Copy)]
 struct Setup<'a> {
     user: &'a str,
+    password: &'a str,
+    /// Whether commands may be pipelined where the server offers it.
+    pipelining: bool,
     auth: Auth,
     tls: Tls,
     /// What was remembered of the server's CAPA.
@@ -102,6 +105,8 @@ struct Setup<'a> {
 /// USER and PASS at a server on this machine.
 const USUAL: Setup<'_> = Setup {
     user: "me",
+    password: PASSWORD,
+    pipelining: true,
     auth: Auth::UserPass,
     tls: Tls::None,
     remembered: None,
@@ -118,7 +123,7 @@ const AUTOMATIC: Setup<'_> = Setup { auth: Auth::Auto, ..USUAL };
 fn open(port: u16, setup: &Setup<'_>) -> Result<Client<Authorization>, Error> {
     let (connectors, trust, stop) = (Connectors::new(), Trust::default(), Stop::new().unwrap());
     let way = Way::default();
-    let secret = Secret::new(PASSWORD);
+    let secret = Secret::new(setup.password);
     let remembered = setup.remembered.map(Capabilities::from_lines);
     let call = Call {
         credentials: Credentials { user: setup.user, secret: &secret, host: "127.0.0.1", port },
@@ -137,12 +142,12 @@ fn open(port: u16, setup: &Setup<'_>) -> Result<Client<Authorization>, Error> {
 }
 
 fn log_in(port: u16, setup: &Setup<'_>) -> Result<Client<Transaction>, Error> {
-    let secret = Secret::new(PASSWORD);
+    let secret = Secret::new(setup.password);
     let login = Login {
         credentials: Credentials { user: setup.user, secret: &secret, host: "127.0.0.1", port },
         auth: setup.auth,
         strongest_ever: setup.strongest_ever,
-        pipelining: true,
+        pipelining: setup.pipelining,
         prefetch: setup.prefetch,
         flight: setup.flight,
     };

@@ -94,12 +94,20 @@ fn an_answer_that_came_before_its_question_is_not_believed() {
 
 #[test]
 fn what_is_remembered_saves_the_question() {
-    let setup = Setup { remembered: Some("SASL PLAIN"), ..AUTOMATIC };
     let transcript = "S: +OK\nC: AUTH PLAIN AG1lAHRhbnN0YWFm\nS: +OK\nC: CAPA\nS: +OK\nS: UIDL\nS: .\n";
-    session(transcript, &setup, |client| {
-        assert!(!client.server_facts().asked);
-        assert!(client.announces_unique_ids());
-    });
+    for (remembered, utf8) in [("SASL PLAIN", false), ("SASL PLAIN", true), ("UTF8\nSASL PLAIN", false)] {
+        session(transcript, &Setup { remembered: Some(remembered), utf8, ..AUTOMATIC }, |client| {
+            assert!(!client.server_facts().asked);
+            assert!(client.announces_unique_ids());
+        });
+    }
+}
+
+#[test]
+fn a_session_that_was_only_to_look_ends_in_order() {
+    let server = Server::new(&["S: +OK ready\nC: CAPA\nS: -ERR\n"]);
+    super::open(server.port, &USUAL).unwrap().leave();
+    assert_eq!(server.rest(), ["QUIT"]);
 }
 
 #[test]

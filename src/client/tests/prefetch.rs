@@ -1,6 +1,7 @@
 //! What is asked together with the login: no round trip more than there must be, and each answer to its question.
 
 use super::{Setup, USUAL, n, refused, session};
+use crate::account::Auth;
 use crate::client::{Error, ListingAnswer, Prefetch, PrefetchFlight, QuickPoll};
 use crate::types::Octets;
 
@@ -48,7 +49,8 @@ fn spot_checks_come_before_the_listing_that_they_check() {
     let prefetch = Prefetch::Listing { drop_listing: false, headers: [Some(n(1)), Some(n(7))], sizes: false };
     let transcript = format!(
         "{OFFER}C: USER me\nC: PASS tanstaaf\nC: CAPA\nC: TOP 1 0\nC: TOP 7 0\nC: UIDL\n\
-         S: +OK\nS: +OK\nS: -ERR\nS: +OK\nS: A: b\nS: \nS: .\nS: -ERR no message\nS: +OK\nS: 1 a\nS: .\n"
+         S: +OK\nS: +OK\nS: -ERR\nS: +OK\nS: A: b\nS: \nS: .\nS: -ERR no message\nS: +OK\nS: 1 a\nS: .\n\
+         C: UIDL\nS: +OK\nS: .\n"
     );
     session(&transcript, &one_flight(prefetch), |client| {
         assert!(client.capabilities().is_none());
@@ -63,7 +65,11 @@ fn spot_checks_come_before_the_listing_that_they_check() {
             (text.as_slice(), done.as_slice()),
             (&b"A: b\n\n"[..], &[(n(1), true), (n(7), false)][..])
         );
-        assert_eq!(client.unique_ids::<(), Error>(|_| None, |_, _, _| Ok(())).unwrap(), ListingAnswer::Taken);
+        // The second one is asked for.
+        for _ in 0..2 {
+            let listing = client.unique_ids::<(), Error>(|_| None, |_, _, _| Ok(()));
+            assert_eq!(listing.unwrap(), ListingAnswer::Taken);
+        }
     });
 }
 
@@ -93,6 +99,22 @@ fn where_the_flight_was_cut_before_the_listing_follows_the_login() {
     });
 }
 
+/// Nothing may follow AUTH in the same flight; and what ends there wasn't cut by the flight.
+#[test]
+fn what_is_asked_with_the_login_follows_it_where_it_takes_an_exchange() {
+    let offer = "S: +OK\nC: CAPA\nS: +OK\nS: PIPELINING\nS: SASL PLAIN\nS: .\n";
+    let login = "C: AUTH PLAIN AG1lAHRhbnN0YWFm\nS: +OK\n";
+    let listing = "C: CAPA\nC: STAT\nC: UIDL\nC: LIST\n";
+    let plain = Setup { auth: Auth::Plain, ..one_flight(LISTING) };
+    let transcript = format!("{offer}{login}{listing}S: -ERR\nS: +OK 0 0\nS: +OK\nS: .\nS: +OK\nS: .\n");
+    session(&transcript, &plain, |client| {
+        assert!(!client.login_facts().one_flight);
+        assert_eq!(client.prefetched_drop_listing().unwrap(), Some((0, Octets(0))));
+    });
+    let e = refused(&format!("{offer}{login}{listing}S: (closes)\n"), &plain);
+    assert!(e.is_closed() && !matches!(e, Error::FlightCut(_)), "{e}");
+}
+
 #[test]
 fn a_refused_password_leaves_the_rest_of_the_flight_unread() {
     let transcript = format!(
@@ -119,6 +141,7 @@ fn a_quick_poll_is_one_round_trip() {
     let quick = |last| one_flight(Prefetch::QuickPoll { last: n(last) });
     let asked = |transcript: &str, last| {
         session(transcript, &quick(last), |client| {
+            assert!(!client.login_facts().one_flight, "no flight with listings has been taken");
             let poll = client.quick_poll().unwrap().unwrap();
             assert_eq!(client.quick_poll().unwrap(), None, "taken already");
             poll
@@ -143,11 +166,13 @@ fn a_quick_poll_is_one_round_trip() {
 fn after_a_quick_poll_that_does_not_do_the_listings_are_one_flight() {
     let transcript = format!(
         "{OFFER}C: USER me\nC: PASS tanstaaf\nC: STAT\nC: UIDL 1\nS: +OK\nS: +OK\nS: +OK 1 5\nS: +OK 1 a\n\
-         C: CAPA\nC: STAT\nC: UIDL\nC: LIST\nS: -ERR\nS: +OK 2 9\nS: +OK\nS: 1 a\nS: 2 b\nS: .\nS: -ERR\n"
+         C: CAPA\nC: STAT\nC: UIDL\nC: LIST\nS: +OK\nS: TOP\nS: .\nS: +OK 2 9\nS: +OK\nS: 1 a\nS: 2 b\nS: .\n\
+         S: -ERR\n"
     );
     session(&transcript, &one_flight(Prefetch::QuickPoll { last: n(1) }), |client| {
         assert!(client.quick_poll().unwrap().is_some());
         client.ask_listing().unwrap();
+        assert!(client.capabilities().is_some_and(|capabilities| capabilities.top()));
         assert_eq!(client.prefetched_drop_listing().unwrap(), Some((2, Octets(9))));
         assert_eq!(client.unique_ids::<(), Error>(|_| None, |_, _, _| Ok(())).unwrap(), ListingAnswer::Taken);
         assert!(matches!(client.sizes(|_, _| ()).unwrap(), ListingAnswer::Refused(_)));

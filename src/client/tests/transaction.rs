@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::{LOGGED_IN, Server, Setup, USUAL, after_login, code, log_in, n, session};
 use crate::client::{Client, Error, Farewell, ListingAnswer, Next, Sending, Transaction};
-use crate::proof::{Delivered, EntryId, Recognised, SessionId};
+use crate::proof::{Delivered, Dismissed, EntryId, Recognised, SessionId};
+use crate::protocol::limits::FLIGHT_OCTETS;
 use crate::protocol::session::{Sent, ServerEvent};
 use crate::types::UniqueId;
 
@@ -244,6 +245,8 @@ fn a_message_that_needs_utf8_is_refused_for_that() {
     };
     let reported = reason(&format!("{LOGGED_IN}{plain}"), &USUAL);
     assert_eq!(reported, "it needs UTF8, which the server did not offer: \"[UTF8] not in this mode\"");
+    let reported = reason(&format!("{LOGGED_IN}C: RETR 1\nS: -ERR no such message\n"), &USUAL);
+    assert_eq!(reported, "the server refused it: \"no such message\"");
     let offering = "S: +OK\nC: CAPA\nS: +OK\nS: USER\nS: UTF8\nS: .\n";
     let login = "C: USER me\nS: +OK\nC: PASS tanstaaf\nS: +OK\nC: CAPA\nS: -ERR\n";
     let reported = reason(&format!("{offering}{login}{plain}"), &USUAL);
@@ -333,4 +336,100 @@ fn a_farewell_ends_the_session_only_if_nothing_follows_it() {
             assert_eq!(client.ends_here(), ends, "{transcript}");
         });
     }
+}
+
+/// RFC 1939 §8: at QUIT a server may remove what was retrieved.
+#[test]
+fn a_session_that_was_to_look_ends_by_quit_only_if_no_message_was_asked_for() {
+    let rest = |transcript: &str, work: fn(&mut Client<Transaction>)| {
+        let server = Server::new(&[&format!("{LOGGED_IN}{transcript}")]);
+        let mut client = log_in(server.port, &USUAL).unwrap();
+        work(&mut client);
+        client.leave();
+        server.rest()
+    };
+    assert_eq!(rest("", |_| ()), ["QUIT"]);
+    let looks = |client: &mut Client<Transaction>| {
+        client.top(n(1)).unwrap();
+        answers(client).unwrap();
+    };
+    assert_eq!(rest("C: TOP 1 0\nS: -ERR\n", looks), [""; 0]);
+    // Nor while an answer is due, which would be taken for that to QUIT.
+    let asks = |client: &mut Client<Transaction>| client.list_one(n(1)).unwrap();
+    assert!(!rest("", asks).contains(&"QUIT".to_owned()));
+}
+
+/// An answer about another message names nothing, nor does a refusal, whatever its words.
+#[test]
+fn an_answer_counts_only_for_the_message_that_it_names() {
+    let transcript = "C: LIST 3\nS: +OK 4 100\nC: LIST 3\nS: -ERR 3 100\nC: LIST 3\nS: +OK 3 100\n\
+                      C: UIDL 3\nS: +OK 4 a\nC: UIDL 3\nS: -ERR 3 a\nC: UIDL 3\nS: +OK 3 a\n";
+    after_login(transcript, |client| {
+        let sizes = [(); 3].map(|()| client.size_now(n(3)).unwrap().map(|octets| octets.0));
+        assert_eq!(sizes, [None, None, Some(100)]);
+        let ids = [(); 3].map(|()| client.unique_id_now(n(3)).unwrap().map(|id| id.to_string()));
+        assert_eq!(ids, [None, None, Some("a".to_owned())]);
+    });
+}
+
+/// A server that doesn't announce PIPELINING may lose what comes before it has answered.
+#[test]
+fn without_pipelining_nothing_follows_before_the_answer() {
+    after_login("C: TOP 1 0\nS: (closes)\n", |client| {
+        let e = client.headers(&[n(1), n(2)], |_, _| {}, |_, _| {}).unwrap_err();
+        assert!(e.is_closed(), "{e}");
+    });
+    after_login("C: DELE 1\nS: (closes)\n", |client| {
+        let both = [1, 2].map(|number| Dismissed::attest(client.session(), n(number)));
+        assert!(client.dismiss(&both, |_, _| {}).unwrap_err().is_closed());
+    });
+}
+
+/// A server that stops reading while it answers would wait for us, and we for it.
+#[test]
+fn a_flight_has_an_end() {
+    after_login("", |client| {
+        client.set_pipelining(Sending::On);
+        let mut sent = 0;
+        while client.has_window() && sent < 100_000 {
+            assert_eq!(client.is_low(), client.link.session.outstanding_octets() <= FLIGHT_OCTETS / 2);
+            client.retrieve(n(1)).unwrap();
+            sent += 1;
+        }
+        assert!((100..10_000).contains(&sent), "{sent}");
+        assert!(!client.is_low());
+    });
+}
+
+#[test]
+fn the_users_word_counts_for_the_session_that_it_was_given_in() {
+    after_login("", |client| {
+        let SessionId(session) = client.session();
+        let other = Dismissed::attest(SessionId(session + 1), n(1));
+        let e = client.dismiss(&[other], |_, _| {}).unwrap_err();
+        assert!(matches!(e, Error::NotRecognised { .. }), "{e}");
+        assert_eq!((code(&e), client.outstanding()), (70, 0));
+    });
+}
+
+#[test]
+fn a_message_is_read_until_there_is_enough_of_it() {
+    let large = "S: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde\n".repeat(8_000);
+    let transcript = format!("C: RETR 1\nS: +OK\n{large}S: .\n");
+    let pieces = |enough: usize| {
+        let mut pieces = 0;
+        let server = Server::new(&[&format!("{LOGGED_IN}{transcript}")]);
+        let mut client = log_in(server.port, &USUAL).unwrap();
+        let each = |_: &[u8]| {
+            pieces += 1;
+            pieces < enough
+        };
+        assert_eq!(client.read_message(n(1), each).unwrap(), ListingAnswer::Taken);
+        client.leave();
+        server.rest();
+        pieces
+    };
+    let all = pieces(usize::MAX);
+    assert!(all > 2, "{all}");
+    assert_eq!([pieces(1), pieces(2)], [1, 2]);
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::check;
 use super::recovery::clean;
 use super::store::{MaildirSettings, Syncs, open};
+use crate::access::{Owner, is_root};
 use crate::account::SyncMode;
 use crate::delivery::Opened;
 use crate::delivery::trial::arrived;
@@ -117,6 +118,9 @@ fn a_message_goes_through_tmp_to_new() {
             assert_eq!(home.list("tmp").len(), count);
             let staged: Vec<Staged> = home.opened.outlet.stage(pieces).unwrap();
             assert!(home.list("new").is_empty());
+            let is_closed =
+                |staged: &Staged| matches!(staged.piece().place, Place::Maildir { file: None, .. });
+            assert!(staged.iter().all(is_closed), "or a run would have too many files open");
             let mut recorded = Recorded::default();
             let noted = staged.into_iter().map(Noted::attest).collect();
             home.opened.outlet.publish(noted, &mut recorded).unwrap();
@@ -394,5 +398,31 @@ fn an_empty_directory_may_become_a_maildir_unless_it_is_part_of_one() {
     for (path, may) in [("whole/new", false), ("whole/cur", false), ("whole/sub", true), ("other/new", true)]
     {
         assert_eq!(check(&home.path().join(path), true).is_ok(), may, "{path}");
+    }
+}
+
+/// Found out before mail comes, not with it.
+#[test]
+fn what_a_user_may_not_write_is_no_maildir_of_that_users() {
+    let Ok(Some(nobody)) = Owner::find("nobody", &[].into()) else { return };
+    if !is_root() {
+        return;
+    }
+    let home = Home::new(SyncMode::Each);
+    let directories = [home.path.parent().unwrap().to_owned(), home.path.clone()];
+    let parts = ["cur", "new", "tmp"].map(|part| home.path.join(part));
+    for path in directories.iter().chain(&parts) {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let refused = |path: &Path| {
+        let _acting = nobody.act().unwrap();
+        check(path, true).err().map(|error| error.exit_code())
+    };
+    let closed = Some(ExitCode::CannotCreate);
+    assert_eq!(refused(&home.path), closed);
+    assert_eq!(refused(&home.path.with_file_name("another")), closed);
+    for (at, part) in parts.iter().enumerate() {
+        std::os::unix::fs::chown(part, Some(nobody.uid()), None).unwrap();
+        assert_eq!(refused(&home.path), closed.filter(|_| at + 1 < parts.len()), "{}", part.display());
     }
 }

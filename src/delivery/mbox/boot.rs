@@ -14,9 +14,26 @@ pub(super) fn id() -> Option<&'static str> {
     static ID: OnceLock<Option<String>> = OnceLock::new();
     ID.get_or_init(|| {
         let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-        let id = id.trim();
-        let fine = id.len() == 36 && id.bytes().all(|octet| octet.is_ascii_hexdigit() || octet == b'-');
-        fine.then(|| id.to_owned())
+        is_id(id.trim()).then(|| id.trim().to_owned())
     })
     .as_deref()
+}
+
+/// Whether it can stand in a line of fixed length, whole.
+fn is_id(id: &str) -> bool {
+    id.len() == 36 && id.bytes().all(|octet| octet.is_ascii_hexdigit() || octet == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_id;
+
+    #[test]
+    fn only_an_id_of_the_form_that_linux_gives_is_one() {
+        let id = "0f8fad5b-d9cb-469f-a165-70867728950e";
+        assert!(is_id(id));
+        for other in ["", "-", &id[1..], &format!("{id}0"), &id.replace('f', "g"), &id.replace('-', "\n")] {
+            assert!(!is_id(other), "{other:?}");
+        }
+    }
 }

@@ -35,8 +35,8 @@ pub(crate) struct Formatter {
     prefix: Vec<u8>,
     /// The header as far as it has come; `None` once the From_ line is written.
     held: Option<Vec<u8>>,
-    /// The message's first line as far as it has come; `None` once it's known what it is.
-    first: Option<Vec<u8>>,
+    /// Whether the message's first line is still to come.
+    first: bool,
     header: HeaderFilter,
     quoting: Quoting,
     read_back: ReadBack,
@@ -49,7 +49,7 @@ impl Formatter {
             date,
             prefix: Vec::new(),
             held: Some(Vec::new()),
-            first: Some(Vec::new()),
+            first: true,
             header: HeaderFilter::new(),
             quoting: Quoting::default(),
             read_back: ReadBack::default(),
@@ -94,9 +94,6 @@ impl Formatter {
             self.begin(&held, sink)?;
             self.pass(&held, sink)?;
         }
-        if let Some(first) = self.first.take() {
-            self.first_line(&first, sink)?;
-        }
         let observed = &mut Observed { read_back: &mut self.read_back, sink };
         self.header.finish(&mut Quoted { quoting: &mut self.quoting, sink: observed })?;
         self.quoting.finish(observed)?;
@@ -107,9 +104,8 @@ impl Formatter {
 
     fn begin<S: Sink + ?Sized>(&mut self, header: &[u8], sink: &mut S) -> Result<(), Error> {
         let sender = message::sender(header);
-        // Readers find the date behind the first space.
-        let fit = !sender.is_empty() && !sender.chars().any(|c| c.is_whitespace() || c.is_control());
-        let sender = if fit { sender.as_str() } else { "MAILER-DAEMON" };
+        // Readers find the date behind the first space, of which a sender has none ([`Facts::sender`]).
+        let sender = if sender.is_empty() { "MAILER-DAEMON" } else { sender.as_str() };
         sink.put(format!("From {sender} {}\n", self.date).as_bytes())?;
         let prefix = std::mem::take(&mut self.prefix);
         self.read_back.verbatim(&prefix);
@@ -118,16 +114,12 @@ impl Formatter {
 
     fn pass<S: Sink + ?Sized>(&mut self, text: &[u8], sink: &mut S) -> Result<(), Error> {
         let mut text = text;
-        if let Some(mut first) = self.first.take() {
-            let room = from_line::LONGEST.saturating_sub(first.len()).min(text.len());
-            let end = memchr(b'\n', text.get(..room).unwrap_or(text)).map(|at| at + 1);
-            let (now, later) = text.split_at_checked(end.unwrap_or(room)).unwrap_or((text, b""));
-            first.extend_from_slice(now);
-            if end.is_none() && first.len() < from_line::LONGEST {
-                self.first = Some(first);
-                return Ok(());
-            }
-            self.first_line(&first, sink)?;
+        if std::mem::take(&mut self.first) {
+            // It came with the header, or the beginning of one that is longer than any From_ line, or is all there is.
+            let beginning = text.get(..from_line::LONGEST).unwrap_or(text);
+            let end = memchr(b'\n', beginning).map_or(beginning.len(), |at| at + 1);
+            let (first, later) = text.split_at_checked(end).unwrap_or((text, b""));
+            self.first_line(first, sink)?;
             text = later;
         }
         let observed = &mut Observed { read_back: &mut self.read_back, sink };

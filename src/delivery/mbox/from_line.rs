@@ -130,6 +130,8 @@ mod tests {
             ("From ada Thu Jan  1 00:00:00 LOCALTIME 1970", false),
             ("From ada Thu Jan  1 00:00:00 1970 +010", false),
             ("From ada Thu Jan  1 00:00:00 1970 hereby", false),
+            ("From ada Thu Jan  1 00:00:00 70 GMT", false),
+            ("From gr\u{80}n Thu Jan  1 00:00:00 1970", true),
         ];
         for (line, is) in lines {
             assert_eq!(is_from_line(line.as_bytes()), is, "{line:?}");

@@ -288,3 +288,33 @@ fn fcntl_lock(file: &File, path: &Path) -> Result<bool, Error> {
         Err(e) => Err(Error::later(refused(e), TRY_AGAIN)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, File, Instant, LockWait, LockedMbox, TOUCH, dotlock_of};
+    use crate::signals::Stop;
+    use std::time::SystemTime;
+
+    /// After five minutes without a change others break it.
+    #[test]
+    fn a_dotlock_that_is_held_long_is_touched_now_and_then() {
+        let home = tempfile::tempdir().unwrap();
+        let mbox = home.path().join("mbox");
+        let stop = Stop::new().unwrap();
+        let mut wait = LockWait::new(&stop, Duration::ZERO);
+        let mut locked = LockedMbox::take(&mbox, None, true, &mut wait).unwrap().locked.unwrap();
+        let lock = File::options().write(true).open(dotlock_of(&mbox)).unwrap();
+        let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
+        let mut is_touched = |since: Option<Instant>| {
+            lock.set_modified(long_ago).unwrap();
+            if let Some(since) = since {
+                locked.touched = since;
+            }
+            locked.keep_alive();
+            lock.metadata().unwrap().modified().unwrap() > long_ago
+        };
+        assert!(!is_touched(None), "it was made just now");
+        assert!(is_touched(Instant::now().checked_sub(TOUCH)));
+        assert!(!is_touched(None), "it was touched just now");
+    }
+}

@@ -240,5 +240,15 @@ mod tests {
         assert_eq!(seen("bb"), open, "removed between sessions, it comes again");
         std::fs::remove_dir_all(&state).unwrap();
         assert_eq!(seen("bb"), [], "a ledger that was thrown away");
+        let directory = root.join("mbox-open");
+        assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0, "nor is it asked about again");
+        // What cannot be read may be a marker that is open.
+        std::os::unix::fs::symlink("/dev/null", directory.join("cc-1")).unwrap();
+        assert!(neighbours(&root, &mbox, "bb").is_err());
+        assert_eq!(seen("cc"), [], "one's own");
+        std::fs::remove_file(directory.join("cc-1")).unwrap();
+        std::fs::remove_dir(&directory).unwrap();
+        std::fs::write(&directory, "").unwrap();
+        assert!(neighbours(&root, &mbox, "bb").is_err() && remove(&root, "bb").is_err());
     }
 }

@@ -222,7 +222,7 @@ impl<'a> EntrySearch<'a> {
         if let (Some(mbox), Some(spool), Some(first)) = (self.mbox, &spool, missing.first())
             && mbox.size()? > first.offset
         {
-            cut_torn(mbox, spool, &path, &missing, first.offset)?;
+            cut_torn(mbox, spool, &path, first)?;
         }
         for open in missing {
             let fingerprint = match &spool {
@@ -268,25 +268,12 @@ impl<'a> EntrySearch<'a> {
     }
 }
 
-/// Cuts the mbox back to `from`, if what stands there is ours.
-fn cut_torn(
-    mbox: &LockedMbox,
-    spool: &File,
-    path: &Path,
-    torn: &[OpenEntry<'_>],
-    from: u64,
-) -> Result<(), Error> {
-    let mut stretches = Vec::new();
-    let mut expected = from;
-    for open in torn {
-        // Where one that is whole stood between, the next isn't a continuation.
-        if open.offset != expected {
-            break;
-        }
-        expected = expected.saturating_add(open.intent.octets);
-        stretches.push(Stretch { file: spool, path, offset: open.spool_offset, octets: open.intent.octets });
-    }
-    if !is_torn(mbox.file(), mbox.path(), from, &stretches)? {
+/// Cuts the mbox back to the place of `torn`, the first entry that isn't whole, if there's nothing there but the beginning
+/// of it.
+fn cut_torn(mbox: &LockedMbox, spool: &File, path: &Path, torn: &OpenEntry<'_>) -> Result<(), Error> {
+    let from = torn.offset;
+    let entry = Stretch { file: spool, path, offset: torn.spool_offset, octets: torn.intent.octets };
+    if !is_torn(mbox.file(), mbox.path(), from, &[entry])? {
         return Ok(());
     }
     // The two octets before an entry are line ends: the last entry's, or ours to separate it.  NULs there were never

@@ -8,6 +8,7 @@ mod other_ledgers;
 mod recovering;
 
 use super::{MboxInlet, MboxOutlet, MboxSettings, boot, check, clean_up, leads_to, neighbours, recover};
+use crate::access::Owner;
 use crate::delivery::neighbours::{Neighbour, Neighbours};
 use crate::delivery::trial::{Recorded, broken_ledger, facts, noted, pieces};
 use crate::delivery::{Error, Inlet as _, Outlet as _, Recovered, Unsettled};

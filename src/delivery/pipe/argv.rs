@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn no_strangers_word_becomes_a_programs_text() {
-        let cases: [(&[&str], bool); 31] = [
+        let cases: [(&[&str], bool); 35] = [
             (&["sh", "-c", "deliver {sender}"], true),
             (&["/bin/sh", "-c", "deliver \"$1\"", "sh", "{sender}"], true),
             (&["sh", "-ec", "deliver {recipient}"], true),
@@ -210,6 +210,10 @@ mod tests {
             (&["env", "-S", "sh x {sender}"], true),
             (&["env", "--split-string=x {sender}"], true),
             (&["python3.11", "-c", "print('{sender}')"], true),
+            (&["python-3.11", "-c", "print('{sender}')"], true),
+            (&["python3", "-u", "deliver.py", "{sender}"], false),
+            (&["python3", "--check-hash-based-pycs", "never", "deliver.py", "{sender}"], false),
+            (&["sh", "-", "-c", "{sender}"], false),
             (&["python3", "-Sc", "{sender}"], true),
             (&["perl", "-w", "-ne", "{sender}"], true),
             (&["perl", "-E", "{sender}"], true),
@@ -246,7 +250,7 @@ mod tests {
     #[test]
     fn arguments() {
         type Case = (&'static [&'static str], &'static str, &'static str, &'static [&'static str]);
-        let cases: [Case; 24] = [
+        let cases: [Case; 26] = [
             (&["cat"], "a@b", "", &["cat"]),
             (&["x", "{sender}", "{recipient}", "{account}"], "a@b", "c@d", &["x", "a@b", "c@d", "work"]),
             (&["x", "<{sender}>-{recipient}{"], "a@b", "c@d", &["x", "<a@b>-c@d{"]),
@@ -257,6 +261,7 @@ mod tests {
             (&["x", "{recipient}{sender}"], "-x", "", &["x", "MAILER-DAEMON"]),
             (&["x", "-s{sender}", "to:{recipient}"], "-x", "-y", &["x", "-s-x", "to:-y"]),
             (&["x", "{sender}"], "a\nb\0", "c\x1b", &["x", "MAILER-DAEMON"]),
+            (&["x", "{recipient}"], "a", "c\x1b", &["x", ""]),
             (&["{sender}"], "rm", "", &["{sender}"]),
             (&["procmail"], "a@b", "", &["procmail", "-t", "-f", "a@b"]),
             (
@@ -272,6 +277,7 @@ mod tests {
             (&["procmail", "-f", "{sender}"], "a@b", "", &["procmail", "-f", "a@b"]),
             (&["procmail", "-tf", "me"], "a@b", "", &["procmail", "-tf", "me"]),
             (&["procmail", "-d", "f"], "a@b", "", &["procmail", "-t", "-f", "a@b", "-d", "f"]),
+            (&["procmail", "-dfred"], "a@b", "", &["procmail", "-t", "-f", "a@b", "-dfred"]),
             (&["maildrop", "-d", "me"], "a@b", "", &["maildrop", "-f", "a@b", "-d", "me"]),
             (&["maildrop", "-fme"], "a@b", "", &["maildrop", "-fme"]),
             (

@@ -219,9 +219,14 @@ pub(super) fn wait_for_one(
 
 #[cfg(test)]
 mod tests {
-    use super::{Child, ChildOutcome, SAID, wait_for_one};
-    use std::io::{Seek as _, Write as _};
-    use std::time::Duration;
+    use super::{Child, ChildEnd, ChildOutcome, GRACE, SAID, wait_for_one};
+    use crate::access::{Owner, is_root};
+    use crate::signals::Stop;
+    use rustix::event::{PollFd, PollFlags, Timespec};
+    use std::fs::File;
+    use std::io::{Read as _, Seek as _, Write as _};
+    use std::os::unix::fs::MetadataExt as _;
+    use std::time::{Duration, Instant};
 
     fn run(line: &str, limit: Duration, handle: bool) -> (ChildOutcome, Vec<u8>) {
         let mut input = tempfile::tempfile().unwrap();
@@ -269,10 +274,122 @@ mod tests {
         // The grandchild holds the pipe; when it's gone, nobody does.
         let (ours, theirs) = std::io::pipe().unwrap();
         let argv = ["sh", "-c", "sleep 60 & sleep 60; :"].map(str::to_owned);
-        let input = std::fs::File::from(std::os::fd::OwnedFd::from(theirs));
+        let input = File::from(std::os::fd::OwnedFd::from(theirs));
         let mut child = Child::start(&argv, &[], input, Duration::from_millis(50), None).unwrap();
         assert_eq!(wait_for_one(&mut [&mut child], None).unwrap(), Some((0, ChildOutcome::TimedOut)));
         drop(child);
         assert_eq!(std::io::read_to_string(ours).unwrap(), "");
+    }
+
+    fn started(line: &str, input: File) -> Child {
+        let argv = ["sh", "-c", line].map(str::to_owned);
+        Child::start(&argv, &[], input, Duration::from_secs(600), None).unwrap()
+    }
+
+    /// Whether something can be read, or will never be; waited for up to ten seconds.
+    fn is_ready(file: &impl std::os::fd::AsFd) -> bool {
+        let ten = Timespec { tv_sec: 10, tv_nsec: 0 };
+        rustix::event::poll(&mut [PollFd::new(file, PollFlags::IN)], Some(&ten)).unwrap() > 0
+    }
+
+    /// Politely first, so that it can undo what it has begun; what it leaves behind goes with it.
+    #[test]
+    fn a_program_is_asked_to_end_and_then_forced() {
+        let (ours, theirs) = std::io::pipe().unwrap();
+        let input = File::from(std::os::fd::OwnedFd::from(theirs));
+        // A shell takes standard input away from what it runs in the background, but for a copy.
+        let line = "exec 3<&0; trap 'echo asked' TERM; (trap '' TERM; exec sleep 600) & echo begun; \
+                    while :; do wait; done";
+        let mut child = started(line, input);
+        let hear = |child: &mut Child, word: &str| {
+            while !String::from_utf8_lossy(&child.said).contains(word) {
+                assert!(is_ready(child.output.as_ref().unwrap()), "{word}");
+                child.listen();
+            }
+        };
+        hear(&mut child, "begun");
+        let now = Instant::now();
+        child.end_soon(now);
+        assert_eq!((child.deadline, child.end), (now + GRACE, ChildEnd::Awaited));
+        child.hurry((now + GRACE).checked_sub(Duration::from_nanos(1)).unwrap());
+        assert_eq!(child.end, ChildEnd::Awaited);
+        child.hurry(now + GRACE);
+        assert_eq!((child.deadline, child.end), (now + GRACE * 2, ChildEnd::Asked));
+        hear(&mut child, "asked");
+        child.end_soon(now);
+        assert_eq!(child.deadline, now + GRACE * 2, "it has had its time");
+        child.hurry(now + GRACE * 2);
+        assert_eq!(child.end, ChildEnd::Forced);
+        assert_eq!(wait_for_one(&mut [&mut child], None).unwrap(), Some((0, ChildOutcome::TimedOut)));
+        drop(child);
+        assert!(is_ready(&ours), "the other one, which had taken no notice, is gone too");
+    }
+
+    /// A program's status after its time limit proves nothing, nor does what it has left running live on.
+    #[test]
+    fn what_ends_when_it_is_asked_takes_the_rest_of_its_group_with_it() {
+        let (ours, theirs) = std::io::pipe().unwrap();
+        let input = File::from(std::os::fd::OwnedFd::from(theirs));
+        let mut child =
+            started("exec 3<&0; (trap '' TERM; echo begun; exec sleep 600) & exec sleep 600", input);
+        while child.said.is_empty() {
+            assert!(is_ready(child.output.as_ref().unwrap()));
+            child.listen();
+        }
+        child.deadline = Instant::now();
+        assert_eq!(wait_for_one(&mut [&mut child], None).unwrap(), Some((0, ChildOutcome::TimedOut)));
+        drop(child);
+        assert!(is_ready(&ours));
+    }
+
+    /// Some programs leave something running on purpose.
+    #[test]
+    fn what_a_program_that_ends_in_time_leaves_running_goes_on() {
+        let home = tempfile::tempdir().unwrap();
+        let fifo = home.path().join("fifo");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+        let mut answers = File::options().read(true).write(true).open(&fifo).unwrap();
+        let (theirs, mut ours) = std::io::pipe().unwrap();
+        let line = format!("exec 3<&0; {{ read x <&3; echo $x >{}; }} & exit 3", fifo.display());
+        let mut child = started(&line, File::from(std::os::fd::OwnedFd::from(theirs)));
+        assert_eq!(wait_for_one(&mut [&mut child], None).unwrap(), Some((0, ChildOutcome::Exited(3))));
+        drop(child);
+        ours.write_all(b"alive\n").unwrap();
+        let mut answer = [0; 6];
+        assert!(is_ready(&answers));
+        answers.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"alive\n");
+    }
+
+    /// Only a signal cuts its time short.
+    #[test]
+    fn a_signal_leaves_a_program_a_few_seconds() {
+        let stop = Stop::new().unwrap();
+        for (stop, raised) in [(None, false), (Some(&stop), false), (Some(&stop), true)] {
+            if let Some(stop) = stop.filter(|_| raised) {
+                stop.raise();
+            }
+            let mut child = started("exit 0", tempfile::tempfile().unwrap());
+            let limit = child.deadline;
+            wait_for_one(&mut [&mut child], stop).unwrap();
+            assert_eq!(child.deadline < limit, raised);
+        }
+    }
+
+    /// `/dev/stdin` can be opened only by its owner.
+    #[test]
+    fn what_a_users_program_reads_is_the_users() {
+        let Some(nobody) = Owner::find("nobody", &[].into()).ok().flatten().filter(|_| is_root()) else {
+            return;
+        };
+        let mut input = tempfile::tempfile().unwrap();
+        input.write_all(b"x").unwrap();
+        input.rewind().unwrap();
+        let argv = ["/bin/sh", "-c", "cat /dev/stdin"].map(str::to_owned);
+        let theirs = input.try_clone().unwrap();
+        let mut child = Child::start(&argv, &[], theirs, Duration::from_secs(60), Some(&nobody)).unwrap();
+        let ended = wait_for_one(&mut [&mut child], None).unwrap();
+        assert_eq!((ended, child.said()), (Some((0, ChildOutcome::Exited(0))), b"x".as_slice()));
+        assert_eq!(input.metadata().unwrap().uid(), nobody.uid());
     }
 }

@@ -49,3 +49,31 @@ pub(crate) fn run(program: HookProgram<'_>, stop: &Stop) -> io::Result<ProgramEn
     };
     Ok(ProgramEnd { failure, said: child.said().to_vec() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, HookProgram, Stop, run};
+
+    #[test]
+    fn how_a_program_has_failed_is_reported() {
+        let stop = Stop::new().unwrap();
+        let failure = |line: &str, limit: Duration| {
+            let argv = ["/bin/sh", "-c", line].map(str::to_owned);
+            let input = tempfile::tempfile().unwrap();
+            let program = HookProgram { argv: &argv, environment: &[], input, limit, owner: None };
+            let ended = run(program, &stop).unwrap();
+            (ended.failure.unwrap_or_default(), String::from_utf8(ended.said).unwrap())
+        };
+        let (long, short) = (Duration::from_secs(60), Duration::from_millis(10));
+        for (line, limit, expected, said) in [
+            ("echo said", long, "", "said\n"),
+            ("exit 3", long, "exited with 3", ""),
+            ("kill -9 $$", long, "was killed by signal 9", ""),
+            ("exec sleep 60", short, "was stopped after 0 s", ""),
+        ] {
+            assert_eq!(failure(line, limit), (expected.to_owned(), said.to_owned()), "{line}");
+        }
+        stop.raise();
+        assert_eq!(failure("exec sleep 60", short).0, "was stopped");
+    }
+}

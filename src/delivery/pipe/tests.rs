@@ -91,6 +91,7 @@ fn a_missing_program_needs_a_human() {
     for program in ["sh", "/bin/sh"] {
         check(&argv(program), search).unwrap();
     }
+    assert!(check(&argv("bin/sh"), Some(OsStr::new("/"))).is_err(), "a path is not looked for");
     let mut recorded = Recorded::default();
     publish(home.path(), &mut shell(home.path(), "nosuchcommand", 1), &[b"x\n"], &mut recorded).unwrap();
     assert_eq!(recorded.failed[0].1.exit, ExitCode::Configuration);
@@ -211,4 +212,66 @@ fn procmail_and_maildrop_store_what_they_get() {
 fn only_what_came_is_handed_over() {
     let home = tempfile::tempdir().unwrap();
     crate::delivery::trial::takes_only_what_came(&mut PipeInlet::new(home.path().to_owned()));
+}
+
+/// What may pass by itself doesn't need a human; and what a program says is its own.
+#[test]
+fn a_program_that_is_there_but_fails_is_tried_again() {
+    let home = tempfile::tempdir().unwrap();
+    let words = |words: &[&str]| PipeCommand::Argv(words.iter().map(|word| (*word).to_owned()).collect());
+    let too_long = "x".repeat(3_000_000);
+    for (command, bound, reason) in [
+        (words(&["/bin/sh", &too_long]), false, "cannot be started"),
+        (words(&["/bin/sh", "-c", "exit 127"]), false, "did not take it (exit status 127)"),
+        (words(&["/bin/sh", "-c", "exit 1"]), true, "did not take it (exit status 1); NoNewPrivileges="),
+    ] {
+        let mut outlet = outlet(home.path(), command, 1, Duration::from_secs(60));
+        outlet.settings.bound = bound;
+        let mut recorded = Recorded::default();
+        publish(home.path(), &mut outlet, &[b"x\n"], &mut recorded).unwrap();
+        let (_, failure) = &recorded.failed[0];
+        assert_eq!((failure.exit, failure.permanent), (ExitCode::Later, false), "{reason}");
+        assert!(failure.reason.contains(reason), "{}", failure.reason);
+        assert_eq!(failure.reason.contains("NoNewPrivileges"), bound);
+    }
+}
+
+/// However large a batch is.
+#[test]
+fn so_much_of_a_batch_stays_in_memory_and_no_more() {
+    let home = tempfile::tempdir().unwrap();
+    let mut inlet = PipeInlet::new(home.path().to_owned());
+    let text = b"0123456789abcde\n".repeat(16 * 1024);
+    let stay = |inlet: &mut PipeInlet, count: u32| {
+        let pieces: Vec<_> = (1..=count).map(|number| piece(inlet, &text, number, "", "")).collect();
+        let in_memory = |piece: &&crate::proof::Piece| {
+            matches!(piece.place, crate::place::Place::Spooled(crate::place::Spooled::Memory(_)))
+        };
+        pieces.iter().filter(in_memory).count()
+    };
+    assert_eq!(stay(&mut inlet, 18), super::BATCH_IN_MEMORY / text.len());
+    crate::delivery::Inlet::cut(&mut inlet);
+    assert_eq!(stay(&mut inlet, 1), 1, "another batch");
+}
+
+/// A program that has lost its own rights fails in a way that nobody would understand.
+#[test]
+fn a_setuid_program_of_a_service_without_new_rights_is_bound() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = tempfile::tempdir().unwrap();
+    let argv =
+        |name: &str| PipeCommand::Argv(vec![home.path().join(name).into_os_string().into_string().unwrap()]);
+    for (name, mode) in [("plain", 0o755), ("setuid", 0o4755), ("setgid", 0o2755)] {
+        let path = home.path().join(name);
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        assert!(!super::is_bound(&argv(name), None) || rustix::thread::no_new_privs().unwrap());
+    }
+    // For the rest of that thread's life.
+    let bound = || {
+        rustix::thread::set_no_new_privs(true).unwrap();
+        ["plain", "setuid", "setgid", "missing"].map(|name| super::is_bound(&argv(name), None))
+    };
+    let bound = std::thread::scope(|scope| scope.spawn(bound).join().unwrap());
+    assert_eq!(bound, [false, true, true, false]);
 }

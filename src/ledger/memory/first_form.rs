@@ -92,7 +92,7 @@ fn time(field: &[u8]) -> Option<Time> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Adds, Alert, HEADING, Habits, Lasting, LedgerExtent, Pause, UniqueIds, read};
+    use super::{Adds, Alert, HEADING, Habits, Lasting, LedgerExtent, Memory, Pause, UniqueIds, read};
     use crate::exit::ExitCode;
     use crate::types::Time;
 
@@ -153,6 +153,7 @@ mod tests {
     #[test]
     fn a_torn_one_holds_nothing_that_was_not_written() {
         let whole = read(TEXT).unwrap();
+        assert_eq!(Memory::parse(TEXT).as_ref(), Some(&whole), "it is what a memory of that time is read by");
         for cut in HEADING.len()..TEXT.len() {
             if let Some(torn) = read(&TEXT[..cut]) {
                 assert!(torn.extent.is_none_or(|extent| Some(extent) == whole.extent), "{cut}");

@@ -223,3 +223,29 @@ fn what_is_held_back_is_bounded() {
     let written = octets(home.path()).len() - before;
     assert!(written > 100_000, "{written}");
 }
+
+/// A delivery that can no longer be recorded comes twice.
+#[test]
+fn room_for_the_outcomes_is_taken_before_anything_is_published() {
+    use std::os::unix::fs::MetadataExt as _;
+    let home = tempfile::tempdir().unwrap();
+    let probe = File::create_new(home.path().join("probe")).unwrap();
+    if rustix::fs::fallocate(&probe, rustix::fs::FallocateFlags::KEEP_SIZE, 0, 100_000).is_err()
+        || probe.metadata().unwrap().blocks() * 512 < 100_000
+    {
+        eprintln!("no room can be taken here: not tested");
+        return;
+    }
+    let mut ledger = open(home.path());
+    let to = maildir(&mut ledger);
+    let messages: Vec<_> = (0..1_000).map(|n| arrival(key(&n.to_string()), &n.to_string(), &[to])).collect();
+    let noted = note(&mut ledger, messages.iter().map(|message| piece(message, to)).collect());
+    let held = home.path().join("ledger").metadata().unwrap();
+    let room = held.blocks() * 512;
+    for noted in noted {
+        let _ = ledger.record(Published::attest(noted)).unwrap().unwrap();
+    }
+    ledger.sync().unwrap();
+    let all = u64::try_from(octets(home.path()).len()).unwrap();
+    assert!(all > held.len() + 10_000 && room >= all, "{room} of {all}");
+}

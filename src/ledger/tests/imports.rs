@@ -243,3 +243,17 @@ fn a_mailbox_that_holds_anything_has_no_first_listing() {
     assert!(ledger.begin_seen(&[unique_id("b")]).is_err());
     assert_eq!(ledger.find_key(&key("b")), None);
 }
+
+/// Of a large mailbox: what is forgotten takes nothing else with it.
+#[test]
+fn what_is_forgotten_is_forgotten_alone() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let all: Vec<UniqueIdBuf> = (0..2_000).map(|n| unique_id(&n.to_string())).collect();
+    ledger.begin_seen(&all).unwrap();
+    let forgotten: Vec<UniqueIdBuf> = all.iter().step_by(2).cloned().collect();
+    assert_eq!(forget(&mut ledger, &forgotten).unwrap(), 1_000);
+    for (id, is_known) in all.iter().zip([false, true].into_iter().cycle()) {
+        assert_eq!(ledger.find(id.borrow()).is_some(), is_known, "{id}");
+    }
+}

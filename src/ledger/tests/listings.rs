@@ -124,3 +124,23 @@ fn messages_without_a_unique_id() {
     ledger.close().unwrap();
     assert_eq!(octets(home.path()), before, "it is reported once");
 }
+
+/// It would be forgotten, as what was deleted long ago is, and delivered again.
+#[test]
+fn what_came_under_the_key_of_a_deleted_message_is_not_gone_with_it() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let id = deliver(&mut ledger, "a", "a");
+    ledger.deleted(&[id]).unwrap();
+    assert_eq!(deliver(&mut ledger, "a", "b"), id);
+    // What waits for it to be known as gone is another one.
+    let other = deliver(&mut ledger, "c", "c");
+    ledger.deleted(&[other]).unwrap();
+    ledger.complete_listing(&mut std::iter::empty()).unwrap();
+    for day in (20..=100).step_by(20) {
+        ledger.tick(Time(NOW.0 + day * DAY));
+    }
+    compact(&ledger);
+    let again = read(home.path()).unwrap();
+    assert_eq!((again.find_key(&key("a")).is_some(), again.find_key(&key("c"))), (true, None));
+}

@@ -284,3 +284,102 @@ fn a_message_that_gets_a_unique_id_is_not_known_by_its_header_any_more() {
     assert!(!ledger.knows_nameless());
     assert_eq!(ledger.find_key(&header), None);
 }
+
+/// It is on its way to the other destination, under the key that it had.
+#[test]
+fn what_is_on_its_way_is_not_renamed() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let (first, second, begun) = half_delivered(&mut ledger, "a", "a");
+    let message = continuing(Some(begun), key("a"), "a", &[first, second]);
+    let on_its_way = note(&mut ledger, vec![piece(&message, second)]).pop().unwrap();
+    let before = picture(&ledger);
+    ledger.rename_begun(BegunId(begun.0 + 1), &key("b")).unwrap();
+    assert_eq!(picture(&ledger), before);
+    assert!(ledger.record(Published::attest(on_its_way)).unwrap().is_some());
+}
+
+/// Two equal messages under one unique-id are two.
+#[test]
+fn equal_messages_of_a_key_are_deleted_one_for_one() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let id = ["1", "2", "1"].map(|content| deliver(&mut ledger, "a", content))[0];
+    let one = digests("1").message;
+    let asked = ledger.ask_deletion(&[(id, Some(one)), (id, Some(one))]).unwrap();
+    ledger.confirm_deletion(asked).unwrap();
+    let left: Vec<Digest> =
+        ledger.deliveries_of(id).unwrap().iter().map(|past| past.digests.message).collect();
+    assert_eq!(left, [digests("2").message]);
+}
+
+/// It may be another message by now.
+#[test]
+fn a_message_that_is_too_large_is_reported_again_when_its_size_has_changed() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let id = ledger.too_large(&key("a"), Some(Octets(100))).unwrap();
+    for (size, expected) in [(Some(100), 100), (None, 100), (Some(200), 200)] {
+        let lines = |ledger: &mut Ledger| {
+            ledger.flush().unwrap();
+            octets(home.path()).len()
+        };
+        let before = lines(&mut ledger);
+        assert_eq!(ledger.too_large(&key("a"), size.map(Octets)).unwrap(), id);
+        assert_eq!(ledger.entry(id).listed_size, Some(Octets(expected)));
+        assert_eq!(lines(&mut ledger) > before, expected != 100, "{size:?}");
+    }
+}
+
+/// The key stands for a message that has come since, and that is on its way.
+#[test]
+fn a_deletion_that_is_confirmed_late_deletes_nothing_that_has_come_since() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let id = deliver(&mut ledger, "a", "a");
+    let asked = ledger.ask_deletion(&[(id, None)]).unwrap();
+    let to = maildir(&mut ledger);
+    let message = arrival(key("a"), "b", &[to]);
+    let noted = note(&mut ledger, vec![piece(&message, to)]).pop().unwrap();
+    ledger.confirm_deletion(asked).unwrap();
+    assert_eq!(ledger.entry(id).state, EntryState::Open);
+    assert!(ledger.record(Published::attest(noted)).unwrap().is_some());
+    let before = picture(&ledger);
+    ledger.sync().unwrap();
+    assert_eq!(picture(&read(home.path()).unwrap()), before);
+}
+
+/// Without them the next `TOP` proves nothing, and the whole message is retrieved to be compared.
+#[test]
+fn the_headers_that_a_message_was_shown_by_are_kept() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let id = deliver(&mut ledger, "a", "a");
+    let [one, two, three] = ["one", "two", "three"].map(|header| Digest::of(header.as_bytes()));
+    for (header, known) in
+        [(one, vec![one]), (two, vec![one, two]), (one, vec![two, one]), (three, vec![one, three])]
+    {
+        let seen = Match { entry: id, message: None, header: Some(header) };
+        ledger.record_match(&key("a"), Some(Octets(1)), seen).unwrap();
+        assert_eq!(ledger.index.headers(id), known);
+        compact(&ledger);
+        assert_eq!(read(home.path()).unwrap().index.headers(id), known);
+    }
+}
+
+/// Whatever the destination that is given up lacked: the others have it.
+#[test]
+fn all_that_a_destination_lacks_is_given_up_at_once() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let (_, second, _) = half_delivered(&mut ledger, "a", "a");
+    half_delivered(&mut ledger, "b", "b");
+    ledger.give_up(&[second]).unwrap();
+    assert!(ledger.begun().is_empty());
+    for (name, at) in [("a", 1), ("b", 2)] {
+        let id = ledger.find_key(&key(name)).unwrap();
+        assert!(ledger.prove_delivered(id, number(at)).is_some(), "{name}");
+    }
+    let before = picture(&ledger);
+    assert_eq!(picture(&read(home.path()).unwrap()), before);
+}

@@ -16,6 +16,8 @@ fn after_a_run_that_did_not_end_in_order_the_ledger_is_rewritten() {
     let mut ledger = open(home.path());
     assert_ne!(inode(), first);
     assert_eq!(picture(&ledger), before, "the intent is still open, under its number");
+    let last = || String::from_utf8(octets(home.path())).unwrap().lines().last().unwrap().to_owned();
+    assert!(!last().starts_with("end "), "{}: it is not at rest", last());
     let intents: Vec<_> = ledger.intents().iter().map(|intent| intent.id).collect();
     ledger.settle_delivered(&intents).unwrap();
     ledger.sync().unwrap();
@@ -69,6 +71,9 @@ fn forgotten_after_90_days_and_10_listings() {
         for day in (*days.last().unwrap()..=today).step_by(20).chain([today]) {
             ledger.tick(Time(NOW.0 + day * DAY));
         }
+        // Not where the clock is in doubt.
+        ledger.rewrite(LedgerShape::plain(PLAIN_VERSION)).unwrap();
+        assert_eq!(picture(&read(home.path()).unwrap()), picture(&ledger), "and the days of all listings");
         compact(&ledger);
         let ledger = read(home.path()).unwrap();
         assert_eq!(ledger.find_key(&key("a")).is_none(), forgotten, "{days:?} {today}");
@@ -226,4 +231,99 @@ fn an_end_that_polls_have_left_far_behind_is_written_again() {
         ledger.close().unwrap();
         assert_eq!(ends(), expected, "{polls}");
     }
+}
+
+/// Known mail that is listed in another order than the last time is suspect.
+#[test]
+fn entries_are_brought_into_the_order_in_which_the_server_lists_them() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let [a, _, c] = ["a", "b", "c"].map(|name| deliver(&mut ledger, name, name));
+    ledger.complete_listing(&mut [c, a].into_iter()).unwrap();
+    deliver(&mut ledger, "d", "d");
+    ledger.close().unwrap();
+    let ledger = read(home.path()).unwrap();
+    let keys: Vec<Key> = ledger.index.ids().map(|id| ledger.key(id).unwrap()).collect();
+    assert_eq!(keys, ["b", "c", "a", "d"].map(key), "what it lacked stands first, what has come since last");
+}
+
+/// However large it is, and whatever is added while it's in one piece only in memory.
+#[test]
+fn a_large_ledger_is_rewritten_line_by_line() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let seen: Vec<UniqueIdBuf> = (0..1_500).map(|n| unique_id(&format!("{n:0900}"))).collect();
+    ledger.begin_seen(&seen).unwrap();
+    compact(&ledger);
+    assert_eq!((count_of(home.path(), "known "), read(home.path()).unwrap().len()), (1_500, 1_500));
+}
+
+/// Until its first listing, what a mailbox holds may count as seen.
+#[test]
+fn a_ledger_that_has_not_begun_has_not_begun_when_it_is_rewritten() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let to = maildir(&mut ledger);
+    compact(&ledger);
+    assert!(!read(home.path()).unwrap().has_begun());
+    // What was written before that listing, and not yet flushed, is kept.
+    ledger.begin_seen(&[unique_id("a")]).unwrap();
+    let ledger = read(home.path()).unwrap();
+    assert_eq!((ledger.len(), ledger.destinations().len()), (1, 1));
+    assert_eq!(ledger.destinations().first().map(|known| known.id), Some(to));
+}
+
+/// What an older reader can't understand it must refuse, not pass over.
+#[test]
+fn entries_that_are_still_to_be_identified_need_the_newest_form() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let version = || String::from_utf8(octets(home.path())).unwrap().split(' ').nth(1).unwrap().to_owned();
+    compact(&ledger);
+    let plain = version();
+    ledger.fail(&key("failed"), None, None).unwrap();
+    assert_eq!(ledger.import_whole(&[(unique_id("i"), UsersWord::Seen)]).unwrap(), 1);
+    assert!(ledger.find_key(&key("failed")).is_some() && read(home.path()).unwrap().len() == 2);
+    let newest = version();
+    compact(&ledger);
+    assert_eq!((version(), newest == plain), (newest, false));
+}
+
+/// However long that takes: what one of its destinations has, it would get again.
+#[test]
+fn what_a_destination_lacks_is_not_forgotten() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let [_, kept] = ["a", "b"].map(|name| deliver(&mut ledger, name, name));
+    let first = maildir(&mut ledger);
+    let second = ledger.enter_destination(&name(DestinationKind::Mbox, "/m"), None).unwrap();
+    let message = arrival(key("a"), "another", &[first, second]);
+    let noted = note(&mut ledger, vec![piece(&message, first)]).pop().unwrap();
+    assert_eq!(ledger.record(Published::attest(noted)).unwrap(), None);
+    for day in (1..=10).chain([20, 40, 60, 80, 100, 120]) {
+        ledger.tick(Time(NOW.0 + day * DAY));
+        ledger.complete_listing(&mut [kept].into_iter()).unwrap();
+    }
+    compact(&ledger);
+    let again = read(home.path()).unwrap();
+    let lacked = again.find_key(&key("a")).unwrap();
+    assert_eq!((again.entry(lacked).deliveries, again.begun().len()), (1, 1));
+}
+
+/// What is open is for the next run to settle, before anything else.
+#[test]
+fn a_run_that_leaves_a_delivery_open_does_not_end_in_order() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let to = maildir(&mut ledger);
+    let message = arrival(key("a"), "a", &[to]);
+    let noted = note(&mut ledger, vec![piece(&message, to)]);
+    ledger.close().unwrap();
+    drop(noted);
+    let left = octets(home.path());
+    assert!(!String::from_utf8(left.clone()).unwrap().lines().last().unwrap().starts_with("end "));
+    // Nor does one end it that has only looked.
+    assert_eq!(read(home.path()).unwrap().close().unwrap(), None);
+    assert_eq!(octets(home.path()), left);
+    assert_eq!(open(home.path()).intents().len(), 1);
 }

@@ -75,7 +75,7 @@ fn without_dropped(text: &[u8]) -> Vec<u8> {
 
 #[test]
 fn entries() {
-    let cases: [(&str, &str, &str); 25] = [
+    let cases: [(&str, &str, &str); 27] = [
         ("plain", "A: b\n\nbody\n", "A: b\n\nbody\n\n"),
         (
             "M3",
@@ -124,6 +124,12 @@ fn entries() {
         ("no last line end", "A: b\n\nFro", "A: b\n\nFro\n\n"),
         ("no last line end, header", "A: b\nStat", "A: b\nStat\n\n"),
         ("no header", "\nFrom x\n", "\n>From x\n\n"),
+        ("a field for those who look", "X-UIDL: 1\nX-UID: 2\n\n", "X-UIDL: 1\n\n\n"),
+        (
+            "nothing but a quoted From_ line without an end",
+            ">From x Thu Jan  1 00:00:00 1970",
+            ">>From x Thu Jan  1 00:00:00 1970\n\n",
+        ),
         ("header isn't one", ">From x\n>\n>>>\n", ">>From x\n>\n>>>\n\n"),
     ];
     for (name, text, expected) in cases {
@@ -229,6 +235,7 @@ fn a_rewritten_entry_is_known_again() {
         b"From a Thu\nSubject: s\n\nStatus: O\nbody\n\n",
         b"From a Thu\nSubject: s\n\nbod",
     ];
+    assert_ne!(fingerprint(b"From a Thu\nSubj", 1), fingerprint(b"From a Thu\n", 1), "it broke off");
     for chunk in 1..ours.len() {
         let digest = fingerprint(ours, chunk);
         assert!(same.iter().all(|entry| fingerprint(entry, chunk) == digest));
@@ -284,5 +291,27 @@ proptest! {
         prop_assert_eq!(unquoted(&entry, verbatim), without_dropped(&text));
         prop_assert!(entry.ends_with(b"\n\n"));
         prop_assert_eq!(entry.split(|octet| *octet == b'\n').filter(|line| line.starts_with(b"From ")).count(), 1);
+    }
+}
+
+/// Wherever a line, or the message, breaks off on its way to `From `.
+#[test]
+fn lines_that_almost_begin_an_entry_come_back_as_they_were() {
+    for quotes in ["", ">", ">>"] {
+        for word in (0..=5).map(|length| &"From "[..length]) {
+            for tail in ["", "x", ">", ">x", "F", ">From ", "From x", "\nFrom", "\n>From"] {
+                for end in ["", "\n"] {
+                    let text = format!("A: b\n\n{quotes}{word}{tail}{end}");
+                    for chunk in [1, 2, 3, usize::MAX] {
+                        let entry = entry(text.as_bytes(), chunk);
+                        let mut expected = text.clone().into_bytes();
+                        if expected.last() != Some(&b'\n') {
+                            expected.push(b'\n');
+                        }
+                        assert_eq!(unquoted(&entry, false), expected, "{text:?} by {chunk}");
+                    }
+                }
+            }
+        }
     }
 }

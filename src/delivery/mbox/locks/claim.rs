@@ -106,5 +106,6 @@ mod tests {
         assert_eq!(resolve(&at("two")).unwrap(), at("mail/inbox"));
         assert!(resolve(&at("loop")).is_err());
         assert_eq!(resolve(&at("away-link")).unwrap_err().kind(), std::io::ErrorKind::NotFound);
+        assert_eq!(resolve(&at("mail/inbox/x")).unwrap_err().kind(), std::io::ErrorKind::NotADirectory);
     }
 }

@@ -276,8 +276,10 @@ fn is_gone(pid: Option<Pid>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_dead_since;
+    use super::{content, is_dead_since, make_whole, our_host, our_start};
+    use rustix::io::Errno;
     use std::fs;
+    use std::io::ErrorKind;
 
     /// A power failure takes what is only in the page cache, and leaves the name.
     #[test]
@@ -300,6 +302,31 @@ mod tests {
             assert!(!dead(made - 10, Some(1000)), "{content:?}: clocks differ a little");
             let tomorrow = dead(made - 86_400, Some(1000));
             assert_eq!(tomorrow, here && content != alive, "{content:?}: dated tomorrow");
+            // Times are cut to seconds, and none is to be broken too early.
+            assert!(!dead(made + 300, Some(1000)) && !dead(made + 92, Some(90)), "{content:?}");
+            assert!(!dead(made - 300, Some(1000)), "{content:?}");
         }
+        // The start has no name on some systems.
+        let ours = format!("{}\npopfetch {} {}\n", std::process::id(), our_host(), our_start());
+        fs::write(&lock, ours).unwrap();
+        let made = fs::metadata(&lock).map(|lock| std::os::unix::fs::MetadataExt::mtime(&lock)).unwrap();
+        for (uptime, dead) in [(Some(30), true), (Some(90), false), (None, false)] {
+            assert_eq!(is_dead_since(&lock, made + 60, uptime).unwrap(), dead, "{uptime:?}");
+        }
+        assert!(is_dead_since(&home.path().join("missing"), made, None).unwrap());
+        assert!(is_dead_since(&lock.join("x"), made, None).is_err());
+    }
+
+    /// Some file systems have no links.
+    #[test]
+    fn without_links_the_lock_is_made_in_place_and_whole() {
+        let home = tempfile::tempdir().unwrap();
+        let lock = home.path().join("mbox.lock");
+        let kind = |refused: Errno| make_whole(&lock, refused.into()).unwrap_err().kind();
+        assert_eq!(kind(Errno::NOSPC), ErrorKind::StorageFull);
+        assert!(!lock.exists());
+        make_whole(&lock, Errno::PERM.into()).unwrap();
+        assert_eq!(fs::read_to_string(&lock).unwrap(), content());
+        assert_eq!(kind(Errno::PERM), ErrorKind::AlreadyExists);
     }
 }

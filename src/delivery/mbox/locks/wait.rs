@@ -50,3 +50,33 @@ impl<'a> LockWait<'a> {
 pub(super) fn busy(path: &Path, holder: &str) -> Error {
     Error::later(format!("mbox {} is locked: {holder}", text::path(path)), TRY_AGAIN)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, LockWait, Stop};
+
+    #[test]
+    fn a_lock_is_waited_for_until_the_time_is_up_or_a_signal_comes() {
+        let stop = Stop::new().unwrap();
+        let mut none = LockWait::new(&stop, Duration::ZERO);
+        assert!(none.left().is_none() && !none.pause());
+        let minute = Duration::from_secs(60);
+        let mut wait = LockWait::new(&stop, minute);
+        assert!(wait.pause() && wait.left().is_some_and(|left| left < minute));
+        stop.raise();
+        assert!(wait.left().is_none() && !wait.pause());
+    }
+
+    /// A signal that comes while it sleeps ends the sleep, and the waiting.
+    #[test]
+    fn a_signal_ends_the_sleep() {
+        let stop = Stop::new().unwrap();
+        let mut wait = LockWait::new(&stop, Duration::from_secs(60));
+        wait.pause = Duration::from_secs(60);
+        std::thread::scope(|scope| {
+            let sleeping = scope.spawn(|| wait.pause());
+            stop.raise();
+            assert!(!sleeping.join().unwrap());
+        });
+    }
+}

@@ -28,7 +28,7 @@ fn what_was_abandoned_leaves_nothing() {
     let large = vec![b'x'; 300_000];
     let mut waiting = Vec::new();
     for (text, whole) in
-        [(TEXTS[0], true), (&large, false), (&large, true), (TEXTS[1], false), (TEXTS[2], true)]
+        [(TEXTS[0], true), (&large, true), (&large, false), (TEXTS[1], false), (TEXTS[2], true)]
     {
         let mut intake = inlet.open().unwrap();
         intake.write(text).unwrap();
@@ -182,8 +182,103 @@ fn what_is_withdrawn_leaves_nothing() {
     let mut outlet = home.outlet();
     let staged = outlet.stage(home.pieces(&TEXTS)).unwrap();
     assert_eq!(home.names("mail"), ["mbox", "mbox.lock"]);
+    // By custom, and to be known as dead if we die.
+    let lock = fs::read_to_string(home.directory.path().join("mail/mbox.lock")).unwrap();
+    assert!(lock.starts_with(&format!("{}\npopfetch ", std::process::id())), "{lock}");
     assert_eq!(neighbours(&home.root(), &home.mbox(), "bb").unwrap().len(), 1);
     outlet.withdraw(staged.into_iter().map(|staged| staged.withdraw()).collect());
     assert_eq!((home.read().as_str(), home.names("mail")), ("From x\n\n", vec!["mbox".to_owned()]));
     assert_eq!(neighbours(&home.root(), &home.mbox(), "bb").unwrap(), []);
+}
+
+/// Small pieces are collected, but not without end.
+#[test]
+fn pieces_of_any_size_are_spooled_soon() {
+    let home = Home::new();
+    let mut inlet = MboxInlet::new(home.state(), || Time(0));
+    let mut intake = inlet.open().unwrap();
+    let spool = home.state().join(&home.names("state/ledger")[0]);
+    let mut came = b"A: b\n\n".to_vec();
+    intake.write(&came).unwrap();
+    for (letter, size) in [10, 70_000, 100, 65_535, 65_536, 1].into_iter().chain([5_000; 40]).enumerate() {
+        let letter = b'a' + u8::try_from(letter % 26).unwrap();
+        let piece = vec![letter; size];
+        came.extend_from_slice(&piece);
+        intake.write(&piece).unwrap();
+        let spooled = usize::try_from(spool.metadata().unwrap().len()).unwrap();
+        assert!(came.len() <= spooled + 64 * 1024, "{size}: {} of {}", spooled, came.len());
+    }
+    intake.finish(&facts(&came, "", "")).unwrap();
+    let stored = fs::read(&spool).unwrap();
+    assert!(stored[64 + FROM.len()..] == [came.as_slice(), b"\n\n"].concat());
+}
+
+/// The same octets at the end of the mbox are no proof that they are ours.
+#[test]
+fn what_others_wrote_in_place_of_our_line_ends_is_never_cut() {
+    for (before, theirs) in [("From x\n\nbody", "X"), ("From x\n\nbody", "XY"), ("From x\n\nbody\n", "Z")] {
+        let home = Home::new();
+        fs::write(home.mbox(), before).unwrap();
+        let mut outlet = home.outlet();
+        let staged = outlet.stage(home.pieces(&TEXTS)).unwrap();
+        fs::write(home.mbox(), format!("{before}{theirs}")).unwrap();
+        assert!(matches!(outlet.publish(noted(staged), &mut Recorded::default()), Err(Error::Later { .. })));
+        assert_eq!(home.read(), format!("{before}{theirs}"));
+    }
+}
+
+/// Only what the ledger has noted is appended, at the places that it has noted.
+#[test]
+fn what_was_not_noted_or_not_staged_here_is_refused() {
+    let home = Home::new();
+    fs::write(home.mbox(), "From x\n\n").unwrap();
+    let refused = |outlet: &mut MboxOutlet, noted| {
+        let error = outlet.publish(noted, &mut Recorded::default()).unwrap_err();
+        assert_eq!(error.exit_code(), ExitCode::Bug);
+        assert_eq!(home.read(), "From x\n\n");
+    };
+    let mut outlet = home.outlet();
+    let staged = outlet.stage(home.pieces(&TEXTS)).unwrap();
+    refused(&mut outlet, noted(staged).split_off(1));
+    let staged = outlet.stage(home.pieces(&TEXTS)).unwrap();
+    refused(&mut home.outlet(), noted(staged));
+    drop(outlet);
+    // Where nothing is to be delivered, no lock is taken.
+    let mut outlet = home.outlet();
+    assert_eq!(outlet.stage(Vec::new()).unwrap().len(), 0);
+    assert_eq!(home.names("mail"), ["mbox"]);
+    outlet.publish(Vec::new(), &mut Recorded::default()).unwrap();
+    assert_eq!(home.names("mail"), ["mbox"]);
+}
+
+/// The user lets the link lead to another file while a run is at work.
+#[test]
+fn an_mbox_behind_a_link_that_is_led_elsewhere_has_a_marker_of_its_own() {
+    let home = Home::new();
+    let at = |name: &str| home.directory.path().canonicalize().unwrap().join("mail").join(name);
+    let mut outlet = home.outlet();
+    for name in ["one", "two"] {
+        let _ = fs::remove_file(home.mbox());
+        std::os::unix::fs::symlink(at(name), home.mbox()).unwrap();
+        let staged = outlet.stage(home.pieces(&TEXTS)).unwrap();
+        assert_eq!(neighbours(&home.root(), &at(name), "bb").unwrap().len(), 1, "{name}");
+        outlet.publish(noted(staged), &mut Recorded::default()).unwrap();
+        assert_eq!(neighbours(&home.root(), &at(name), "bb").unwrap(), [], "{name}");
+        assert_eq!(fs::read_to_string(at(name)).unwrap(), entries().concat());
+    }
+}
+
+#[test]
+fn a_line_of_ours_stands_on_top_of_the_message() {
+    let home = Home::new();
+    let mut intake = MboxInlet::new(home.state(), || Time(0)).open().unwrap();
+    let mut examiner = crate::message::Examiner::new(b"Received: here\n");
+    examiner.update(TEXTS[0]);
+    intake.prepend(b"Received: here\n").unwrap();
+    intake.write(TEXTS[0]).unwrap();
+    let waiting = intake.finish(&examiner.finish()).unwrap();
+    let stored = fs::read(home.state().join(&home.names("state/ledger")[0])).unwrap();
+    let entry = entries()[0].replacen("A: 1", "Received: here\nA: 1", 1);
+    assert!(stored.ends_with(entry.as_bytes()));
+    assert_eq!(waiting.digest, crate::message::Digest::of(entry.as_bytes()));
 }

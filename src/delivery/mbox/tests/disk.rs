@@ -205,6 +205,89 @@ fn an_entry_that_breaks_off_is_cut_off_the_spool() {
     assert!(matches!(finished, Err(Error::Disk(_))));
     let mut outlet = home.outlet();
     let staged = outlet.stage(pieces(&mut inlet, &TEXTS)).unwrap();
+    let Place::Mbox { spool, .. } = &staged[0].piece().place else { panic!() };
+    assert_eq!(spool.file.metadata().unwrap().len(), 64 + u64::try_from(entries().concat().len()).unwrap());
     outlet.publish(noted(staged), &mut Recorded::default()).unwrap();
     assert_eq!(home.read(), entries().concat());
+}
+
+/// The spools of all batches that are appended at once are brought to the disk, and each knows that it was.
+#[test]
+fn a_run_that_is_behind_appends_several_batches_at_once() {
+    let home = Home::new();
+    let mut inlet = MboxInlet::new(home.state(), || Time(0));
+    let mut all = pieces(&mut inlet, &TEXTS[..2]);
+    all.extend(pieces(&mut inlet, &TEXTS[2..]));
+    assert_eq!(home.names("state/ledger").len(), 2, "one is removed when the other is still needed");
+    let mut outlet = home.outlet();
+    let (staged, taken) = steps(fine, || outlet.stage(all));
+    assert_eq!(places(&taken, Step::Sync, "spool-").len(), 2, "{taken:?}");
+    let noted = noted(staged.unwrap());
+    let (published, taken) = steps(fine, || outlet.publish(noted, &mut Recorded::default()));
+    published.unwrap();
+    assert_eq!(places(&taken, Step::Write, "spool-").len(), 4, "marked, in two halves each");
+    assert_eq!(home.read(), entries().concat());
+}
+
+/// The marker of a run that died may be in the page cache only; that of this run needs the disk but once.
+#[test]
+fn a_marker_is_brought_to_the_disk_once_by_each_run() {
+    let home = Home::new();
+    for _ in 0..2 {
+        let mut outlet = home.outlet();
+        for syncs in [1, 0] {
+            let pieces = home.pieces(&TEXTS);
+            let (staged, taken) = steps(fine, || outlet.stage(pieces));
+            let expected = if boot::id().is_some() { syncs } else { 1 };
+            assert_eq!(places(&taken, Step::Sync, MARKER).len(), expected, "{taken:?}");
+            outlet.publish(noted(staged.unwrap()), &mut Recorded::default()).unwrap();
+        }
+    }
+}
+
+/// Mail that is appended to a file without a name is lost.
+#[test]
+fn an_mbox_that_is_replaced_while_it_is_being_locked_is_opened_again() {
+    let home = Home::new();
+    let (mbox, replaced) = (home.mbox(), Cell::new(false));
+    let mut outlet = home.outlet();
+    outlet.patience = Duration::from_secs(60);
+    let pieces = home.pieces(&TEXTS);
+    let (staged, _) = steps(
+        move |step, path| {
+            if step == Step::Sync && path.ends_with("mail") && !replaced.replace(true) {
+                fs::write(mbox.with_extension("new"), "From other\n\n").unwrap();
+                #[expect(clippy::disallowed_methods, reason = "as other programs do")]
+                fs::rename(mbox.with_extension("new"), &mbox).unwrap();
+            }
+            false
+        },
+        || outlet.stage(pieces),
+    );
+    outlet.publish(noted(staged.unwrap()), &mut Recorded::default()).unwrap();
+    assert_eq!(home.read(), format!("From other\n\n{}", entries().concat()));
+}
+
+/// Then our entries are not where the ledger records them.
+#[test]
+fn what_another_program_adds_during_an_append_is_not_cut_and_nothing_counts() {
+    let home = Home::new();
+    fs::write(home.mbox(), "From x\n\n").unwrap();
+    let (mbox, writes) = (home.mbox(), Cell::new(0));
+    let mut outlet = home.outlet();
+    let staged = outlet.stage(home.pieces(&TEXTS)).unwrap();
+    let mut recorded = Recorded::default();
+    let (published, _) = steps(
+        move |step, path| {
+            if step == Step::Write && path.ends_with("mbox") && writes.replace(writes.get() + 1) == 1 {
+                let mut file = File::options().append(true).open(&mbox).unwrap();
+                std::io::Write::write_all(&mut file, b"\nFrom other\n\n").unwrap();
+            }
+            false
+        },
+        || outlet.publish(noted(staged), &mut recorded),
+    );
+    assert!(published.is_err_and(|e| e.is_out_of_reach()) && recorded.published.is_empty());
+    assert!(home.read().starts_with("From x\n\n") && home.read().contains("\nFrom other\n\n"));
+    assert_eq!(neighbours(&home.root(), &home.mbox(), "bb").unwrap().len(), 1, "recovery finds out");
 }

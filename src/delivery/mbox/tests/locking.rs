@@ -78,9 +78,16 @@ fn two_accounts_of_one_run_take_turns() {
         second.settings.path = other;
         assert!(matches!(home.deliver(&mut second, &TEXTS[1..2]), Err(Error::Later { .. })));
         second.patience = Duration::from_secs(60);
+        let (stop, begun) = (Stop::new().unwrap(), std::sync::Barrier::new(2));
         std::thread::scope(|scope| {
+            let looking = scope.spawn(|| {
+                begun.wait();
+                check(&home.mbox(), None, &stop, Duration::from_secs(60)).unwrap();
+            });
             let waiting = scope.spawn(|| home.deliver(&mut second, &TEXTS[1..2]).unwrap());
+            begun.wait();
             first.publish(noted(staged), &mut Recorded::default()).unwrap();
+            looking.join().unwrap();
             waiting.join().unwrap();
         });
         assert_eq!(home.read(), entries()[..2].concat());
@@ -183,4 +190,56 @@ fn a_dotlock_that_another_program_has_put_in_place_of_ours_is_left_to_it() {
     let _ = outlet.publish(noted(staged), &mut Recorded::default());
     drop(outlet);
     assert_eq!(fs::read_to_string(&lock).unwrap(), "of another");
+}
+
+/// As the mail directories of many systems are: only the mbox is the user's.
+#[test]
+fn where_root_may_but_the_owner_may_not_make_a_dotlock_the_other_lock_must_do() {
+    let Ok(Some(nobody)) = Owner::find("nobody", &[].into()) else { return };
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let home = Home::new();
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    mode(home.directory.path(), 0o755);
+    mode(home.mbox().parent().unwrap(), 0o755);
+    let missing = check(&home.mbox(), Some(&nobody), &Stop::new().unwrap(), Duration::ZERO);
+    assert_eq!(missing.unwrap_err().exit_code(), ExitCode::CannotCreate, "nor could an mbox be made there");
+    fs::write(home.mbox(), "").unwrap();
+    std::os::unix::fs::chown(home.mbox(), Some(nobody.uid()), None).unwrap();
+    let mut outlet = home.outlet();
+    outlet.settings.owner = Some(nobody);
+    for _ in 0..2 {
+        home.deliver(&mut outlet, &TEXTS).unwrap();
+    }
+    assert_eq!((home.read(), home.names("mail")), (entries().concat().repeat(2), vec!["mbox".to_owned()]));
+    let warnings = home.warnings.lock().unwrap();
+    assert!(warnings.len() == 1 && warnings[0].contains("no dotlock can be made"), "{warnings:?}");
+}
+
+/// Even if there is nothing to deliver: others would wait for it until there is.
+#[test]
+fn a_look_removes_the_dotlock_of_a_dead_run() {
+    let home = Home::new();
+    fs::write(home.mbox(), "From x\n\n").unwrap();
+    let lock = home.directory.path().join("mail/mbox.lock");
+    for (start, left) in [("another-start", false), (boot::id().unwrap_or("-"), true)] {
+        let host = crate::clock::host_name();
+        fs::write(&lock, format!("{}\npopfetch {host} {start}\n", std::process::id())).unwrap();
+        check(&home.mbox(), None, &Stop::new().unwrap(), Duration::ZERO).unwrap();
+        assert_eq!(lock.exists(), left, "{start}");
+    }
+}
+
+/// That doesn't pass on its own.
+#[test]
+fn a_dead_dotlock_that_cannot_be_removed_needs_the_user() {
+    let home = Home::new();
+    fs::write(home.mbox(), "").unwrap();
+    let lock = home.directory.path().join("mail/mbox.lock");
+    fs::create_dir(&lock).unwrap();
+    let then = SystemTime::now() - Duration::from_secs(310);
+    File::open(&lock).unwrap().set_modified(then).unwrap();
+    assert!(matches!(home.deliver(&mut home.outlet(), &TEXTS), Err(Error::Disk(_))));
+    assert_eq!((home.read().as_str(), lock.is_dir()), ("", true));
 }

@@ -56,10 +56,36 @@ fn a_neighbour_that_cannot_be_settled_is_passed_over() {
 /// Its ledger was moved away, and another one begun in its place: nobody has intents there.
 #[test]
 fn what_a_ledger_left_that_was_moved_away_is_forgotten() {
+    for linked in [false, true] {
+        let (home, asked) = (Home::new(), Arc::default());
+        let link = home.directory.path().join("link");
+        std::os::unix::fs::symlink(home.root(), &link).unwrap();
+        let ledger = if linked { link.join("ledger") } else { home.state() };
+        super::super::Marker::new(&home.root(), "bb", &ledger, &home.mbox()).open().unwrap();
+        let mut outlet = home.outlet_with(Box::new(Counted(Arc::clone(&asked), || Ok(false))));
+        home.deliver(&mut outlet, &TEXTS).unwrap();
+        assert_eq!(*asked.lock().unwrap(), 0);
+        assert_eq!(home.names("state/mbox-open").len(), 1, "only ours");
+    }
+}
+
+/// Its run may just be at the end.
+#[test]
+fn a_neighbour_that_is_at_work_is_asked_again() {
+    struct AtTheSecond(Arc<Mutex<u32>>);
+    impl Neighbours for AtTheSecond {
+        fn settle(&mut self, neighbour: &Neighbour, mbox: &Path) -> Result<bool, Error> {
+            let mut asked = self.0.lock().unwrap();
+            *asked += 1;
+            Answer(*asked == 2).settle(neighbour, mbox)
+        }
+    }
     let (home, asked) = (Home::new(), Arc::default());
-    super::super::Marker::new(&home.root(), "bb", &home.state(), &home.mbox()).open().unwrap();
-    let mut outlet = home.outlet_with(Box::new(Counted(Arc::clone(&asked), || Ok(false))));
+    let other = home.root().join("other");
+    fs::create_dir(&other).unwrap();
+    super::super::Marker::new(&home.root(), "bb", &other, &home.mbox()).open().unwrap();
+    let mut outlet = home.outlet_with(Box::new(AtTheSecond(Arc::clone(&asked))));
+    outlet.patience = Duration::from_secs(60);
     home.deliver(&mut outlet, &TEXTS).unwrap();
-    assert_eq!(*asked.lock().unwrap(), 0);
-    assert_eq!(home.names("state/mbox-open").len(), 1, "only ours");
+    assert_eq!((home.read(), *asked.lock().unwrap()), (entries().concat(), 2));
 }

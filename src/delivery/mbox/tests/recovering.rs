@@ -119,6 +119,49 @@ fn equal_messages_are_matched_one_for_one() {
 }
 
 #[test]
+fn an_entry_at_its_place_is_not_counted_for_its_equal() {
+    let home = Home::new();
+    let mut outlet = home.outlet();
+    let staged = outlet.stage(home.pieces(&[TEXTS[0], TEXTS[0]])).unwrap();
+    let intents = staged.iter().zip(1..).map(|(staged, id)| intent(staged.piece(), id)).collect();
+    drop(outlet);
+    let unsettled = Unsettled { intents, ..home.die(false) };
+    fs::write(home.mbox(), format!("{}From other\n\nmail\n\n", entries()[0])).unwrap();
+    let recorded = home.recover_at(&unsettled, NOW);
+    assert_eq!((recorded.delivered, recorded.dropped), (vec![1], vec![2]));
+}
+
+/// The mbox is read piece by piece, and a From_ line may stand where one ends; what only looks like one is text.
+#[test]
+fn entries_are_known_again_wherever_the_reading_is_cut() {
+    const CHUNK: usize = 128 * 1024;
+    let home = Home::new();
+    let large = format!("A: 0\n\n{}\n", "xFrom y".repeat(25_000));
+    let broken = b"A: 1\n\nFro\n".as_slice();
+    let mut outlet = home.outlet();
+    let staged = outlet.stage(home.pieces(&[TEXTS[0], large.as_bytes(), broken])).unwrap();
+    let intents: Vec<Intent> =
+        staged.iter().zip(1..).map(|(staged, id)| intent(staged.piece(), id)).collect();
+    drop(outlet);
+    let mut unsettled = home.die(false);
+    unsettled.intents = intents;
+    let filler = |octets: usize| format!("From x\n\n{}\n\n", "y".repeat(octets - 10));
+    for shift in 0..8 {
+        // The last one has lost its line ends, and looks as if a From_ line were to come.
+        let mbox = [
+            filler(CHUNK - shift),
+            entries()[0].clone(),
+            filler(50_000 + shift),
+            format!("{FROM}{large}\n"),
+            format!("{FROM}A: 1\n\nFro"),
+        ];
+        fs::write(home.mbox(), mbox.concat()).unwrap();
+        let recorded = home.recover_at(&unsettled, NOW);
+        assert_eq!((recorded.delivered, recorded.dropped), (vec![1, 2, 3], vec![]), "{shift}");
+    }
+}
+
+#[test]
 fn what_a_reader_took_away_is_known_to_have_been_there() {
     let day = 24 * 60 * 60;
     type Reader = fn(&Home);
@@ -144,7 +187,9 @@ fn what_a_reader_took_away_is_known_to_have_been_there() {
             }
             reader(&home);
             let taken = taken && boot::id().is_some();
+            let there = home.names("mail");
             let recorded = home.recover_at(&unsettled, Time(NOW.0 + age));
+            assert_eq!(home.names("mail"), there, "no mbox is made to look into");
             assert_eq!(
                 (recorded.delivered.len(), recorded.dropped.len()),
                 if taken { (3, 0) } else { (0, 3) }
@@ -166,4 +211,96 @@ fn nothing_is_concluded_while_the_directory_is_gone() {
     let outcome = recover(&unsettled, &home.state(), &mut recorded, NOW, None, &Stop::new().unwrap());
     assert!(outcome.is_err_and(|e| e.is_out_of_reach() && e.hint().is_some()));
     assert!(recorded.delivered.is_empty() && recorded.dropped.is_empty());
+}
+
+/// A spool that has rotted must not make other mail count as ours.
+#[test]
+fn a_spool_that_does_not_hold_what_was_noted_recognises_nothing() {
+    let home = Home::new();
+    let unsettled = home.die(false);
+    let path = home.state().join(&home.names("state/ledger")[0]);
+    let spool = String::from_utf8(fs::read(&path).unwrap()).unwrap();
+    fs::write(&path, spool.replace("one", "ONE")).unwrap();
+    let other = entries()[0].replace("one", "ONE");
+    let before = "From x\n\nlonger than the first of them, so that it stands elsewhere\n\n";
+    fs::write(home.mbox(), format!("{before}{other}")).unwrap();
+    let recorded = home.recover_at(&unsettled, NOW);
+    assert_eq!((recorded.delivered, recorded.dropped), (vec![], vec![1, 2, 3]));
+}
+
+#[test]
+fn each_batch_is_known_again_by_its_own_spool() {
+    let home = Home::new();
+    let mut intents = Vec::new();
+    for (text, id) in TEXTS.iter().zip(1..) {
+        let mut outlet = home.outlet();
+        let staged = outlet.stage(home.pieces(&[text])).unwrap();
+        intents.push(intent(staged[0].piece(), id));
+        outlet.publish(noted(staged), &mut Recorded::default()).unwrap();
+    }
+    home.forget();
+    let read = entries().map(|entry| entry.replacen("\nA:", "\nStatus: RO\nA:", 1));
+    fs::write(home.mbox(), read.concat()).unwrap();
+    let unsettled = Unsettled { intents, ..home.die(false) };
+    let recorded = home.recover_at(&unsettled, NOW);
+    assert_eq!((recorded.delivered, recorded.dropped), (vec![1, 2, 3], vec![]));
+}
+
+/// A ledger that somebody has written must not have us read, nor cut by, what is no spool of it.
+#[test]
+fn only_a_spool_beside_the_ledger_is_believed() {
+    for (name, believed) in [("spool-1", true), ("other", false), ("spool-1/../spool-2", false)] {
+        let home = Home::new();
+        let unsettled = home.die(true);
+        home.forget();
+        let spool = home.state().join(&home.names("state/ledger")[0]);
+        fs::create_dir(home.state().join("spool-1")).unwrap();
+        if believed {
+            fs::remove_dir(home.state().join("spool-1")).unwrap();
+        }
+        fs::copy(&spool, home.state().join(name)).unwrap();
+        let named = |intent: Intent| {
+            let NotedPlace::Mbox { offset, spool_offset, .. } = intent.place else { panic!() };
+            Intent { place: NotedPlace::Mbox { offset, spool: name.to_owned(), spool_offset }, ..intent }
+        };
+        let intents = unsettled.intents.into_iter().map(named).collect();
+        let torn = home.read()[..20].to_owned();
+        fs::write(home.mbox(), &torn).unwrap();
+        let recorded = home.recover_at(&Unsettled { intents, ..unsettled }, NOW);
+        assert_eq!((recorded.delivered, recorded.dropped), (vec![], vec![1, 2, 3]), "{name}");
+        assert_eq!(home.read(), if believed { "" } else { torn.as_str() }, "{name}");
+    }
+}
+
+/// Nothing is concluded from a spool that cannot be read.
+#[test]
+fn where_the_spool_cannot_be_read_nothing_is_concluded() {
+    let home = Home::new();
+    let unsettled = home.die(true);
+    let spool = home.state().join(&home.names("state/ledger")[0]);
+    fs::remove_file(&spool).unwrap();
+    std::os::unix::fs::symlink("/dev/null", &spool).unwrap();
+    let mut recorded = Recorded::default();
+    let stop = Stop::new().unwrap();
+    assert!(recover(&unsettled, &home.state(), &mut recorded, NOW, None, &stop).is_err());
+    assert!(recorded.delivered.is_empty() && recorded.dropped.is_empty());
+    // Where nothing is open, there is nothing to look for, wherever the mbox is.
+    fs::remove_dir_all(home.mbox().parent().unwrap()).unwrap();
+    let none = Unsettled { intents: Vec::new(), ..unsettled };
+    let recorded = home.recover_at(&none, NOW);
+    assert!(recorded.delivered.is_empty() && recorded.dropped.is_empty());
+}
+
+/// In whichever order the ledger's lines come.
+#[test]
+fn a_torn_tail_is_found_by_where_it_stands() {
+    let home = Home::new();
+    let mut unsettled = home.die(true);
+    home.forget();
+    unsettled.intents.reverse();
+    let [one, two, _] = entries();
+    fs::write(home.mbox(), &home.read()[..one.len() + two.len() - 5]).unwrap();
+    let recorded = home.recover_at(&unsettled, NOW);
+    assert_eq!((recorded.delivered, recorded.dropped), (vec![1], vec![2, 3]));
+    assert_eq!(home.read(), one);
 }
