@@ -12,7 +12,7 @@ pub(super) struct Rights {
 
 /// Whether we run as root.
 #[must_use]
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     us() == 0
 }
 
@@ -87,8 +87,9 @@ mod system {
         }
     }
 
-    /// A thread of its own takes on the user's groups, gives up the right to change groups, and starts the program with
-    /// the user's number: the standard library then leaves the groups as they are, where it would else empty them.
+    /// A thread of its own takes on the user's groups, gives up the right to change groups, and starts the program
+    /// with the user's number.  Without that right the standard library leaves the groups as they are; otherwise it
+    /// would empty them.
     pub(in crate::access) fn spawn(rights: &Rights, command: &mut Command) -> io::Result<Child> {
         use std::os::unix::process::CommandExt as _;
         let work = || -> io::Result<Child> {

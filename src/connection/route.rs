@@ -5,11 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use super::command::RunningProgram;
+use super::connect_command::RunningProgram;
 use super::dial::{Goal, dial};
 use super::error::{Error, plain};
-use super::problem::RouteProblem;
 use super::proxy;
+use super::route_problem::RouteProblem;
 use super::socket::Socket;
 use super::target::{Target, server};
 use crate::account::{Endpoint, Route, Way};
@@ -89,10 +89,11 @@ pub(super) fn go_again(
     go(&again, stop, || {}).ok().map(|dialled| dialled.socket)
 }
 
-/// Whether what is sent to `host` in clear text stays on this machine: by a Unix socket; or where the user has named this
-/// machine, by a loopback address, or as `localhost` (RFC 6761 §6.3), and `peer` is on it.  Any other name that leads here
-/// belongs to the name server: the name may lead elsewhere the next time.  And whatever stands on this machine to pass
-/// things on, a proxy, a program, the end of a tunnel, passes them on to elsewhere.
+/// Whether what is sent to `host` in clear text stays on this machine.  It does by a Unix socket.  It also does where
+/// the user has named this machine, by a loopback address or as `localhost` (RFC 6761 §6.3), and `peer` is on it.
+/// Any other name that leads here belongs to the name server: the name may lead elsewhere the next time.  And
+/// whatever stands on this machine to pass things on, a proxy, a program, the end of a tunnel, passes them on to
+/// elsewhere.
 pub(super) fn stays_here(route: &Route, host: &str, peer: Option<SocketAddr>) -> bool {
     let named = || host.parse().map_or_else(|_| host.eq_ignore_ascii_case("localhost"), is_loopback);
     match route {

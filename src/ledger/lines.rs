@@ -1,10 +1,11 @@
 //! The lines of a ledger: one table, from which the types, the reader and the writer come.  Must not know what the lines
 //! mean ([`super::index`]) nor where they are kept ([`super::journal`]).
 //!
-//! A line is `WORD FIELD… CHECKSUM`, separated by single spaces and ended by LF; it holds one [`Fact`], whose fields stand
-//! in the order of the table, in the forms of [`super::codec`].  `-` stands for what is not known.  The checksum is the
-//! low half of XXH3-64 over everything before its space, in eight hex digits: it finds torn and rotten lines, at a tenth
-//! of the cost of reading them; it does not defend against a user, who may change these files anyway.
+//! A line is `WORD FIELD… CHECKSUM`, separated by single spaces and ended by LF; it holds one [`Fact`], whose fields
+//! stand in the order of the table, in the forms of [`super::codec`].  `-` stands for what is not known.  The
+//! checksum is the low half of XXH3-64 over everything before its space, in eight hex digits: it finds torn and
+//! rotten lines, at a tenth of the cost of reading them.  It does not defend against a user, who may change these
+//! files anyway.
 //!
 //! A line whose word begins with `also-` may be passed over by a reader that doesn't know it; any other unknown word is
 //! damage.

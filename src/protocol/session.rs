@@ -14,8 +14,9 @@ use super::limits::{CHALLENGE_LIMIT, LISTING_LINE_LIMIT, LISTING_OCTETS, STATUS_
 use super::response::{StatusLine, status_line};
 use crate::types::{MessageNumber, wide};
 
-pub use super::command::Sent;
-pub use super::response::{Reply, ResponseCode};
+pub(crate) use super::command::Sent;
+pub use super::response::Reply;
+pub(crate) use super::response::ResponseCode;
 
 /// What a TLS record begins with when it's an alert or a handshake (RFC 8446 §5.1).
 const TLS_RECORDS: [u8; 2] = [0x15, 0x16];
@@ -116,8 +117,9 @@ pub enum ServerEvent<'a> {
         /// At least one octet.
         text: &'a [u8],
     },
-    /// The end of a multi-line answer.  After RETR and TOP it isn't to be trusted on its own: a server that forgets to stuff
-    /// a dot ends a message too early, and its rest is read as answers, which the sender of the mail may have written.
+    /// The end of a multi-line answer.  After RETR and TOP do not trust it on its own.  A server that forgets to
+    /// stuff a dot ends a message too early, and the rest is read as answers, which the sender of the mail may have
+    /// written.
     End {
         /// The command.
         to: Sent,

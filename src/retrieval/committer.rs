@@ -1,9 +1,9 @@
 //! The committer: a thread that owns the ledger and the committing ends of the destinations while messages arrive.
 //!
 //! For each batch: every destination makes its pieces durable (`stage`), the ledger notes them and is synced, every
-//! destination publishes, the ledger takes the outcomes.  In this order, because a `staged` line proves that its bytes
-//! and name were on disk, and because a `DELE` may go out only for what is delivered: the network thread gets the
-//! [`Delivered`] that it needs for that from here, and from nowhere else.
+//! destination publishes, the ledger takes the outcomes.  It works in this order because a `staged` line proves that
+//! its bytes and name were on disk, and because a `DELE` may go out only for a delivered message.  The network thread
+//! gets the [`Delivered`] that it needs for that only from here.
 
 #[cfg(test)]
 mod tests;

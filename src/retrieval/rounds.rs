@@ -1,6 +1,7 @@
-//! The rounds of a session: what is known and in doubt is compared, and what is new retrieved; again if a comparison
-//! failed, since then every known message is in doubt and may be listed under another unique-id; and last, what the policy
-//! retires is recognised and deleted.  Each round is decided by the ledger as the one before has left it.
+//! The rounds of a session: first, known messages in doubt are compared, and new ones retrieved.  This is repeated if
+//! a comparison failed, because then every known message is in doubt and may be listed under another unique-id.
+//! Last, the messages that the policy retires are recognised and deleted.  Each round is decided by the ledger as the
+//! one before has left it.
 
 #[cfg(test)]
 mod tests;
@@ -64,7 +65,6 @@ pub(super) struct Rounds {
     search: Search,
     /// What has been asked for: it isn't asked for again in this session.
     attempted: HashSet<MessageNumber>,
-    /// What comparisons have matched.
     used: Used,
     /// Messages that came back together, of which a sample is compared.
     sampled: Vec<EntryId>,

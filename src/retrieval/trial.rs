@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use super::committer::Parcel;
 use super::{Context, Options, Passwords, retrieve};
 use crate::account::Account;
+use crate::client;
 use crate::config::{Request, for_run};
 use crate::connection::Connectors;
 use crate::delivery::Waiting;
@@ -25,6 +26,7 @@ use crate::message::{Digest, Headline};
 use crate::place::{Place, Spooled};
 use crate::plan::trial::{facts, key, number};
 use crate::proof::{Arrival, ArrivalId, DestinationId};
+use crate::protocol::auth::{Method, RefusalReason};
 use crate::report::{Event, Reporter, RunSummary};
 use crate::secret::Secret;
 use crate::signals::Stop;
@@ -88,6 +90,19 @@ pub(super) fn parcel(at: u32, name: &str, set: &[DestinationId]) -> Parcel {
     Parcel { message, waiting: (0..set.len()).map(|slot| (slot, waiting())).collect() }
 }
 
+/// A login that the server has refused, with this meaning.
+pub(super) fn refused_login(meaning: RefusalReason) -> client::Error {
+    client::Error::LoginRefused {
+        server: "127.0.0.1:110".to_owned(),
+        method: Method::UserPass,
+        meaning,
+        text: "no".to_owned(),
+        token: None,
+        secret_sent: true,
+        locked: false,
+    }
+}
+
 /// What becomes of `QUIT`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Farewell {
@@ -123,7 +138,6 @@ pub(super) struct Post {
     pub(super) unstuffed: bool,
     /// What was heard after the login, session by session.
     pub(super) heard: Vec<Vec<String>>,
-    /// What was deleted.
     pub(super) deleted: Vec<Letter>,
 }
 
@@ -157,7 +171,6 @@ struct Visit {
 enum Answer {
     Text(String),
     End,
-    /// The last one.
     Last(String),
 }
 
@@ -387,7 +400,6 @@ impl Home {
         }
     }
 
-    /// One run.
     pub(super) fn run(&self, settings: &str) -> RunSummary {
         self.run_as(settings, Options::default())
     }

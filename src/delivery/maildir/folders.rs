@@ -119,8 +119,8 @@ pub(super) fn not_there(path: &Path) -> Error {
     )
 }
 
-/// Whether a rename failed in a way that the directories can explain: a file server that answers a repeated request reports
-/// that the old name is gone, or the new one there, when the first request was carried out.
+/// Whether a rename failed in a way that the directories can explain.  When the first request was carried out, a file
+/// server that answers a repeated one reports that the old name is gone, or the new one there.
 pub(super) fn rename_may_have_succeeded(error: &durable::Error) -> bool {
     matches!(error.source.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists)
 }
@@ -130,7 +130,6 @@ pub(super) fn discard(path: &Path) {
     let _ = durable::remove(path);
 }
 
-/// The three directories.
 #[derive(Debug)]
 pub(super) struct Folders {
     pub(super) path: PathBuf,

@@ -19,7 +19,7 @@ use crate::types::wide;
 
 /// How a Maildir is used.
 #[derive(Debug, Clone)]
-pub struct MaildirSettings {
+pub(crate) struct MaildirSettings {
     /// The ledger's random id: part of every name.
     pub ledger: String,
     /// This machine's name.
@@ -37,7 +37,7 @@ pub struct MaildirSettings {
 /// # Errors
 /// [`Error::Unfit`] (73) when something else is there, or its parent is missing; [`Error::Later`] when it was delivered to
 /// and isn't there now; [`Error::Disk`].
-pub fn open(path: &Path, settings: &MaildirSettings) -> Result<Opened, Error> {
+pub(crate) fn open(path: &Path, settings: &MaildirSettings) -> Result<Opened, Error> {
     let folders = Folders::of(path);
     let missing = missing(path, settings.may_create)?;
     if !missing.is_empty() {
@@ -59,7 +59,7 @@ pub fn open(path: &Path, settings: &MaildirSettings) -> Result<Opened, Error> {
 ///
 /// # Errors
 /// As for [`open`].
-pub fn check(path: &Path, may_create: bool) -> Result<(), Error> {
+pub(crate) fn check(path: &Path, may_create: bool) -> Result<(), Error> {
     missing(path, may_create).map(drop)
 }
 
@@ -70,7 +70,6 @@ pub(super) enum Syncs {
     FileSystem,
     /// Each file, `tmp/`, `new/`.
     Each,
-    /// Not at all.
     Off,
 }
 
@@ -87,9 +86,9 @@ impl Syncs {
         }
     }
 
-    /// How many of a batch's files stay open until they're synced.  The others are opened again for that, to which
-    /// Linux (4.17 and later) reports a write that failed meanwhile, unless memory was so short that it forgot the
-    /// file; more open files could be more than a process may have, with many accounts side by side.
+    /// How many of a batch's files stay open until they're synced.  The others are opened again for that.  Linux
+    /// (4.17 and later) then still reports a write that failed meanwhile, unless memory was so short that it forgot
+    /// the file.  If all stayed open, many accounts side by side could need more open files than a process may have.
     pub(super) fn kept_open(self) -> usize {
         match self {
             Self::FileSystem => Self::FEW,

@@ -1,10 +1,10 @@
 //! Several ledgers, one mbox: what another mailbox's run left unsettled must be settled before anything is appended,
 //! for a torn tail can be cut off only as long as it is the tail.
 //!
-//! A run that appends to an mbox has a marker `mbox-open/LEDGER-DIGEST` in the state root, which names the mbox and the
-//! ledger's directory, and holds `open` from before the batch is noted in the ledger until it stands whole and synced
-//! in the mbox (or has been taken back).  It changes only under the mbox's locks.  So a run that holds these and finds
-//! a marker open knows that its run has died, or has failed to clean up.
+//! A run that appends to an mbox has a marker `mbox-open/LEDGER-DIGEST` in the state root, which names the mbox and
+//! the ledger's directory.  The marker holds `open` from before the batch is noted in the ledger until the batch is
+//! whole and synced in the mbox (or has been taken back).  It changes only under the mbox's locks.  So a run that
+//! holds these and finds a marker open knows that its run has died, or has failed to clean up.
 //!
 //! `settled BOOT` is not synced: it counts only until the machine is started again (see [`boot`]), for after a power
 //! failure the disk may hold it where `open` was meant.  That costs a look into a ledger, nothing else.
@@ -32,7 +32,7 @@ const LARGEST: usize = 64 * 1024;
 ///
 /// # Errors
 /// When the markers cannot be read.
-pub fn neighbours(state_root: &Path, mbox: &Path, own: &str) -> Result<Vec<Neighbour>, Error> {
+pub(crate) fn neighbours(state_root: &Path, mbox: &Path, own: &str) -> Result<Vec<Neighbour>, Error> {
     let directory = directory(state_root);
     let fail = |e| Error::from(durable::Error::new(Step::Read, &directory, e));
     let entries = match std::fs::read_dir(&directory) {
@@ -75,7 +75,7 @@ pub fn neighbours(state_root: &Path, mbox: &Path, own: &str) -> Result<Vec<Neigh
 ///
 /// # Errors
 /// [`Error::Disk`].
-pub fn forget(state_root: &Path, ledger: &str, mbox: &Path) -> Result<(), Error> {
+pub(crate) fn forget(state_root: &Path, ledger: &str, mbox: &Path) -> Result<(), Error> {
     let mbox = super::locks::resolve(mbox).unwrap_or_else(|_| mbox.to_owned());
     Ok(durable::remove(&directory(state_root).join(file_name(ledger, &mbox)))?)
 }

@@ -1,9 +1,10 @@
 //! Entries packed into 32 octets each, found by a keyed fingerprint of their key.  They are handed out and taken back as
 //! plain [`EntryRecord`]s: how they are packed concerns this file alone.  Must not know what a line means.
 //!
-//! Half a million known messages must fit into some twenty megabytes, so the fingerprint stands for the unique-id, and
-//! the place of its line for everything that is seldom asked; what few entries have lives in a map beside them
-//! ([`Details`]).  120 bits under a random key: nobody can make two unique-ids meet, and chance won't.
+//! Half a million known messages must fit into some twenty megabytes.  So a slot holds a fingerprint instead of the
+//! unique-id, and the place of its line instead of everything that is seldom asked.  What only few entries have is in
+//! a map beside them ([`Details`]).  The fingerprint has 120 bits under a random key, so that neither an attacker nor
+//! chance makes two unique-ids collide.
 //!
 //! The table that finds them is made when it is first needed.  A ledger whose entries are only read, and a listing that
 //! names them in the order in which they became known, as nearly all do, need none ([`Slots::follow`]): half a million
@@ -26,7 +27,6 @@ use crate::types::Time;
 /// What is known of a message, but for what few have ([`Details`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct EntryRecord {
-    /// How far it has come.
     pub(super) state: EntryState,
     /// Where its line is: the one with its digests, once it has any.
     pub(super) offset: u64,
@@ -322,7 +322,6 @@ impl Slots {
         record
     }
 
-    /// Has `change` change an entry.
     pub(super) fn change(&mut self, entry: EntryId, change: impl FnOnce(&mut EntryRecord)) {
         let Some(mut record) = self.get(entry) else { return };
         change(&mut record);
@@ -350,7 +349,6 @@ impl Slots {
         self.details.remove(&entry.0);
     }
 
-    /// Whether it was forgotten.
     #[inline(always)]
     pub(super) fn is_forgotten(&self, entry: EntryId) -> bool {
         self.slot(entry).is_some_and(|slot| slot.flags() & FORGOTTEN != 0)

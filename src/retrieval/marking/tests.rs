@@ -1,6 +1,6 @@
 //! `popfetch mark-seen`: what counts as seen, and is never retrieved.
 
-use super::{Mark, Marked, mark_seen};
+use super::{MarkOrder, Marked, mark_seen};
 use crate::exit::ExitCode;
 use crate::ledger::{EntryState, Ledger, directory};
 use crate::report::ReportedError;
@@ -17,7 +17,7 @@ fn sent(name: &str, date: &str) -> Letter {
     Letter { text: letter.text.replace("Date: Thu, 1 Jan 2026", &format!("Date: {date}")), ..letter }
 }
 
-fn marks(home: &Home, mark: &Mark) -> Result<Marked, ReportedError> {
+fn marks(home: &Home, mark: &MarkOrder) -> Result<Marked, ReportedError> {
     mark_seen(&home.account_with_password(""), &home.context(), mark)
 }
 
@@ -42,7 +42,7 @@ fn state(home: &Home, name: &str) -> Option<EntryState> {
 #[test]
 fn what_is_marked_is_never_retrieved_and_the_rest_is() {
     let home = Home::holding(&letters(&["a", "b", "c"]));
-    let marked = marks(&home, &Mark { messages: named(&["1", "c"]), ..Mark::default() }).unwrap();
+    let marked = marks(&home, &MarkOrder { messages: named(&["1", "c"]), ..MarkOrder::default() }).unwrap();
     assert_eq!((numbers(&marked), marked.known, marked.undated), (vec![1, 3], 0, 0));
     assert_eq!(marked.messages[0].unique_id, "a");
     assert!(marked.messages[0].octets.is_some());
@@ -54,9 +54,9 @@ fn what_is_marked_is_never_retrieved_and_the_rest_is() {
 #[test]
 fn without_a_selection_all_that_is_listed_is_marked() {
     let home = Home::holding(&letters(&["a", "b"]));
-    assert_eq!(numbers(&marks(&home, &Mark::default()).unwrap()), [1, 2]);
+    assert_eq!(numbers(&marks(&home, &MarkOrder::default()).unwrap()), [1, 2]);
     home.post().letters.extend(letters(&["c"]));
-    let marked = marks(&home, &Mark::default()).unwrap();
+    let marked = marks(&home, &MarkOrder::default()).unwrap();
     assert_eq!((numbers(&marked), marked.known), (vec![3], 2), "what was marked before is left as it was");
 }
 
@@ -64,7 +64,7 @@ fn without_a_selection_all_that_is_listed_is_marked() {
 #[test]
 fn a_dry_run_marks_nothing() {
     let home = Home::holding(&letters(&["a"]));
-    let mark = Mark { dry_run: true, ..Mark::default() };
+    let mark = MarkOrder { dry_run: true, ..MarkOrder::default() };
     assert_eq!(numbers(&marks(&home, &mark).unwrap()), [1]);
     assert!(!Ledger::exists(&directory(&home.context().state, &home.account("").mailbox())));
     home.run("");
@@ -76,7 +76,7 @@ fn a_dry_run_marks_nothing() {
 fn what_was_delivered_is_left_as_it_was() {
     let home = Home::holding(&letters(&["a"]));
     home.run("");
-    let marked = marks(&home, &Mark::default()).unwrap();
+    let marked = marks(&home, &MarkOrder::default()).unwrap();
     assert_eq!((numbers(&marked), marked.known), (vec![], 1));
     assert_eq!(state(&home, "a"), Some(EntryState::Delivered));
 }
@@ -86,7 +86,7 @@ fn what_was_delivered_is_left_as_it_was() {
 fn what_is_marked_as_delivered_goes_by_the_policy() {
     let home = Home::holding(&letters(&["a", "b"]));
     let delivered = Some(Time(1_600_000_000));
-    marks(&home, &Mark { messages: named(&["a"]), delivered, ..Mark::default() }).unwrap();
+    marks(&home, &MarkOrder { messages: named(&["a"]), delivered, ..MarkOrder::default() }).unwrap();
     let asked = home.sent().concat();
     assert!(asked.contains(&"TOP 1 0".to_owned()), "its header is asked for: {asked:?}");
     home.run("leave-on-server = { days = 30 }");
@@ -105,13 +105,14 @@ fn only_what_was_sent_before_a_day_is_marked() {
     let home = Home::holding(&post);
     let before = Time::of_date("2025-01-01");
     assert!(before.is_some());
-    let marked = marks(&home, &Mark { before, ..Mark::default() }).unwrap();
+    let marked = marks(&home, &MarkOrder { before, ..MarkOrder::default() }).unwrap();
     assert_eq!((numbers(&marked), marked.undated), (vec![1, 4], 1));
     assert_eq!(
         (state(&home, "old"), state(&home, "new"), state(&home, "undated")),
         (Some(EntryState::Seen), None, None)
     );
-    let marked = marks(&home, &Mark { before, messages: named(&["2-3"]), ..Mark::default() }).unwrap();
+    let marked =
+        marks(&home, &MarkOrder { before, messages: named(&["2-3"]), ..MarkOrder::default() }).unwrap();
     assert_eq!((numbers(&marked), marked.undated), (vec![], 1));
 }
 
@@ -121,14 +122,14 @@ fn what_was_sent_at_that_very_time_is_not_before_it() {
     let home = Home::holding(&letters(&["a"]));
     let sent = 1_767_225_600;
     for (before, expected) in [(sent, &[][..]), (sent + 1, &[1])] {
-        let mark = Mark { before: Some(Time(before)), dry_run: true, ..Mark::default() };
+        let mark = MarkOrder { before: Some(Time(before)), dry_run: true, ..MarkOrder::default() };
         assert_eq!(numbers(&marks(&home, &mark).unwrap()), expected);
     }
 }
 
 #[test]
 fn what_cannot_be_marked_is_an_error_and_marks_nothing() {
-    let plain = Mark::default;
+    let plain = MarkOrder::default;
     let before = Some(Time(1));
     let without = |gone: &str| {
         let all = ["UIDL", "TOP", "PIPELINING"];
@@ -136,8 +137,8 @@ fn what_cannot_be_marked_is_an_error_and_marks_nothing() {
     };
     for (capabilities, mark, exit) in [
         (without("UIDL"), plain(), ExitCode::Protocol),
-        (without("TOP"), Mark { before, ..plain() }, ExitCode::Protocol),
-        (without(""), Mark { messages: named(&["9"]), ..plain() }, ExitCode::NoInput),
+        (without("TOP"), MarkOrder { before, ..plain() }, ExitCode::Protocol),
+        (without(""), MarkOrder { messages: named(&["9"]), ..plain() }, ExitCode::NoInput),
         (vec!["UIDL", "TOP", "X-GOOGLE-RICO"], plain(), ExitCode::Configuration),
     ] {
         let home = Home::new(Post {
@@ -157,7 +158,7 @@ fn a_connection_that_breaks_at_the_headers_leaves_them_marked() {
     let home = Home::holding(&letters(&["a", "b"]));
     home.post().refused = vec![("TOP".to_owned(), "+OK".to_owned())];
     home.post().cut_at = Some(5);
-    let marked = marks(&home, &Mark::default()).unwrap();
+    let marked = marks(&home, &MarkOrder::default()).unwrap();
     assert_eq!(numbers(&marked), [1, 2]);
     assert!(
         home.reported().iter().any(|line| line.contains("the next run asks for the rest")),

@@ -1,9 +1,9 @@
 //! Deletes the messages that the user names: the one deletion that rests on the user's word instead of a proof of delivery.
 //!
-//! All of it happens in one session.  The listing shows which messages are meant; their headers are shown to the user, who is
-//! asked while the session is kept alive; only then `DELE` is sent, and `QUIT`.  What was delivered is recognised as in every
-//! run (header, or else the whole message), since a unique-id alone may stand for other mail: what isn't recognised counts as
-//! never delivered, and goes only where the user has said so.
+//! All of it happens in one session.  The listing shows which messages are meant; their headers are shown to the
+//! user, who is asked while the session is kept alive; only then `DELE` is sent, and `QUIT`.  What was delivered is
+//! recognised as in every run (by its header, or else by the whole message), because a unique-id alone may name other
+//! mail now.  What isn't recognised counts as never delivered, and is deleted only if the user has agreed to that.
 
 use std::collections::{HashMap, HashSet};
 use std::os::fd::BorrowedFd;
@@ -44,7 +44,7 @@ const QUESTIONS: u32 = 3;
 
 /// A message that is to be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Doomed {
+pub(crate) struct Doomed {
     /// Its number in this session.
     pub number: MessageNumber,
     /// Its unique-id, fit to print.
@@ -61,7 +61,7 @@ pub struct Doomed {
 
 /// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Deleted {
+pub(crate) struct Deleted {
     /// Messages whose deletion the server has confirmed.
     pub messages: usize,
     /// Whether the user agreed.
@@ -73,16 +73,16 @@ pub struct Deleted {
 }
 
 /// Waits until something can be read here, the session being kept alive; whether it can.
-pub type KeepAlive<'k> = &'k mut dyn FnMut(BorrowedFd<'_>) -> bool;
+pub(crate) type KeepAlive<'k> = &'k mut dyn FnMut(BorrowedFd<'_>) -> bool;
 
 /// Asks the user, who sees these messages.
-pub type AskUser<'q> = &'q mut dyn FnMut(&[Doomed], KeepAlive<'_>) -> bool;
+pub(crate) type AskUser<'q> = &'q mut dyn FnMut(&[Doomed], KeepAlive<'_>) -> bool;
 
 /// Deletes the messages that are named, if `ask` agrees.  `looks_only`: it never will.
 ///
 /// # Errors
 /// As of a run; [`Error::NoSuchMessage`], [`Error::OtherMessage`].
-pub fn delete(
+pub(crate) fn delete(
     account: &Account,
     options: &Options,
     context: &Context<'_>,
@@ -347,9 +347,9 @@ pub(super) fn delivered(
     Ok(found)
 }
 
-/// Makes sure that the answers so far belonged to the messages that they seemed to belong to: one that the sender of no mail
-/// can foresee is asked for by a question whose answer names it, `UIDL n`, or `LIST n` where there is no unique-id or the
-/// server doesn't answer that.
+/// Makes sure that the answers so far belong to the messages that they seem to belong to.  A question is sent whose
+/// answer names a message that no sender of mail can foresee: `UIDL n`, or `LIST n` where there is no unique-id or
+/// the server doesn't answer `UIDL n`.
 fn name(
     client: &mut Client<Transaction>,
     ledger: &Ledger,

@@ -1,8 +1,9 @@
 //! A program whose standard input and output are the connection (`connect-command`).
 //!
-//! It runs in a process group of its own, so that nothing that it has started is left behind, and a Ctrl-C at the terminal
-//! reaches only popfetch, which then ends the session in order.  What it prints on its standard error is drained all the
-//! time, by a thread, so that it never waits for us; the end of it is kept for the error of a line that fails.
+//! It runs in a process group of its own, so that nothing that it has started is left behind, and a Ctrl-C at the
+//! terminal reaches only popfetch, which then ends the session in order.  A thread drains what it prints on its
+//! standard error all the time, so that it never waits for us.  The last part is kept for the error of a connection
+//! that fails.
 
 use std::io::{self, PipeReader, Read as _};
 use std::os::fd::OwnedFd;
@@ -19,7 +20,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 use super::error::{Error, plain};
 use super::patience::after;
 use super::poll::poll;
-use super::problem::RouteProblem;
+use super::route_problem::RouteProblem;
 use super::target::{Target, server};
 use crate::access;
 use crate::account::ConnectCommand;
