@@ -200,8 +200,9 @@ fn what_is_planned_is_announced() {
             .session(|session, world, maildrop, _, _| session.tell_plan(maildrop, &decisions, &world.ledger));
         let lines = scene.reported;
         assert!(lines.contains(&expected.to_owned()), "{decisions:?} {lines:?}");
-        let headers = lines.iter().any(|line| line.starts_with("the headers of 1 message are asked for"));
-        assert_eq!(headers, decisions[0] == Decision::Identify, "{lines:?}");
+        let headers: Vec<&String> = lines.iter().filter(|line| line.starts_with("the headers of")).collect();
+        assert_eq!(headers.len(), usize::from(decisions[0] == Decision::Identify), "{lines:?}");
+        assert!(headers.iter().all(|line| line.starts_with("the headers of 1 message are asked for")));
     }
 }
 
@@ -245,6 +246,12 @@ fn what_a_session_came_to_is_added_to_the_run() {
         assert_eq!(warned, expected == 1, "{:?}", scene.reported);
         assert!(scene.memory.habits.folder_data);
     }
+    // Where it has none, it isn't spoken of.
+    let mut scene = Scene::new();
+    scene.session(|session, world, maildrop, policy, tally| {
+        session.count(tally, maildrop, &world.ledger, policy);
+    });
+    assert!(scene.reported.is_empty() && !scene.memory.habits.folder_data, "{:?}", scene.reported);
 }
 
 /// What earlier runs saw in the place of deleted mail is remembered by unique-id, and concerns only what the ledger knows.
