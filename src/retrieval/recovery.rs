@@ -271,6 +271,9 @@ mod tests {
         assert!(settling.settle(&neighbour, &mbox).unwrap(), "it has no ledger, and so nothing open");
     }
 
+    /// Each run takes a listing, and so looks at the ledger.
+    const LISTS: &str = "listing = \"full\"";
+
     /// A run has delivered one message.
     fn delivered() -> Home {
         let home = Home::holding(&[Letter::new("a", "a")]);
@@ -299,7 +302,7 @@ mod tests {
         // Where nothing was left, nothing is reported.
         for (left, expected) in [(None, None), (Some(Left::Torn), Some("recovered 0, dropped 1"))] {
             left.iter().for_each(|left| home.leave_unfinished("t", &[("Mail", *left)]));
-            home.run("");
+            home.run(LISTS);
             let reported = home.reported();
             let found = reported.iter().find(|line| line.starts_with("recovered"));
             assert_eq!(found.map(String::as_str), expected, "{left:?}");
@@ -331,8 +334,6 @@ mod tests {
         assert!(!spool.exists());
     }
 
-    const LISTS: &str = "listing = \"full\"";
-
     /// Where popfetch runs as root, a folder that everybody can change is not written to; one where nothing is open isn't
     /// asked about.
     #[test]
@@ -346,7 +347,7 @@ mod tests {
             home.leave_unfinished("x", &[("Other", left)]);
             let other = home.path().join("Other");
             fs::set_permissions(&other, fs::Permissions::from_mode(0o777)).unwrap();
-            assert_eq!(home.run("").exit(), expected, "{left:?} {:?}", home.reported());
+            assert_eq!(home.run(LISTS).exit(), expected, "{left:?} {:?}", home.reported());
             assert_eq!(home.delivered_to("Other").len(), usize::from(left == Left::Delivered));
         }
     }

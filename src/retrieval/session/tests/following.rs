@@ -5,11 +5,16 @@ use std::collections::HashSet;
 use super::{MOST_IDLE, Next, Scene, confirmed, learn, unique_id};
 use crate::account::Retention;
 use crate::ledger::memory::NamingForm;
+use crate::plan::Maildrop;
 use crate::plan::trial::{NOW, SIZE, number};
 use crate::proof::EntryId;
 use crate::retrieval::course::{Follows, GivenUp, Scope};
+use crate::retrieval::destinations::OpenDestinations;
+use crate::retrieval::error::Error;
 use crate::retrieval::pipeline::naming::Naming;
 use crate::retrieval::pipeline::standing::{QuestionPace, SessionStanding};
+use crate::retrieval::session::{Basis, Stores};
+use crate::retrieval::trial::Home;
 use crate::types::{Octets, Time};
 
 /// What is left for the end is another session's while sessions bring something; what this run has given up waits for the next
@@ -89,5 +94,31 @@ fn the_next_session_goes_on_behind_what_is_done() {
         // What is found again is as old as it was: it is tried again after a week.
         let names = scene.memory.names.unwrap();
         assert!(names == (NamingForm::Nothing, old) || names == (NamingForm::Size, NOW), "{names:?}");
+    }
+}
+
+/// What decisions rested on is overwritten only by a session that did all that they asked for.
+#[test]
+fn what_a_session_rested_on_stays_until_all_is_done() {
+    type Change = fn(&mut Scene);
+    let cases: [(&str, Change, bool); 5] = [
+        ("all is done", |_| {}, true),
+        ("it failed", |scene| scene.tally.failure = Some(Error::Unfinished), false),
+        ("it was cut short", |scene| scene.tally.cut_short = true, false),
+        ("it was stopped", |scene| scene.stopped = true, false),
+        ("it was for some only", |scene| scene.scope = Scope::Failed, false),
+    ];
+    for (what, change, expected) in cases {
+        let mut scene = Scene::new();
+        change(&mut scene);
+        scene.memory.habits.listed = 7;
+        let (home, policy) = (Home::holding(&[]), scene.policy.clone());
+        let mut held = Stores { ledger: home.ledger(), destinations: OpenDestinations::none() };
+        let basis = Basis { maildrop: Maildrop::default(), policy };
+        scene.session(|session, _, _, _, tally| {
+            assert_eq!(session.did_everything(tally), expected, "{what}");
+            session.settle(&mut held, &basis, tally).unwrap();
+        });
+        assert_eq!(scene.memory.habits.listed == 0, expected, "{what}");
     }
 }

@@ -140,6 +140,7 @@ fn where_mail_was_delivered_before_is_reported() {
     let home = home(&["a", "b"], &EVERYTHING);
     home.run(KEEP);
     assert_eq!(home.run(KEEP).delivered_elsewhere, None);
+    assert_eq!(memory(&home).popped, None, "nothing is taken out where there is no window");
     let elsewhere = run_at(&home, "Other").delivered_elsewhere.unwrap();
     assert!(elsewhere.messages == 2 && elsewhere.to.contains("Mail"), "{elsewhere:?}");
 }
