@@ -12,6 +12,7 @@ use crate::plan::{Decision, Why};
 use crate::proof::EntryId;
 use crate::report::ConditionKind;
 use crate::retrieval::course::{GivenUp, Scope};
+use crate::retrieval::error::Error;
 use crate::retrieval::fetch::Tally;
 use crate::retrieval::login::log_in;
 use crate::retrieval::run::Run;
@@ -29,6 +30,15 @@ struct Ended {
 
 impl Scene {
     fn ends(&mut self, post: Post, prepare: impl FnOnce(&mut Client<Transaction>)) -> Ended {
+        let (counts, sent, tally) = self.try_to_end(post, prepare);
+        Ended { counts: counts.unwrap(), sent, tally }
+    }
+
+    fn try_to_end(
+        &mut self,
+        post: Post,
+        prepare: impl FnOnce(&mut Client<Transaction>),
+    ) -> (Result<bool, Error>, Vec<String>, Tally) {
         let home = Home::new(Post { letters: vec![Letter::new("a", "a")], ..post });
         let (account, context) = (home.account(""), home.context());
         let run = Run::new(&account, &self.options, &context, NOW);
@@ -45,9 +55,9 @@ impl Scene {
         };
         let basis = Basis { maildrop, policy: self.policy.clone() };
         let mut tally = std::mem::take(&mut self.tally);
-        let counts = session.end(client, &mut self.world.ledger, &basis, &mut tally).unwrap();
+        let counts = session.end(client, &mut self.world.ledger, &basis, &mut tally);
         home.wait_for_the_server();
-        Ended { counts, sent: home.sent().concat(), tally }
+        (counts, home.sent().concat(), tally)
     }
 
     fn deletes(&mut self) -> EntryId {
@@ -85,6 +95,46 @@ fn a_deletion_counts_when_the_farewell_is_confirmed() {
         assert_eq!(scene.course.ended.quit_lost, !counts, "{farewell:?}");
         let kinds: Vec<_> = scene.summary.conditions.iter().map(|condition| condition.kind).collect();
         assert_eq!(kinds, Vec::from_iter(condition), "{farewell:?}");
+    }
+}
+
+/// What was retrieved hangs on the farewell as well; but only deletions are lost with it.
+#[test]
+fn only_deletions_are_lost_with_a_farewell() {
+    for (farewell, deletes, counts, lost, unanswered) in [
+        (Farewell::Kept, false, true, false, false),
+        (Farewell::Refused, false, false, false, false),
+        (Farewell::Lost, false, false, false, false),
+        (Farewell::Refused, true, false, true, false),
+        (Farewell::Lost, true, false, true, true),
+    ] {
+        let mut scene = Scene::new();
+        scene.tally.retrieved = true;
+        if deletes {
+            scene.deletes();
+        }
+        let ended = scene.ends(Post { farewell, ..Post::default() }, |_| ());
+        assert_eq!((ended.counts, quits(&ended.sent)), (counts, true), "{farewell:?} {deletes}");
+        let found = scene.course.ended;
+        assert_eq!((found.quit_lost, found.quit_unanswered), (lost, unanswered), "{farewell:?} {deletes}");
+    }
+}
+
+/// Deletions count from QUIT on: what they rest on must be on the disk by then, or there is no QUIT.
+#[cfg(feature = "crash-points")]
+#[test]
+fn no_deletion_is_confirmed_before_the_ledger_is_on_the_disk() {
+    use crate::durable::{Step, trial::steps};
+    for refuses in [false, true] {
+        let mut scene = Scene::new();
+        let id = scene.deletes();
+        let ((counts, sent, _), taken) = steps(
+            move |step, path| refuses && step == Step::Sync && path.ends_with("ledger"),
+            || scene.try_to_end(Post::default(), |_| ()),
+        );
+        assert!(taken.contains(&(Step::Sync, "ledger".to_owned())), "{taken:?}");
+        assert_eq!((counts.is_ok(), quits(&sent)), (!refuses, !refuses));
+        assert_eq!(scene.state(id) == EntryState::Deleted, !refuses);
     }
 }
 
