@@ -1,11 +1,11 @@
 //! Who owns a file, who else can change it, and which user popfetch acts as: the one place that looks at owners and modes.
 //!
 //! Two questions are answered here.  *May this file be believed?*  A configuration, a file of secrets or a state
-//! directory that another user can replace holds what that user wants: [`check_path`] follows a path from `/`, through its
-//! symbolic links, and finds who could lead it elsewhere.  *May this file be written?*  Root may write everywhere, so
-//! root must not follow links that others can set: with [`Owner`] each step on such a path is taken with that user's
-//! rights, and the system itself refuses what the user couldn't do.  (Looking first and acting as root afterwards would
-//! leave a moment in between.)
+//! directory that another user can replace can hold anything.  [`check_path`] follows a path from `/`, through its symbolic links,
+//! and finds the users who could change where it leads.  *May this file be written?*  Root may write everywhere, so
+//! root must not follow links that others can set.  With [`Owner`] each step on such a path is taken with that user's
+//! rights, and the system itself refuses what the user couldn't do.  (If root looked first and acted afterwards, the path
+//! could change in between.)
 //!
 //! The rights are those of one thread (Linux has them per thread): its effective user and group, and its groups.  The
 //! real and the saved user stay root's, so that the user can neither signal nor trace the process.
@@ -16,16 +16,16 @@ mod owner;
 mod paths;
 mod switch;
 
-pub use self::error::{Error, shell_word};
-pub use self::file::{contents, read, read_as, read_private};
-pub use self::owner::{Acting, AsRoot, Owner, act, spawn};
-pub use self::paths::{check_destination, check_path, check_private, open_regular};
-pub use self::switch::is_root;
+pub(crate) use self::error::{Error, shell_word};
+pub(crate) use self::file::{contents, read, read_as, read_private};
+pub(crate) use self::owner::{AsRoot, Owner, act, spawn};
+pub(crate) use self::paths::{check_destination, check_path, check_private, open_regular};
+pub(crate) use self::switch::is_root;
 
 /// No core dump, and no other program of the same user that looks into our memory, where passwords are (PR_SET_DUMPABLE,
 /// prctl(2)).  Programs that we start are not concerned: it ends with execve.
 #[cfg(target_os = "linux")]
-pub fn keep_memory_private() {
+pub(crate) fn keep_memory_private() {
     use rustix::process::{DumpableBehavior, set_dumpable_behavior};
     // It can't be refused.
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
@@ -37,7 +37,7 @@ pub fn keep_memory_private() {}
 
 /// No program that we start gets a descriptor that was left open for us: the lock of a script, for example, which a
 /// program that goes on in the background (ssh with ControlPersist) would hold on to.  Ours are never inherited anyway.
-pub fn keep_descriptors_private() {
+pub(crate) fn keep_descriptors_private() {
     const FIRST: i32 = 3;
     close_fds::set_fds_cloexec(FIRST, &[]);
 }

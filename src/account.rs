@@ -1,12 +1,15 @@
-//! An account as it is meant: validated, defaults applied, paths expanded.
+//! An account, validated and complete: defaults applied, paths expanded.
 
+pub(crate) mod host;
 mod route;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use route::{ConnectCommand, DIRECT, Endpoint, Proxy, ProxyAddress, ProxyKind, ProxyLogin, Route, Way};
+pub(crate) use route::{
+    ConnectCommand, DIRECT, Endpoint, Proxy, ProxyAddress, ProxyKind, ProxyLogin, Route, Way,
+};
 
 use crate::access::Owner;
 use crate::secret::Secret;
@@ -27,7 +30,7 @@ pub enum NotOneLine {
 ///
 /// # Errors
 /// [`NotOneLine`], typically for a password file or a user's name that was pasted with its line end.
-pub fn check_one_line(text: &[u8]) -> Result<(), NotOneLine> {
+pub(crate) fn check_one_line(text: &[u8]) -> Result<(), NotOneLine> {
     if text.is_empty() {
         return Err(NotOneLine::Empty);
     }
@@ -38,7 +41,7 @@ pub fn check_one_line(text: &[u8]) -> Result<(), NotOneLine> {
 }
 
 /// A setting whose values are words.  The configuration, the flags and the manual take the words from here.
-pub trait SettingWord: Copy + 'static {
+pub(crate) trait SettingWord: Copy + 'static {
     /// Each value and its word, in the order of the manual.
     const WORDS: &'static [(&'static str, Self)];
     /// The words, separated by `|`.
@@ -61,21 +64,15 @@ pub struct Account {
     pub name: String,
     /// Server host: an A-label in lower case without final dot, or an address literal (without brackets).
     pub host: String,
-    /// TCP port.
     pub port: u16,
-    /// How the connection is protected.
     pub tls: Tls,
-    /// What is trusted.
     pub trust: Trust,
-    /// The way to it.
     pub way: Way,
     /// The user's name at the server.
     pub user: String,
-    /// How to log in.
     pub auth: Auth,
     /// Where the password or token comes from.
     pub password: PasswordSource,
-    /// What stays on the server.
     pub retention: Retention,
     /// Where messages go; never empty.
     pub deliver: Vec<Deliver>,
@@ -142,13 +139,13 @@ impl fmt::Display for Mailbox {
 }
 
 /// How the connection is protected.
+#[expect(clippy::enum_variant_names, reason = "STARTTLS is what everybody calls it")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tls {
     /// TLS from the first octet (RFC 8314).
     Implicit,
     /// `STLS`, required (RFC 2595 §4).
     StartTls,
-    /// None.
     None,
 }
 
@@ -170,15 +167,10 @@ pub struct Trust {
 pub enum Auth {
     /// The strongest offered that keeps the password safe.
     Auto,
-    /// USER and PASS.
     UserPass,
-    /// APOP.
     Apop,
-    /// SASL PLAIN.
     Plain,
-    /// SASL LOGIN.
     Login,
-    /// SASL CRAM-MD5.
     CramMd5,
     /// SASL SCRAM-SHA-1, without channel binding: `auto` binds where both sides can.
     ScramSha1,
@@ -217,7 +209,6 @@ pub enum PasswordSource {
     File(PathBuf),
     /// The first line of a program's output: argv.
     Command(Vec<String>),
-    /// A netrc file.
     Netrc(PathBuf),
     /// A systemd credential's name.
     SystemdCredential(String),
@@ -251,13 +242,11 @@ impl fmt::Debug for StoreCommands {
 /// Who gives tokens for an account, and to which client (RFC 6749).
 #[derive(Clone)]
 pub struct OAuth {
-    /// Who gives them.
     pub provider: Provider,
     /// The client's id; none where the server gives one when it is asked (RFC 7591).
     pub client_id: Option<String>,
     /// The client's secret, where it has one.
     pub client_secret: Option<PasswordSource>,
-    /// Which flow a login takes.
     pub flow: OAuthFlow,
     /// The address that a browser is sent to at the end, where it isn't a port of this machine.
     pub redirect: Option<String>,
@@ -287,7 +276,6 @@ pub struct Provider {
     pub issuer: Option<String>,
     /// Where the user agrees.
     pub authorize: Option<String>,
-    /// Where tokens are.
     pub token: Option<String>,
     /// Where a device asks for a code (RFC 8628), if there is such a flow for mail.
     pub device: Option<String>,
@@ -375,13 +363,9 @@ pub struct Limits {
 /// Where messages go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deliver {
-    /// A Maildir.
     Maildir(PathBuf),
-    /// An mbox.
     Mbox(PathBuf),
-    /// A program.
     Pipe(Pipe),
-    /// Standard output.
     Stdout,
 }
 
@@ -443,7 +427,6 @@ words!(Utf8Mode { Auto = "auto", Off = "off" });
 /// Programs that are run before and after an account's run, each by its argv.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hooks {
-    /// Before each run.
     pub before_run: Option<Vec<String>>,
     /// After a run that has delivered anything.
     pub on_new_mail: Option<Vec<String>>,

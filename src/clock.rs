@@ -5,19 +5,18 @@ mod local;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-pub use local::{ago, day, due, minute, short, since, stamp};
+pub(crate) use local::{ago, day, due, minute, short, since, stamp};
 
 use crate::types::Time;
 
-/// The time now.
 #[must_use]
-pub fn now() -> Time {
+pub(crate) fn now() -> Time {
     Time::from_system(system_now())
 }
 
 /// The time now as files have it, to the nanosecond.
 #[must_use]
-pub fn now_of_files() -> SystemTime {
+pub(crate) fn now_of_files() -> SystemTime {
     system_now()
 }
 
@@ -28,20 +27,20 @@ fn system_now() -> SystemTime {
 
 /// Microseconds within the current second, for Maildir names.
 #[must_use]
-pub fn microseconds() -> u32 {
+pub(crate) fn microseconds() -> u32 {
     system_now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_micros())
 }
 
 /// This machine's name, or `localhost` where it has none.
 #[must_use]
-pub fn host_name() -> String {
+pub(crate) fn host_name() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     if name.is_empty() { "localhost".to_owned() } else { name }
 }
 
 /// This process's id.
 #[must_use]
-pub fn process_id() -> u32 {
+pub(crate) fn process_id() -> u32 {
     std::process::id()
 }
 
@@ -49,7 +48,7 @@ pub fn process_id() -> u32 {
 ///
 /// # Errors
 /// When the system's generator fails.
-pub fn random<const N: usize>() -> std::io::Result<[u8; N]> {
+pub(crate) fn random<const N: usize>() -> std::io::Result<[u8; N]> {
     let mut octets = [0; N];
     getrandom::fill(&mut octets).map_err(|e| std::io::Error::other(e.to_string()))?;
     Ok(octets)

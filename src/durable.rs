@@ -26,16 +26,13 @@ use crate::types::wide;
 
 /// What was being done when the disk refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// Opening or creating a file.
     Open,
-    /// Making a directory.
     MakeDirectory,
     /// Giving a file its final name.
     Rename,
-    /// Reading.
     Read,
-    /// Writing.
     Write,
     /// Reserving room.
     Reserve,
@@ -43,7 +40,6 @@ pub enum Step {
     Sync,
     /// Cutting a file back.
     Truncate,
-    /// Removing a file.
     Remove,
 }
 
@@ -66,8 +62,7 @@ impl Step {
 /// A step that failed, where, and why.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {} {}: {source}", step.verb(), crate::text::path(path))]
-pub struct Error {
-    /// What was being done.
+pub(crate) struct Error {
     pub step: Step,
     /// To which file or directory.
     pub path: PathBuf,
@@ -78,13 +73,13 @@ pub struct Error {
 impl Error {
     /// An error of `step` at `path`.
     #[must_use]
-    pub fn new(step: Step, path: &Path, source: impl Into<io::Error>) -> Self {
+    pub(crate) fn new(step: Step, path: &Path, source: impl Into<io::Error>) -> Self {
         Self { step, path: path.to_owned(), source: source.into() }
     }
 
     /// Whether the disk or the user's quota is full.
     #[must_use]
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         matches!(
             self.source.raw_os_error().map(Errno::from_raw_os_error),
             Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG)
@@ -119,13 +114,13 @@ impl Problem for Error {
 }
 
 /// What most functions here return.
-pub type Result<T> = std::result::Result<T, Error>;
+pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 /// Creates `path`, which must not exist, for reading and writing.
 ///
 /// # Errors
 /// [`Step::Open`]; `AlreadyExists` when the name is taken.
-pub fn create_new(path: &Path, mode: u32) -> Result<File> {
+pub(crate) fn create_new(path: &Path, mode: u32) -> Result<File> {
     take(Step::Open, path)?;
     OpenOptions::new()
         .read(true)
@@ -140,7 +135,7 @@ pub fn create_new(path: &Path, mode: u32) -> Result<File> {
 ///
 /// # Errors
 /// The system's.
-pub fn read_up_to(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+pub(crate) fn read_up_to(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut filled = 0;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         let at = offset.saturating_add(wide(filled));
@@ -159,7 +154,7 @@ pub fn read_up_to(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usi
 ///
 /// # Errors
 /// [`Step::Open`].
-pub fn open_or_create(path: &Path, mode: u32) -> Result<(File, bool)> {
+pub(crate) fn open_or_create(path: &Path, mode: u32) -> Result<(File, bool)> {
     match create_new(path, mode) {
         Ok(file) => Ok((file, true)),
         Err(e) if e.source.kind() == io::ErrorKind::AlreadyExists => open(path).map(|file| (file, false)),
@@ -186,7 +181,7 @@ fn open_existing(options: &mut OpenOptions, path: &Path) -> Result<File> {
 ///
 /// # Errors
 /// [`Step::Open`].
-pub fn open(path: &Path) -> Result<File> {
+pub(crate) fn open(path: &Path) -> Result<File> {
     open_existing(OpenOptions::new().read(true).write(true), path)
 }
 
@@ -194,7 +189,7 @@ pub fn open(path: &Path) -> Result<File> {
 ///
 /// # Errors
 /// [`Step::Open`].
-pub fn open_to_read(path: &Path) -> Result<File> {
+pub(crate) fn open_to_read(path: &Path) -> Result<File> {
     open_existing(OpenOptions::new().read(true), path)
 }
 
@@ -203,7 +198,7 @@ pub fn open_to_read(path: &Path) -> Result<File> {
 ///
 /// # Errors
 /// The system's.
-pub fn open_to_append(path: &Path) -> io::Result<File> {
+pub(crate) fn open_to_append(path: &Path) -> io::Result<File> {
     let flags = WITHOUT_WAITING | OFlags::NOFOLLOW.bits().cast_signed();
     OpenOptions::new().read(true).append(true).create(true).mode(0o600).custom_flags(flags).open(path)
 }
@@ -213,7 +208,7 @@ pub fn open_to_append(path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// [`Step::Open`]; `InvalidInput` when it is not a regular file.
-pub fn open_plain_file(path: &Path) -> Result<File> {
+pub(crate) fn open_plain_file(path: &Path) -> Result<File> {
     let fail = |e| Error::new(Step::Open, path, e);
     let flags = WITHOUT_WAITING | OFlags::NOFOLLOW.bits().cast_signed();
     match OpenOptions::new().read(true).custom_flags(flags).open(path) {
@@ -227,7 +222,7 @@ pub fn open_plain_file(path: &Path) -> Result<File> {
 ///
 /// # Errors
 /// Why not: `PermissionDenied`, `ReadOnlyFilesystem`.
-pub fn may_write(directory: &Path) -> io::Result<()> {
+pub(crate) fn may_write(directory: &Path) -> io::Result<()> {
     // For the user that this thread acts as, which need not be the one that has started us.
     match rustix::fs::accessat(CWD, directory, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS) {
         // An old kernel can't answer: it is seen when the file is made.
@@ -240,7 +235,7 @@ pub fn may_write(directory: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// [`Step::Open`].
-pub fn create_unnamed(directory: &Path) -> Result<File> {
+pub(crate) fn create_unnamed(directory: &Path) -> Result<File> {
     take(Step::Open, directory)?;
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     match rustix::fs::open(directory, flags, rustix::fs::Mode::from_raw_mode(0o600)) {
@@ -261,7 +256,7 @@ pub fn create_unnamed(directory: &Path) -> Result<File> {
 ///
 /// # Errors
 /// [`Step::MakeDirectory`].
-pub fn make_directory(path: &Path) -> Result<bool> {
+pub(crate) fn make_directory(path: &Path) -> Result<bool> {
     take(Step::MakeDirectory, path)?;
     match std::fs::DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => Ok(true),
@@ -274,7 +269,7 @@ pub fn make_directory(path: &Path) -> Result<bool> {
 ///
 /// # Errors
 /// [`Step::MakeDirectory`].
-pub fn make_directories(path: &Path) -> Result<()> {
+pub(crate) fn make_directories(path: &Path) -> Result<()> {
     let missing: Vec<&Path> =
         path.ancestors().take_while(|p| !p.as_os_str().is_empty() && !p.is_dir()).collect();
     missing.iter().rev().try_for_each(|directory| make_directory(directory).map(drop))
@@ -282,7 +277,7 @@ pub fn make_directories(path: &Path) -> Result<()> {
 
 /// The directory that holds `path`.
 #[must_use]
-pub fn parent_of(path: &Path) -> &Path {
+pub(crate) fn parent_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -293,7 +288,7 @@ pub fn parent_of(path: &Path) -> &Path {
 ///
 /// # Errors
 /// [`Step::Write`]; part of it may then be in the file.
-pub fn write(mut file: &File, path: &Path, octets: &[u8]) -> Result<()> {
+pub(crate) fn write(mut file: &File, path: &Path, octets: &[u8]) -> Result<()> {
     take(Step::Write, path)?;
     #[cfg(feature = "crash-points")]
     let octets = {
@@ -310,7 +305,7 @@ pub fn write(mut file: &File, path: &Path, octets: &[u8]) -> Result<()> {
 ///
 /// # Errors
 /// [`Step::Reserve`], chiefly a full disk.
-pub fn reserve(file: &File, path: &Path, octets: u64) -> Result<()> {
+pub(crate) fn reserve(file: &File, path: &Path, octets: u64) -> Result<()> {
     take(Step::Reserve, path)?;
     let end = file.metadata().map_err(|e| Error::new(Step::Reserve, path, e))?.len();
     match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, end, octets) {
@@ -323,7 +318,7 @@ pub fn reserve(file: &File, path: &Path, octets: u64) -> Result<()> {
 ///
 /// # Errors
 /// [`Step::Sync`]: the data may be lost, and no second sync can show it.
-pub fn sync(file: &File, path: &Path) -> Result<()> {
+pub(crate) fn sync(file: &File, path: &Path) -> Result<()> {
     take(Step::Sync, path)?;
     rustix::fs::fsync(file).map_err(|e| Error::new(Step::Sync, path, e))
 }
@@ -332,7 +327,7 @@ pub fn sync(file: &File, path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// [`Step::Open`] or [`Step::Sync`].
-pub fn sync_directory(path: &Path) -> Result<()> {
+pub(crate) fn sync_directory(path: &Path) -> Result<()> {
     let directory = open_to_read(path)?;
     take(Step::Sync, path)?;
     match rustix::fs::fsync(directory.as_fd()) {
@@ -351,7 +346,7 @@ pub fn sync_directory(path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// [`Step::Open`] of `directory` itself, or [`Step::Sync`].
-pub fn sync_names(directory: &Path) -> Result<()> {
+pub(crate) fn sync_names(directory: &Path) -> Result<()> {
     static ON_DISK: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
     sync_directory(directory)?;
     // A panic while it is held leaves whole names only.
@@ -375,7 +370,7 @@ pub fn sync_names(directory: &Path) -> Result<()> {
 /// Has the disk begin with what was written between two offsets, so that there is less left for the sync to wait for.  A
 /// hint: it promises nothing, and fails in silence.
 #[cfg(target_os = "linux")]
-pub fn hasten(file: &File, begin: u64, end: u64) {
+pub(crate) fn hasten(file: &File, begin: u64, end: u64) {
     // It asks for no more than that it needn't be kept in memory, which starts the writing.
     let length = std::num::NonZeroU64::new(end.saturating_sub(begin));
     let _ = rustix::fs::fadvise(file, begin, length, rustix::fs::Advice::DontNeed);
@@ -391,7 +386,7 @@ pub fn hasten(_: &File, _: u64, _: u64) {}
 /// # Errors
 /// [`Step::Sync`].
 #[cfg(target_os = "linux")]
-pub fn sync_file_system(directory: &File, path: &Path) -> Result<()> {
+pub(crate) fn sync_file_system(directory: &File, path: &Path) -> Result<()> {
     take(Step::Sync, path)?;
     rustix::fs::syncfs(directory).map_err(|e| Error::new(Step::Sync, path, e))
 }
@@ -410,7 +405,7 @@ pub fn sync_file_system(_: &File, path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// None but those that tests ask for.
-pub fn sync_everything() -> Result<()> {
+pub(crate) fn sync_everything() -> Result<()> {
     take(Step::Sync, Path::new("every file system"))?;
     rustix::fs::sync();
     Ok(())
@@ -419,7 +414,7 @@ pub fn sync_everything() -> Result<()> {
 /// Whether [`sync_file_system`] may stand for the sync of each file and name in `directory`: it covers both and reports
 /// losses on ext4, xfs and btrfs, on Linux 5.8 or later.
 #[must_use]
-pub fn file_system_sync_is_trustworthy(directory: &File) -> bool {
+pub(crate) fn file_system_sync_is_trustworthy(directory: &File) -> bool {
     #[cfg(target_os = "linux")]
     {
         const EXT4: i128 = 0xEF53;
@@ -450,7 +445,7 @@ fn reports_lost_writes(release: &[u8]) -> bool {
 ///
 /// # Errors
 /// [`Step::Rename`]; `AlreadyExists` when the name is taken.
-pub fn rename_new(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn rename_new(from: &Path, to: &Path) -> Result<()> {
     take(Step::Rename, to)?;
     match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         Ok(()) => Ok(()),
@@ -473,7 +468,7 @@ pub fn rename_new(from: &Path, to: &Path) -> Result<()> {
 ///
 /// # Errors
 /// [`Step::Rename`].
-pub fn replace(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn replace(from: &Path, to: &Path) -> Result<()> {
     take(Step::Rename, to)?;
     rustix::fs::rename(from, to).map_err(|e| Error::new(Step::Rename, to, e))
 }
@@ -482,7 +477,7 @@ pub fn replace(from: &Path, to: &Path) -> Result<()> {
 ///
 /// # Errors
 /// [`Step::Truncate`].
-pub fn truncate(file: &File, path: &Path, octets: u64) -> Result<()> {
+pub(crate) fn truncate(file: &File, path: &Path, octets: u64) -> Result<()> {
     take(Step::Truncate, path)?;
     rustix::fs::ftruncate(file, octets).map_err(|e| Error::new(Step::Truncate, path, e))
 }
@@ -491,7 +486,7 @@ pub fn truncate(file: &File, path: &Path, octets: u64) -> Result<()> {
 ///
 /// # Errors
 /// [`Step::Remove`].
-pub fn remove(path: &Path) -> Result<()> {
+pub(crate) fn remove(path: &Path) -> Result<()> {
     take(Step::Remove, path)?;
     match std::fs::remove_file(path) {
         Ok(()) => Ok(()),
@@ -504,7 +499,7 @@ pub fn remove(path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// [`Step::Remove`].
-pub fn remove_directory(path: &Path) -> Result<()> {
+pub(crate) fn remove_directory(path: &Path) -> Result<()> {
     take(Step::Remove, path)?;
     std::fs::remove_dir(path).map_err(|e| Error::new(Step::Remove, path, e))
 }

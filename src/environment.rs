@@ -1,4 +1,4 @@
-//! What a process is born into, read once: the one place that reads the environment.  Follows the XDG Base Directory
+//! Home, variables and folders, read once when the process starts: the one place that reads the environment.  Follows the XDG Base Directory
 //! Specification.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::text::shown_by;
 
 /// The terminal of a process, if it has one.
-pub const TERMINAL: &str = "/dev/tty";
+pub(crate) const TERMINAL: &str = "/dev/tty";
 
 /// What the process was born into, read once.
 #[derive(Clone, Default)]

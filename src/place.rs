@@ -1,5 +1,5 @@
-//! Where a message waits between its arrival and its publication, at each kind of destination, and what of that a line
-//! of the ledger holds.
+//! Where a message waits between its arrival and its publication, at each kind of destination, and how much of that a line
+//! of the ledger records.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// Where the bytes of a [`Piece`](crate::proof::Piece) wait, and where they go.
 #[derive(Debug)]
-pub enum Place {
+pub(crate) enum Place {
     /// `tmp/NAME`, to become `new/NAME`.
     Maildir {
         /// The file's name, the same in `tmp/` and `new/`.
@@ -20,7 +20,6 @@ pub enum Place {
     },
     /// In the batch's spool, to be appended to the mbox.
     Mbox {
-        /// The batch's spool.
         spool: Arc<MboxSpool>,
         /// Where the entry begins in the spool.
         spool_offset: u64,
@@ -34,7 +33,7 @@ pub enum Place {
 impl Place {
     /// The name of the message's own file, which only a Maildir has.
     #[must_use]
-    pub fn file_name(&self) -> Option<&str> {
+    pub(crate) fn file_name(&self) -> Option<&str> {
         match self {
             Self::Maildir { name, .. } => Some(name),
             Self::Mbox { .. } | Self::Spooled(_) => None,
@@ -45,7 +44,7 @@ impl Place {
 impl NotedPlace {
     /// The name of the message's own file, which only a Maildir has.
     #[must_use]
-    pub fn file_name(&self) -> Option<&str> {
+    pub(crate) fn file_name(&self) -> Option<&str> {
         match self {
             Self::Maildir { name } => Some(name),
             Self::Mbox { .. } | Self::Handed => None,
@@ -55,16 +54,15 @@ impl NotedPlace {
 
 /// The spool of one batch for one mbox: the very octets that will be appended.
 #[derive(Debug)]
-pub struct MboxSpool {
+pub(crate) struct MboxSpool {
     /// Its path, in the mailbox's state directory.
     pub path: PathBuf,
-    /// The file, open.
     pub file: File,
 }
 
 /// A whole message waiting for a program, with LF line ends.
 #[derive(Debug)]
-pub enum Spooled {
+pub(crate) enum Spooled {
     /// A small message, in memory.
     Memory(Vec<u8>),
     /// In a file without a name.
@@ -73,7 +71,7 @@ pub enum Spooled {
 
 /// The part of a [`Place`] that a ledger line can hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NotedPlace {
+pub(crate) enum NotedPlace {
     /// The file's name in `tmp/`, `new/`, or (with flags) `cur/`.
     Maildir {
         /// The file's name, the same in `tmp/` and `new/`.

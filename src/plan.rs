@@ -3,16 +3,16 @@
 //!
 //! Two questions are asked.  [`decide`]: which of the listed messages are retrieved, compared, or left?  It is answered
 //! before the first `RETR`.  [`retire`]: which delivered messages go by the leave-on-server policy?  It is answered after
-//! the last one, so that what this run delivered counts among the newest; [`at_once`] answers it for a single message
-//! where the policy needs to look at nothing else, so that its `DELE` can go out in the running pipeline.
+//! the last one, so that what this run delivered counts among the newest.  Where the policy can decide about a message on its
+//! own, [`at_once`] answers it at once, so that its `DELE` can go out in the running pipeline.
 //!
-//! What these rest on stands beside them: [`suspicion`](mod@suspicion) (does a listing give cause to doubt its unique-ids?), `compare` (is a
-//! listed message one that we have?), and [`quick`] (may a poll stand for a listing?).
+//! Three more questions prepare these answers.  [`suspicion`](mod@suspicion): does a listing give cause to doubt its
+//! unique-ids?  `compare`: is a listed message one that we have?  [`quick`]: may a poll replace a listing?
 
 pub(crate) mod compare;
-pub mod maildrop;
-pub mod quick;
-pub mod suspicion;
+pub(crate) mod maildrop;
+pub(crate) mod quick;
+pub(crate) mod suspicion;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -26,13 +26,12 @@ use crate::ledger::{Entry, EntryState, Ledger};
 use crate::proof::{DestinationId, EntryId};
 use crate::types::{MessageNumber, Octets, Time};
 
-pub use maildrop::{Listed, Maildrop, Who};
-pub use suspicion::{Adds, Suspicion, is_renumbered, suspicion};
+pub(crate) use maildrop::{Listed, Maildrop, Who};
+pub(crate) use suspicion::{Suspicion, is_renumbered, suspicion};
 
 /// What the policies of one account and one run come to.
 #[derive(Debug, Clone)]
-pub struct Policy {
-    /// What stays on the server.
+pub(crate) struct Policy {
     pub retention: Retention,
     /// Larger messages stay on the server.
     pub max_message_size: Option<Octets>,
@@ -58,14 +57,13 @@ pub struct Policy {
     pub destinations: Vec<DestinationId>,
     /// The time, where the clock can be believed for ages (see [`Ledger::trusted_now`]).
     pub age_now: Option<Time>,
-    /// The time.
     pub now: Time,
 }
 
 impl Policy {
     /// The policy of an account for a run; `None` keeps the account's own retention.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         account: &Account,
         retention: Option<Retention>,
         all: bool,
@@ -91,20 +89,20 @@ impl Policy {
 
     /// Whether all that is delivered is deleted.
     #[must_use]
-    pub fn deletes_everything(&self) -> bool {
+    pub(crate) fn deletes_everything(&self) -> bool {
         self.retention == Retention::Delete
     }
 
     /// Whether anything is ever deleted.
     #[must_use]
-    pub fn deletes(&self) -> bool {
+    pub(crate) fn deletes(&self) -> bool {
         self.retention != Retention::Keep
     }
 }
 
 /// What is done with a listed message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
+pub(crate) enum Decision {
     /// `RETR`, and delivered.
     Retrieve(Why),
     /// Its header, or all of it, is compared with what we have; delivered only if it's another message.
@@ -122,7 +120,7 @@ pub enum Decision {
 impl Decision {
     /// Why it is compared with what we have, if it is.
     #[must_use]
-    pub fn why_compared(self) -> Option<Why> {
+    pub(crate) fn why_compared(self) -> Option<Why> {
         match self {
             Self::Compare(why) | Self::Delete(why) => Some(why),
             Self::Retrieve(_) | Self::Identify | Self::Leave(_) => None,
@@ -132,7 +130,7 @@ impl Decision {
 
 /// The reason for a [`Decision`] or a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
+pub(crate) enum Why {
     /// Its unique-id has never been seen.
     New,
     /// It failed before, or did not reach all of its destinations.
@@ -185,7 +183,7 @@ pub enum Why {
 impl Why {
     /// As programs have it: it stays when the sentence for people changes.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::New => "new",
             Self::Again => "again",
@@ -215,7 +213,7 @@ impl Why {
 
     /// As people have it.
     #[must_use]
-    pub fn text(self) -> &'static str {
+    pub(crate) fn text(self) -> &'static str {
         match self {
             Self::New => "new",
             Self::Again => "not delivered yet",
@@ -252,7 +250,7 @@ impl fmt::Display for Why {
 
 /// Decides for each listed message, in the order of the listing.
 #[must_use]
-pub fn decide(maildrop: &Maildrop, ledger: &Ledger, policy: &Policy) -> Vec<Decision> {
+pub(crate) fn decide(maildrop: &Maildrop, ledger: &Ledger, policy: &Policy) -> Vec<Decision> {
     let mut decisions: Vec<Decision> =
         maildrop.iter().map(|listed| decide_one(&listed, maildrop, ledger, policy)).collect();
     limit(&mut decisions, maildrop, ledger, policy);
@@ -317,7 +315,7 @@ fn decide_one(listed: &Listed<'_>, maildrop: &Maildrop, ledger: &Ledger, policy:
 
 /// Whether a message is larger than `max-message-size`: it isn't retrieved, not even to be compared.
 #[must_use]
-pub fn is_too_large(octets: Option<Octets>, policy: &Policy) -> bool {
+pub(crate) fn is_too_large(octets: Option<Octets>, policy: &Policy) -> bool {
     policy.max_message_size.zip(octets).is_some_and(|(most, octets)| octets > most)
 }
 
@@ -326,7 +324,7 @@ pub fn is_too_large(octets: Option<Octets>, policy: &Policy) -> bool {
 // fields are needed.
 #[must_use]
 #[inline(always)]
-pub fn backs_off(entry: &Entry, policy: &Policy) -> bool {
+pub(crate) fn backs_off(entry: &Entry, policy: &Policy) -> bool {
     !policy.insist && entry.retry_after.is_some_and(|at| policy.now < at)
 }
 
@@ -346,7 +344,7 @@ fn unless(too_large: bool, decision: Decision) -> Decision {
 /// Whether any message that we have is listed with another size than ours: as long as that isn't settled, the next run
 /// must see the sizes too.
 #[must_use]
-pub fn has_changed_size(maildrop: &Maildrop, ledger: &Ledger, utf8: bool) -> bool {
+pub(crate) fn has_changed_size(maildrop: &Maildrop, ledger: &Ledger, utf8: bool) -> bool {
     maildrop.has_sizes()
         && maildrop.iter().any(|listed| match listed.who {
             Who::Known(id) => {
@@ -397,7 +395,7 @@ fn limit(decisions: &mut [Decision], maildrop: &Maildrop, ledger: &Ledger, polic
 
 /// What may still be delivered in this run, by `max-messages` and `max-bytes`.
 #[derive(Debug, Clone, Default)]
-pub struct Allowance {
+pub(crate) struct Allowance {
     max_messages: Option<u64>,
     max_bytes: Option<Octets>,
     messages: u64,
@@ -407,13 +405,13 @@ pub struct Allowance {
 impl Allowance {
     /// What earlier sessions of the run have left.
     #[must_use]
-    pub fn new(policy: &Policy) -> Self {
+    pub(crate) fn new(policy: &Policy) -> Self {
         let (messages, octets) = policy.taken;
         Self { max_messages: policy.max_messages, max_bytes: policy.max_bytes, messages, octets }
     }
 
     /// This was delivered already.
-    pub fn delivered(&mut self, messages: u64, octets: Octets) {
+    pub(crate) fn delivered(&mut self, messages: u64, octets: Octets) {
         self.messages = self.messages.saturating_add(messages);
         self.octets = self.octets.plus(octets);
     }
@@ -422,7 +420,7 @@ impl Allowance {
     ///
     /// # Errors
     /// Which limit forbids it.
-    pub fn take(&mut self, size: Octets) -> Result<(), Why> {
+    pub(crate) fn take(&mut self, size: Octets) -> Result<(), Why> {
         if self.max_messages.is_some_and(|most| self.messages >= most) {
             return Err(Why::MaxMessages);
         }
@@ -435,7 +433,7 @@ impl Allowance {
     }
 
     /// A message that was taken is not delivered: it proved to be one that we have.
-    pub fn give_back(&mut self, size: Octets) {
+    pub(crate) fn give_back(&mut self, size: Octets) {
         self.messages = self.messages.saturating_sub(1);
         self.octets = Octets(self.octets.0.saturating_sub(size.0));
     }
@@ -443,7 +441,7 @@ impl Allowance {
 
 /// Whether a message goes as soon as it is delivered.
 #[must_use]
-pub fn at_once(policy: &Policy, octets: Option<Octets>) -> Option<Why> {
+pub(crate) fn at_once(policy: &Policy, octets: Option<Octets>) -> Option<Why> {
     match policy.retention {
         Retention::Keep => None,
         Retention::Delete => Some(Why::Delete),
@@ -457,19 +455,17 @@ pub fn at_once(policy: &Policy, octets: Option<Octets>) -> Option<Why> {
 
 /// A message to be deleted by the leave-on-server policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retired {
+pub(crate) struct Retired {
     /// Its number in this session.
     pub number: MessageNumber,
-    /// Its entry.
     pub entry: EntryId,
-    /// Which limit applies.
     pub why: Why,
 }
 
 /// Which delivered messages go now, ascending by number: to be recognised before they are deleted.  Not those that have
 /// failed since, and the entries that are `uncertain`.
 #[must_use]
-pub fn retire(
+pub(crate) fn retire(
     maildrop: &Maildrop,
     ledger: &Ledger,
     policy: &Policy,

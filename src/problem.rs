@@ -1,4 +1,4 @@
-//! What every error that reaches the user answers: what happened, what to do next, and the exit code.
+//! The trait of all errors that reach the user: what happened, what to do next, and the exit code.
 
 use std::borrow::Cow;
 
@@ -29,7 +29,7 @@ pub trait Problem: std::error::Error + Send + Sync {
 }
 
 /// The hint of a failure that passes on its own.
-pub const TRY_AGAIN: &str = "nothing is lost: the next run tries again";
+pub(crate) const TRY_AGAIN: &str = "nothing is lost: the next run tries again";
 
 /// The hint of a failure that only a mistake in popfetch explains.
-pub const REPORT_BUG: &str = "please report it; nothing is lost, the next run recovers";
+pub(crate) const REPORT_BUG: &str = "please report it; nothing is lost, the next run recovers";

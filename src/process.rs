@@ -1,9 +1,8 @@
-//! Runs a program whose first line of output is a secret, or whose standard input is one: within a time limit, ended by a
-//! signal, nothing of it in a buffer that isn't wiped.
+//! Runs a program whose first line of output is a secret, or whose standard input is one.  A time limit or a signal ends it,
+//! and every buffer that holds the secret is wiped.
 //!
-//! The program stays in our process group: one that asks for a passphrase must be able to read from the terminal.  That,
-//! and that its output is a secret, is why delivery's programs have a runner of their own: they get a group, and what they
-//! print is for the report.
+//! The program stays in our process group, because one that asks for a passphrase must be able to read from the terminal.
+//! Delivery has another runner for its programs: they get a process group of their own, and what they print is reported.
 
 use std::io::{self, Read, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -30,19 +29,18 @@ const COMPLAINT_CHARACTERS: usize = 200;
 
 /// How a program ended.
 #[derive(Debug)]
-pub struct ProcessEnd {
+pub(crate) struct ProcessEnd {
     /// The first line of its output, with its end.
     pub printed: Secret,
     /// The first line of its errors, where it failed and printed nothing: else its complaint may hold what it printed.
     pub complaint: Secret,
-    /// Its exit status.
     pub status: ExitStatus,
 }
 
 impl ProcessEnd {
     /// That it failed, in words, with the first line of its complaint made safe: `failed with exit status 1: no key`.
     #[must_use]
-    pub fn failure(&self) -> String {
+    pub(crate) fn failure(&self) -> String {
         use std::os::unix::process::ExitStatusExt as _;
         let how = match (self.status.code(), self.status.signal()) {
             (Some(code), _) => format!("failed with exit status {code}"),
@@ -56,7 +54,7 @@ impl ProcessEnd {
 
 /// Why it did not come to its end.
 #[derive(Debug)]
-pub enum NoEnd {
+pub(crate) enum NoEnd {
     /// It could not be started.
     Start(io::Error),
     /// The system has no room for another process now: typically too many run, or memory is short.
@@ -79,7 +77,7 @@ impl NoEnd {
 
 /// How a program is run.
 #[derive(Debug, Clone, Copy)]
-pub struct Program<'a> {
+pub(crate) struct Program<'a> {
     /// Its name and its arguments.
     pub argv: &'a [String],
     /// As which user, if not as ourselves.
@@ -96,7 +94,7 @@ pub struct Program<'a> {
 ///
 /// # Errors
 /// [`NoEnd`].
-pub fn run(
+pub(crate) fn run(
     Program { argv, owner, input, limit, longest }: Program<'_>,
     stop: &Stop,
 ) -> Result<ProcessEnd, NoEnd> {

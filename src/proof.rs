@@ -1,13 +1,15 @@
 //! The proofs that a message must carry on its way: [`Staged`] (whole and synced where it waits) → [`Noted`] (the ledger
 //! records it, synced) → [`Published`] (its final name durable, or accepted by the MDA) → [`Delivered`] (in the ledger).
 //!
-//! A proof cannot be copied, and each step consumes the last: to forget a sync, or to take them out of order, does not
-//! compile.  `DELE` needs two: a [`Delivered`] (we have it), and a [`Recognised`] (what stands under this number in this
-//! very session is it); or else the user's word for this very session, [`Dismissed`].  Each proof has one maker, which `tests/architecture.rs` checks: delivery makes `Staged` and
-//! `Published`, the ledger makes `Noted` and `Delivered`, the place where the ends of answers are confirmed makes
-//! `Recognised`, and the command that asks the user makes `Dismissed`.
+//! A proof cannot be copied, and each step consumes the last: code that forgets a sync, or takes the steps out of order, does
+//! not compile.  `DELE` needs two proofs: a [`Delivered`] (we have the message), and a [`Recognised`] (in this session, this
+//! number is that message).  Or it needs the user's consent in this session, [`Dismissed`].
 //!
-//! The facts the proofs are about stand here too, so that delivery and ledger need not know each other.
+//! Each proof has one maker, which `tests/architecture.rs` checks.  Delivery makes `Staged` and `Published`; the ledger makes
+//! `Noted` and `Delivered`; `retrieval::fetch::confirm`, where the ends of answers are confirmed, makes `Recognised`; and the
+//! command that asks the user makes `Dismissed`.
+//!
+//! The facts that the proofs are about are here too, so that delivery and ledger need not know each other.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,17 +22,17 @@ use crate::types::{MessageNumber, Octets, Time, UniqueIdBuf};
 /// The bytes of this piece are whole and durable where they wait for publication.
 #[derive(Debug)]
 #[must_use]
-pub struct Staged(Piece);
+pub(crate) struct Staged(Piece);
 
 /// The ledger names this piece, its destination and place, and has been synced since.
 #[derive(Debug)]
 #[must_use]
-pub struct Noted(Piece);
+pub(crate) struct Noted(Piece);
 
 /// This piece durably has its final name or place, or the MDA has taken it.
 #[derive(Debug)]
 #[must_use]
-pub struct Published(Piece);
+pub(crate) struct Published(Piece);
 
 impl Staged {
     /// Made by a destination, after its syncs.
@@ -39,7 +41,7 @@ impl Staged {
     }
     /// What it is about.
     #[must_use]
-    pub fn piece(&self) -> &Piece {
+    pub(crate) fn piece(&self) -> &Piece {
         &self.0
     }
     /// Gives the proof up: the ledger could not be written.
@@ -55,7 +57,7 @@ impl Noted {
     }
     /// What it is about.
     #[must_use]
-    pub fn piece(&self) -> &Piece {
+    pub(crate) fn piece(&self) -> &Piece {
         &self.0
     }
 }
@@ -67,7 +69,7 @@ impl Published {
     }
     /// What it is about.
     #[must_use]
-    pub fn piece(&self) -> &Piece {
+    pub(crate) fn piece(&self) -> &Piece {
         &self.0
     }
 }
@@ -76,7 +78,7 @@ impl Published {
 /// It is synced before `QUIT`, where deletions first count (RFC 1939 §6).
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
-pub struct Delivered {
+pub(crate) struct Delivered {
     number: MessageNumber,
     entry: EntryId,
 }
@@ -88,12 +90,11 @@ impl Delivered {
     }
     /// The number in this session.
     #[must_use]
-    pub fn number(&self) -> MessageNumber {
+    pub(crate) fn number(&self) -> MessageNumber {
         self.number
     }
-    /// The ledger's entry.
     #[must_use]
-    pub fn entry(&self) -> EntryId {
+    pub(crate) fn entry(&self) -> EntryId {
         self.entry
     }
 }
@@ -104,7 +105,7 @@ impl Delivered {
 /// A unique-id alone proves nothing: servers that are rebuilt, moved, or count from 1 give known ids to other mail.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
-pub struct Recognised {
+pub(crate) struct Recognised {
     session: SessionId,
     number: MessageNumber,
     entry: Option<EntryId>,
@@ -116,14 +117,13 @@ impl Recognised {
     pub(crate) fn attest(session: SessionId, number: MessageNumber, entry: Option<EntryId>) -> Self {
         Self { session, number, entry }
     }
-    /// The session.
     #[must_use]
-    pub fn session(&self) -> SessionId {
+    pub(crate) fn session(&self) -> SessionId {
         self.session
     }
     /// Whether both proofs are about the same message.
     #[must_use]
-    pub fn agrees(&self, delivered: &Delivered) -> bool {
+    pub(crate) fn agrees(&self, delivered: &Delivered) -> bool {
         self.number == delivered.number && self.entry.is_none_or(|entry| entry == delivered.entry)
     }
 }
@@ -132,7 +132,7 @@ impl Recognised {
 /// delivered or not.  The only deletion that rests on no delivery.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
-pub struct Dismissed {
+pub(crate) struct Dismissed {
     session: SessionId,
     number: MessageNumber,
 }
@@ -142,38 +142,36 @@ impl Dismissed {
     pub(crate) fn attest(session: SessionId, number: MessageNumber) -> Self {
         Self { session, number }
     }
-    /// The session.
     #[must_use]
-    pub fn session(&self) -> SessionId {
+    pub(crate) fn session(&self) -> SessionId {
         self.session
     }
     /// The number in that session.
     #[must_use]
-    pub fn number(&self) -> MessageNumber {
+    pub(crate) fn number(&self) -> MessageNumber {
         self.number
     }
 }
 
 /// One session of this process with a server.  Message-numbers mean nothing in another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SessionId(pub u64);
+pub(crate) struct SessionId(pub u64);
 
 /// An entry of the ledger that is open now; meaningless in any other run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EntryId(pub u32);
+pub(crate) struct EntryId(pub u32);
 
 /// A delivery in the ledger that some destinations of its set have; meaningless in any other run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BegunId(pub u32);
+pub(crate) struct BegunId(pub u32);
 
 /// A destination in the ledger's table of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DestinationId(pub u16);
+pub(crate) struct DestinationId(pub u16);
 
 /// How the ledger knows a message.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Key {
-    /// By the server's unique-id.
+pub(crate) enum Key {
     UniqueId(UniqueIdBuf),
     /// By the digest of its header, where the server has no unique-ids (or none for this message).
     Header(Digest),
@@ -181,8 +179,7 @@ pub enum Key {
 
 /// What a destination is called in the ledger: stable over runs and over changes of the configuration's order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct DestinationName {
-    /// Its kind.
+pub(crate) struct DestinationName {
     pub kind: DestinationKind,
     /// The path, or the argv joined by NUL; of standard output `file` when it is a regular one, else `-`.
     pub address: Vec<u8>,
@@ -191,18 +188,15 @@ pub struct DestinationName {
 impl DestinationName {
     /// Its path or command, fit to print.
     #[must_use]
-    pub fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         let words: Vec<String> = self.address.split(|octet| *octet == 0).map(text::printable).collect();
         words.join(" ")
     }
 }
 
-/// The kinds of destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum DestinationKind {
-    /// A Maildir.
+pub(crate) enum DestinationKind {
     Maildir,
-    /// An mbox (mboxrd).
     Mbox,
     /// A program's standard input.
     Pipe,
@@ -211,12 +205,11 @@ pub enum DestinationKind {
 }
 
 impl DestinationKind {
-    /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Maildir, Self::Mbox, Self::Pipe, Self::Stdout];
+    pub(crate) const ALL: [Self; 4] = [Self::Maildir, Self::Mbox, Self::Pipe, Self::Stdout];
 
     /// Its name in the ledger, in the history and in `--json`.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Maildir => "maildir",
             Self::Mbox => "mbox",
@@ -228,7 +221,7 @@ impl DestinationKind {
 
 /// One message that has arrived whole.  It's committed only when an answer that names a message has followed it.
 #[derive(Debug)]
-pub struct Arrival {
+pub(crate) struct Arrival {
     /// Which one it is, among all of this process.
     pub id: ArrivalId,
     /// Its number in this session.
@@ -239,7 +232,6 @@ pub struct Arrival {
     pub listed_size: Option<Octets>,
     /// Octets received, line ends counted as LF.
     pub octets: u64,
-    /// Its digests as received.
     pub digests: Digests,
     /// What its header holds for the reader, as it came.
     pub headline: Headline,
@@ -259,12 +251,12 @@ pub struct Arrival {
 
 /// Which arrival it is: no two of this process have the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ArrivalId(u64);
+pub(crate) struct ArrivalId(u64);
 
 impl ArrivalId {
     /// One that no arrival has had yet.
     #[must_use]
-    pub fn next() -> Self {
+    pub(crate) fn next() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
@@ -272,8 +264,7 @@ impl ArrivalId {
 
 /// One message at one destination.
 #[derive(Debug)]
-pub struct Piece {
-    /// The message.
+pub(crate) struct Piece {
     pub message: Arc<Arrival>,
     /// Where it goes.
     pub destination: DestinationId,
@@ -287,10 +278,9 @@ pub struct Piece {
 
 /// What a `staged` line records, as recovery finds it: a message that may or may not have been published.
 #[derive(Debug, Clone)]
-pub struct Intent {
+pub(crate) struct Intent {
     /// To record afterwards what became of it.
     pub id: IntentId,
-    /// Which message.
     pub key: Key,
     /// Where it was to go.
     pub destination: DestinationId,
@@ -306,14 +296,13 @@ pub struct Intent {
 
 /// An open `staged` line of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct IntentId(pub u32);
+pub(crate) struct IntentId(pub u32);
 
 /// What a destination's line in the ledger records.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DestinationRecord {
+pub(crate) struct DestinationRecord {
     /// Its number in the table.
     pub id: DestinationId,
-    /// Its name.
     pub name: DestinationName,
     /// For a Maildir: when its `tmp/` was made, or its device, and its inode, when it was last used.
     pub inode: Option<(u64, u64)>,

@@ -1,9 +1,9 @@
 //! A value that is never shown: no `Display`, no `Serialize`, `Debug` prints `[redacted]` in every build, and its
-//! memory is wiped when the last clone goes.  Clones share it.  What is made of it, a command's line, its base64, what the
-//! redactor looks for, is a `Secret` of its own, wiped too.
+//! memory is wiped when the last clone goes.  Clones share it.  Whatever is made from it (a command's line, its base64, the
+//! words that the redactor looks for) is a `Secret` of its own, and wiped too.
 //!
-//! Not covered: what a parser copies before the value is a `Secret` (a TOML string with escapes, an argument of the command
-//! line), and what the kernel and the TLS library hold on the way out.
+//! Two kinds of copies are not wiped: those that a parser makes before the value is a `Secret` (a TOML string with escapes,
+//! an argument of the command line), and those of the kernel and the TLS library on the way out.
 
 use std::sync::Arc;
 

@@ -2,8 +2,8 @@
 //! of the program checks between steps.  A signal to reload or to poll now would be a flag beside it.
 //!
 //! The first signal raises the flag and wakes every thread that waits on [`Stop::descriptor`]; the second one kills the
-//! process at once, by the signal's own default action, or, where a process has none (process 1), by the exit code that
-//! a shell would show.
+//! process at once, by the signal's own default action.  Process 1 has no default action: it exits with the code that a
+//! shell would show.
 //!
 //! Inherited settings are corrected here too: a blocked signal would never arrive, and where SIGCHLD is ignored (some
 //! supervisors do that) the exit status of a program is lost.
@@ -22,7 +22,7 @@ use signal_hook::low_level;
 
 /// Shared by every thread of a run; clones see the same flag.
 #[derive(Debug, Clone)]
-pub struct Stop(Arc<Inner>);
+pub(crate) struct Stop(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -38,7 +38,7 @@ impl Stop {
     ///
     /// # Errors
     /// When no socket pair can be created, usually for lack of descriptors.
-    pub fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let (keep, wake) = UnixStream::pair()?;
         Ok(Self(Arc::new(Inner {
             raised: Arc::new(AtomicBool::new(false)),
@@ -52,7 +52,7 @@ impl Stop {
     ///
     /// # Errors
     /// When no handler can be installed.
-    pub fn on_signals() -> io::Result<Self> {
+    pub(crate) fn on_signals() -> io::Result<Self> {
         let stop = Self::new()?;
         stop.register(true)?;
         // With a handler it isn't ignored any more, and what we execute begins with the default.
@@ -71,7 +71,7 @@ impl Stop {
     ///
     /// # Errors
     /// When no handler can be installed.
-    pub fn beside_a_program() -> io::Result<Self> {
+    pub(crate) fn beside_a_program() -> io::Result<Self> {
         let stop = Self::new()?;
         stop.register(false)?;
         Ok(stop)
@@ -104,13 +104,13 @@ impl Stop {
 
     /// Whether a signal has come.
     #[must_use]
-    pub fn raised(&self) -> bool {
+    pub(crate) fn raised(&self) -> bool {
         self.0.raised.load(Ordering::SeqCst)
     }
 
     /// The signal that came, to die by it at the end.
     #[must_use]
-    pub fn signal(&self) -> Option<i32> {
+    pub(crate) fn signal(&self) -> Option<i32> {
         match self.0.signal.load(Ordering::SeqCst) {
             0 => None,
             number => i32::try_from(number).ok(),
@@ -118,7 +118,7 @@ impl Stop {
     }
 
     /// Ends the process by the signal that came, so that the parent can see why it ended.  Returns if none came.
-    pub fn die(&self) {
+    pub(crate) fn die(&self) {
         if let Some(signal) = self.signal() {
             if is_first_process() {
                 // The kernel gives it no default action: raising the signal would do nothing.
@@ -131,7 +131,7 @@ impl Stop {
 
     /// Waits for `time`, or for a signal: whether one has come.
     #[must_use]
-    pub fn wait(&self, time: Duration) -> bool {
+    pub(crate) fn wait(&self, time: Duration) -> bool {
         let until = Instant::now().checked_add(time);
         loop {
             let left = until.map_or(time, |until| until.saturating_duration_since(Instant::now()));
@@ -146,7 +146,7 @@ impl Stop {
 
     /// Waits, without an end of its own, until there is something to read from `input`.  `false` where a signal came first.
     #[must_use]
-    pub fn wait_for(&self, input: BorrowedFd<'_>) -> bool {
+    pub(crate) fn wait_for(&self, input: BorrowedFd<'_>) -> bool {
         while !self.raised() {
             let mut sources =
                 [PollFd::new(&self.0.wake, PollFlags::IN), PollFd::from_borrowed_fd(input, PollFlags::IN)];
@@ -163,7 +163,8 @@ impl Stop {
     }
 
     /// Raises the flag without a signal.
-    pub fn raise(&self) {
+    #[cfg(test)]
+    pub(crate) fn raise(&self) {
         use std::io::Write;
         self.0.raised.store(true, Ordering::SeqCst);
         // A full socket already wakes everybody: nothing is lost if this fails.
@@ -172,7 +173,7 @@ impl Stop {
 
     /// Readable from the first signal on: for `poll(2)` beside a socket.
     #[must_use]
-    pub fn descriptor(&self) -> BorrowedFd<'_> {
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
         self.0.wake.as_fd()
     }
 }

@@ -10,7 +10,7 @@ use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 /// `octets` as printable text: control characters, invalid UTF-8, and characters that reorder or hide text become
 /// `\xNN` or `\u{…}`; a backslash becomes two.
 #[must_use]
-pub fn printable(octets: &[u8]) -> String {
+pub(crate) fn printable(octets: &[u8]) -> String {
     let mut out = String::with_capacity(octets.len());
     for chunk in octets.utf8_chunks() {
         for c in chunk.valid().chars() {
@@ -39,7 +39,7 @@ pub fn printable(octets: &[u8]) -> String {
 /// left out rather than written out, as is a tag of an emoji; a tab becomes a blank, and a backslash stays one.  Not for what is
 /// compared or typed: two that look alike may differ.
 #[must_use]
-pub fn readable(text: &str) -> String {
+pub(crate) fn readable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -56,7 +56,7 @@ pub fn readable(text: &str) -> String {
 /// Whether `octets` can stand on one line of the protocol: they hold no CR, LF or NUL.  With one of these a user name or a
 /// password would end its command early, and what follows would be read as a command of its own.
 #[must_use]
-pub fn is_one_line(octets: &[u8]) -> bool {
+pub(crate) fn is_one_line(octets: &[u8]) -> bool {
     !octets.iter().any(|octet| matches!(octet, b'\r' | b'\n' | 0))
 }
 
@@ -101,13 +101,13 @@ pub(crate) use shown_by;
 
 /// A path as text for people, as [`printable`] has it.
 #[must_use]
-pub fn path(path: &Path) -> String {
+pub(crate) fn path(path: &Path) -> String {
     printable(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()))
 }
 
 /// A printed path as people write it: `~` for the home directory, which is printed too.
 #[must_use]
-pub fn in_home<'a>(path: &'a str, home: Option<&str>) -> Cow<'a, str> {
+pub(crate) fn in_home<'a>(path: &'a str, home: Option<&str>) -> Cow<'a, str> {
     let within = home.filter(|home| !matches!(*home, "" | "/")).and_then(|home| path.strip_prefix(home));
     match within {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => Cow::Owned(format!("~{rest}")),
@@ -117,7 +117,7 @@ pub fn in_home<'a>(path: &'a str, home: Option<&str>) -> Cow<'a, str> {
 
 /// `octets` for a field of a state file: `%HH` for everything but printable ASCII without space and `%`; empty is `%`.
 #[must_use]
-pub fn field(octets: &[u8]) -> String {
+pub(crate) fn field(octets: &[u8]) -> String {
     if octets.is_empty() {
         return "%".to_owned();
     }
@@ -138,7 +138,7 @@ pub fn field(octets: &[u8]) -> String {
 
 /// What [`field`] made, read back.  `None` when it isn't of that form.
 #[must_use]
-pub fn from_field(text: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn from_field(text: &[u8]) -> Option<Vec<u8>> {
     if text == b"%" {
         return Some(Vec::new());
     }
@@ -162,13 +162,13 @@ pub fn from_field(text: &[u8]) -> Option<Vec<u8>> {
 
 /// Octets as hex digits in lower case.
 #[must_use]
-pub fn hex(octets: &[u8]) -> String {
+pub(crate) fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 /// How much of a size there is, for people, in the unit of the whole: `1.2 of 5.2 MiB`.
 #[must_use]
-pub fn part(octets: u64, all: u64) -> String {
+pub(crate) fn part(octets: u64, all: u64) -> String {
     let whole = size(all);
     let Some((_, unit)) = whole.split_once(' ') else { return whole };
     let doublings = match unit {
@@ -184,7 +184,7 @@ pub fn part(octets: u64, all: u64) -> String {
 
 /// A size for people: `512 octets`, `1.4 KiB`, `25.0 MiB`.
 #[must_use]
-pub fn size(octets: u64) -> String {
+pub(crate) fn size(octets: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if octets < 1024 {
         return format!("{octets} octet{}", if octets == 1 { "" } else { "s" });
@@ -203,7 +203,7 @@ pub fn size(octets: u64) -> String {
 
 /// A number for people: `1,024`.
 #[must_use]
-pub fn grouped(n: u64) -> String {
+pub(crate) fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -217,7 +217,7 @@ pub fn grouped(n: u64) -> String {
 
 /// `1 message`, `2 messages`, `2 deliveries`.
 #[must_use]
-pub fn count(n: u64, noun: &str) -> String {
+pub(crate) fn count(n: u64, noun: &str) -> String {
     match (n, noun.strip_suffix('y')) {
         (1, _) => format!("1 {noun}"),
         (_, Some(stem)) => format!("{n} {stem}ies"),
@@ -227,7 +227,7 @@ pub fn count(n: u64, noun: &str) -> String {
 
 /// At most `most` characters of `text`, with an ellipsis where some are missing.
 #[must_use]
-pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+pub(crate) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     // Most are short by their octets already.
     if text.len() <= most || text.chars().nth(most).is_none() {
         return Cow::Borrowed(text);

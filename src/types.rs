@@ -7,7 +7,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-pub use selection::{NoSuchMessage, Selection};
+pub(crate) use selection::{NoSuchMessage, Selection};
 
 /// The number of a message in one session (RFC 1939 §5): decimal, from 1, meaningless in any other session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,7 +44,7 @@ impl fmt::Display for MessageNumber {
 
 /// How long to wait for something that another process holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wait {
+pub(crate) enum Wait {
     /// This long; not at all if it's zero.
     AtMost(Duration),
     /// Until it's free, or a signal comes.
@@ -53,11 +53,11 @@ pub enum Wait {
 
 impl Wait {
     /// Not at all.
-    pub const NO: Self = Self::AtMost(Duration::ZERO);
+    pub(crate) const NO: Self = Self::AtMost(Duration::ZERO);
 
     /// Whether the waiting is over when it has lasted this long.
     #[must_use]
-    pub fn is_over(self, waited: Duration) -> bool {
+    pub(crate) fn is_over(self, waited: Duration) -> bool {
         match self {
             Self::AtMost(longest) => waited >= longest,
             Self::Forever => false,
@@ -73,19 +73,19 @@ impl Default for Wait {
 
 /// A number or a length in memory, as what is counted and stored is: nothing is cut, since no `usize` has more than 64 bits.
 #[must_use]
-pub fn wide(number: usize) -> u64 {
+pub(crate) fn wide(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
 /// Decimal digits, checked; `None` when empty, not digits, or beyond 64 bits.
 #[must_use]
-pub fn parse_decimal(digits: &[u8]) -> Option<u64> {
+pub(crate) fn parse_decimal(digits: &[u8]) -> Option<u64> {
     split_decimal(digits).filter(|(_, rest)| rest.is_empty()).map(|(value, _)| value)
 }
 
 /// The decimal digits that `octets` begin with, and what follows them; `None` when there are none, or beyond 64 bits.
 #[must_use]
-pub fn split_decimal(octets: &[u8]) -> Option<(u64, &[u8])> {
+pub(crate) fn split_decimal(octets: &[u8]) -> Option<(u64, &[u8])> {
     let (mut value, mut digits) = (0_u64, 0);
     for digit in octets.iter().map(|octet| octet.wrapping_sub(b'0')).take_while(|digit| *digit < 10) {
         value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
@@ -103,15 +103,15 @@ pub fn split_decimal(octets: &[u8]) -> Option<(u64, &[u8])> {
 /// A server's lasting name for a message (RFC 1939 §7), as lent from a buffer: 1 to 1024 octets, any but CR, LF and NUL.
 /// Servers should send 1 to 70 octets of 0x21-0x7E; they do not.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UniqueId<'a>(&'a [u8]);
+pub(crate) struct UniqueId<'a>(&'a [u8]);
 
 impl<'a> UniqueId<'a> {
     /// The longest unique-id accepted; a longer one counts as none.
-    pub const LONGEST: usize = 1024;
+    pub(crate) const LONGEST: usize = 1024;
 
     /// From the octets of a listing; `None` when they are no unique-id.
     #[must_use]
-    pub fn new(octets: &'a [u8]) -> Option<Self> {
+    pub(crate) fn new(octets: &'a [u8]) -> Option<Self> {
         // The least of them decides nearly always, and is found many octets at a time.
         let least = octets.iter().fold(u8::MAX, |least, octet| least.min(*octet));
         let fine = (1..=Self::LONGEST).contains(&octets.len())
@@ -121,19 +121,19 @@ impl<'a> UniqueId<'a> {
 
     /// The octets.
     #[must_use]
-    pub fn as_bytes(self) -> &'a [u8] {
+    pub(crate) fn as_bytes(self) -> &'a [u8] {
         self.0
     }
 
     /// A copy that owns its octets.
     #[must_use]
-    pub fn to_buf(self) -> UniqueIdBuf {
+    pub(crate) fn to_buf(self) -> UniqueIdBuf {
         UniqueIdBuf(self.0.into())
     }
 
     /// Whether it is nothing but this message-number.
     #[must_use]
-    pub fn is_number(self, number: MessageNumber) -> bool {
+    pub(crate) fn is_number(self, number: MessageNumber) -> bool {
         parse_decimal(self.0) == Some(u64::from(number.get()))
     }
 }
@@ -152,12 +152,12 @@ impl fmt::Debug for UniqueId<'_> {
 
 /// A [`UniqueId`] that owns its octets.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UniqueIdBuf(Box<[u8]>);
+pub(crate) struct UniqueIdBuf(Box<[u8]>);
 
 impl UniqueIdBuf {
     /// The borrowed form.
     #[must_use]
-    pub fn borrow(&self) -> UniqueId<'_> {
+    pub(crate) fn borrow(&self) -> UniqueId<'_> {
         UniqueId(&self.0)
     }
 }
@@ -196,12 +196,12 @@ impl fmt::Display for Octets {
 /// Wall-clock time in whole seconds since 1970-01-01 UTC.  May run backwards: callers that need order keep the latest
 /// seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Time(pub i64);
+pub(crate) struct Time(pub i64);
 
 impl Time {
     /// The second in which a time of the system's lies.
     #[must_use]
-    pub fn from_system(time: SystemTime) -> Self {
+    pub(crate) fn from_system(time: SystemTime) -> Self {
         let seconds = |d: Duration| i64::try_from(d.as_secs()).unwrap_or(i64::MAX);
         Self(match time.duration_since(UNIX_EPOCH) {
             Ok(since) => seconds(since),
@@ -211,13 +211,13 @@ impl Time {
 
     /// Seconds from `earlier` to `self`; negative when the clock has been set back.
     #[must_use]
-    pub fn seconds_since(self, earlier: Self) -> i64 {
+    pub(crate) fn seconds_since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
 
     /// The beginning of a day by its date, as `2026-01-31`, in UTC; `None` for what is no date of the years 1970 to 9999.
     #[must_use]
-    pub fn of_date(date: &str) -> Option<Self> {
+    pub(crate) fn of_date(date: &str) -> Option<Self> {
         let digits = |text: &str, length: usize| {
             parse_decimal(text.as_bytes())
                 .filter(|_| text.len() == length)
@@ -246,14 +246,14 @@ impl Time {
 
     /// The UTC day this time lies in, counted from 1970-01-01.
     #[must_use]
-    pub fn day(self) -> i64 {
+    pub(crate) fn day(self) -> i64 {
         self.0.div_euclid(86_400)
     }
 }
 
 /// How well a connection keeps what is sent on it: what may be sent depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Channel {
+pub(crate) enum Channel {
     /// TLS, with the server that was meant (chain and name, or a pinned fingerprint).
     Tls,
     /// Clear text to this machine, which the user has named as such.

@@ -37,18 +37,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     ("config", &["access", "account", "environment"]),
     (
         "credentials",
-        &[
-            "access",
-            "account",
-            "config",
-            "connection",
-            "durable",
-            "environment",
-            "http",
-            "oauth",
-            "process",
-            "signals",
-        ],
+        &["access", "account", "connection", "durable", "environment", "http", "oauth", "process", "signals"],
     ),
     // What other programs have set up and remember.
     ("import", &["access", "account", "config"]),
@@ -137,7 +126,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("hashbrown", &["ledger", "plan"]),
     ("hmac", &["protocol::sasl"]),
     ("httparse", &["http::answer"]),
-    ("idna", &["config::names"]),
+    ("idna", &["account::host"]),
     ("indicatif", &["report::progress"]),
     ("jiff", &["clock::local"]),
     ("mail-parser", &["message::date", "message::header", "message::reading", "message::summary"]),
@@ -245,7 +234,8 @@ fn rooms_import_only_what_lies_below_them() {
     let names: BTreeSet<&str> = modules.iter().map(|module| module.name.as_str()).collect();
     let mut faults = Vec::new();
     let mut used = BTreeSet::new();
-    for module in &modules {
+    // lib.rs is no room: it lists what is public.
+    for module in modules.iter().filter(|module| !module.name.is_empty()) {
         let Some((room, allowed)) = room(&module.name) else {
             faults.push(format!("{} is in no room: add it to ROOMS", module.name));
             continue;
@@ -285,6 +275,7 @@ fn no_files_need_one_another_in_a_circle() {
     };
     let mut left: BTreeMap<&str, BTreeSet<String>> =
         modules.iter().map(|module| (module.name.as_str(), of(module))).collect();
+    left.remove(""); // lib.rs: it lists what is public.
     assert!(left.values().map(BTreeSet::len).sum::<usize>() > 1000, "the imports were not found");
     // What needs nothing that is left, or isn't needed by anything that is left, is in no circle.
     loop {

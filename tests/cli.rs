@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use popfetch::exit::ExitCode;
+use popfetch::reference::ExitCode;
 
 use crate::support::mail;
 use crate::support::sandbox::Sandbox;
@@ -152,7 +152,7 @@ fn the_help_is_short_or_whole() {
     sandbox.run(["state", "-h"]).succeeds().looks_like("help-state");
     sandbox.run(["--help"]).succeeds().looks_like("help-whole");
     assert_eq!(sandbox.run(["help"]).out(), sandbox.run(["--help"]).out());
-    for command in popfetch::cli::args::command().get_subcommands() {
+    for command in popfetch::reference::command().get_subcommands() {
         let name = command.get_name();
         let whole = sandbox.run(["help", name]);
         assert_eq!(whole.succeeds().out(), sandbox.run([name, "--help"]).out(), "{name}");
@@ -212,5 +212,5 @@ fn no_account_has_a_name_that_is_reserved() {
         run.exits(78)
             .complains(&format!("an account cannot be called \"{name}\": popfetch {name} is a command"));
     }
-    assert_eq!(names.split_whitespace().count(), popfetch::config::RESERVED_NAMES.len());
+    assert_eq!(names.split_whitespace().count(), popfetch::reference::RESERVED_NAMES.len());
 }

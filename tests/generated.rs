@@ -12,12 +12,10 @@ use std::path::Path;
 
 use clap::Arg;
 use clap_complete::Shell;
-use popfetch::cli::args::command;
-use popfetch::config::settings::{
-    ACCOUNT_KEYS, DESTINATION_KEYS, OAUTH_KEYS, PROVIDER_KEYS, Preset, RETENTION_KEYS, SHARED_KEYS,
-    SettingKey,
+use popfetch::reference::{
+    ACCOUNT_KEYS, DESTINATION_KEYS, ExitCode, OAUTH_KEYS, PROVIDER_KEYS, Preset, RETENTION_KEYS, SHARED_KEYS,
+    SettingKey, command,
 };
-use popfetch::exit::ExitCode;
 use serde_json::Value;
 
 use crate::support::schema;

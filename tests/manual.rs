@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use popfetch::cli::args::command;
+use popfetch::reference::command;
 
 use crate::support::installed;
 use crate::support::sandbox::Sandbox;

@@ -4,8 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use popfetch::config::{ConfigError, Request, for_run};
-use popfetch::environment::Environment;
+use popfetch::configuration::{ConfigError, Environment, Request, for_run};
 
 #[test]
 fn every_example_is_a_configuration() {

@@ -24,12 +24,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use popfetch::problem::Problem as _;
-use popfetch::protocol::command::Command;
-use popfetch::protocol::error::Error;
-use popfetch::protocol::session::{Reply, ServerEvent, Session};
-use popfetch::secret::Secret;
-use popfetch::types::MessageNumber;
+use popfetch::dialogue::{Command, Error, MessageNumber, Problem as _, Reply, Secret, ServerEvent, Session};
 
 /// How the server's octets arrive.
 const CHUNKS: [usize; 5] = [usize::MAX, 1, 2, 3, 7];

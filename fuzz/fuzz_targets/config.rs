@@ -2,4 +2,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|octets: &[u8]| popfetch::config::fuzz_config(octets));
+fuzz_target!(|octets: &[u8]| popfetch::fuzz::config(octets));

@@ -2,4 +2,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|octets: &[u8]| popfetch::discovery::fuzz_discovery(octets));
+fuzz_target!(|octets: &[u8]| popfetch::fuzz::discovery(octets));

@@ -2,4 +2,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|octets: &[u8]| popfetch::protocol::listing::fuzz_listing(octets));
+fuzz_target!(|octets: &[u8]| popfetch::fuzz::listing(octets));

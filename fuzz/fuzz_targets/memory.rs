@@ -2,4 +2,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|octets: &[u8]| popfetch::ledger::memory::fuzz_memory(octets));
+fuzz_target!(|octets: &[u8]| popfetch::fuzz::memory(octets));

@@ -2,4 +2,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|octets: &[u8]| popfetch::retrieval::fuzz_pipeline(octets));
+fuzz_target!(|octets: &[u8]| popfetch::fuzz::pipeline(octets));

@@ -2,4 +2,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|octets: &[u8]| popfetch::text::fuzz_printable(octets));
+fuzz_target!(|octets: &[u8]| popfetch::fuzz::printable(octets));

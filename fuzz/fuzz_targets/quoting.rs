@@ -2,4 +2,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|octets: &[u8]| popfetch::delivery::mbox::fuzz_quoting(octets));
+fuzz_target!(|octets: &[u8]| popfetch::fuzz::quoting(octets));

@@ -2,4 +2,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|octets: &[u8]| popfetch::protocol::session::fuzz_session(octets));
+fuzz_target!(|octets: &[u8]| popfetch::fuzz::session(octets));

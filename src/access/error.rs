@@ -14,7 +14,6 @@ use crate::text;
 pub struct Error {
     /// What is wrong, naming the file.
     pub what: String,
-    /// What to do about it.
     pub hint: String,
 }
 
@@ -36,7 +35,7 @@ impl Problem for Error {
 
 /// A path that can be pasted into a shell.
 #[must_use]
-pub fn shell_word(path: &Path) -> String {
+pub(crate) fn shell_word(path: &Path) -> String {
     let shown = text::path(path);
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-+,:@%".contains(&b);
     if shown.bytes().all(plain) { shown } else { format!("'{}'", shown.replace('\'', r"'\''")) }

@@ -14,7 +14,12 @@ use crate::text::{self, size};
 ///
 /// # Errors
 /// Missing, unreadable, too large, or open to others.
-pub fn read_private(path: &Path, what: &str, limit: u64, owner: Option<&Owner>) -> Result<Secret, Error> {
+pub(crate) fn read_private(
+    path: &Path,
+    what: &str,
+    limit: u64,
+    owner: Option<&Owner>,
+) -> Result<Secret, Error> {
     let (content, metadata) = read_as(path, what, limit, owner)?;
     check_private(path, &metadata, owner)?;
     Ok(content)
@@ -25,7 +30,7 @@ pub fn read_private(path: &Path, what: &str, limit: u64, owner: Option<&Owner>) 
 ///
 /// # Errors
 /// As for [`read`].
-pub fn read_as(
+pub(crate) fn read_as(
     path: &Path,
     what: &str,
     limit: u64,
@@ -39,7 +44,7 @@ pub fn read_as(
 ///
 /// # Errors
 /// Missing, unreadable, not a regular file, or too large.
-pub fn read(path: &Path, what: &str, limit: u64) -> Result<(Secret, Metadata), Error> {
+pub(crate) fn read(path: &Path, what: &str, limit: u64) -> Result<(Secret, Metadata), Error> {
     let shown = text::path(path);
     let unreadable = |e: io::Error| {
         let hint = match e.kind() {
@@ -62,7 +67,7 @@ pub fn read(path: &Path, what: &str, limit: u64) -> Result<(Secret, Metadata), E
 ///
 /// # Errors
 /// As for [`File::read`](io::Read::read).
-pub fn contents(file: &File, metadata: &Metadata, limit: u64) -> io::Result<Option<Secret>> {
+pub(crate) fn contents(file: &File, metadata: &Metadata, limit: u64) -> io::Result<Option<Secret>> {
     // In one piece: a buffer that grows leaves its octets behind in memory, and one that is nearly full is read ahead of.
     let room = metadata.len().min(limit).saturating_add(64);
     let mut content = Vec::with_capacity(usize::try_from(room).unwrap_or_default());

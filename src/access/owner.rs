@@ -113,11 +113,11 @@ pub struct Acting(
 /// delivery, for example.
 #[must_use]
 #[derive(Debug)]
-pub struct AsRoot(Option<Owner>);
+pub(crate) struct AsRoot(Option<Owner>);
 
 impl AsRoot {
     /// `owner` is the user that the thread acts as now, if any.
-    pub fn while_acting_as(owner: Option<&Owner>) -> Self {
+    pub(crate) fn while_acting_as(owner: Option<&Owner>) -> Self {
         if owner.is_some() {
             switch::back();
         }
@@ -140,7 +140,7 @@ impl Drop for AsRoot {
 ///
 /// # Errors
 /// As for [`Command::spawn`].
-pub fn spawn(command: &mut Command, owner: Option<&Owner>) -> io::Result<Child> {
+pub(crate) fn spawn(command: &mut Command, owner: Option<&Owner>) -> io::Result<Child> {
     match owner {
         Some(owner) => owner.spawn(command),
         None => command.spawn(),
@@ -151,7 +151,7 @@ pub fn spawn(command: &mut Command, owner: Option<&Owner>) -> io::Result<Child> 
 ///
 /// # Errors
 /// As for [`Owner::act`].
-pub fn act(owner: Option<&Owner>) -> Result<Option<Acting>, Error> {
+pub(crate) fn act(owner: Option<&Owner>) -> Result<Option<Acting>, Error> {
     owner.map(Owner::act).transpose()
 }
 

@@ -23,7 +23,7 @@ const MOST_LINKS: u32 = 40;
 ///
 /// # Errors
 /// As for [`File::open`]; `InvalidInput` for anything but a regular file.
-pub fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
+pub(crate) fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let flags = i32::try_from(flags.bits()).unwrap_or_default();
     let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
@@ -44,7 +44,7 @@ pub fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
 ///
 /// # Errors
 /// With the command that corrects it.
-pub fn check_private(path: &Path, metadata: &Metadata, owner: Option<&Owner>) -> Result<(), Error> {
+pub(crate) fn check_private(path: &Path, metadata: &Metadata, owner: Option<&Owner>) -> Result<(), Error> {
     let shown = text::path(path);
     if let Some(stranger) =
         stranger(metadata, us()).filter(|uid| owner.is_none_or(|owner| owner.uid() != *uid))
@@ -91,7 +91,7 @@ fn is_read_only(path: &Path) -> bool {
 ///
 /// # Errors
 /// Naming the first file or directory in question.
-pub fn check_path(path: &Path) -> Result<(), Error> {
+pub(crate) fn check_path(path: &Path) -> Result<(), Error> {
     // What can't be followed is reported by the caller that opens it.
     let Ok(way) = std::path::absolute(path) else { return Ok(()) };
     let us = us();
@@ -129,7 +129,7 @@ pub fn check_path(path: &Path) -> Result<(), Error> {
 ///
 /// # Errors
 /// The hint names the user to run as.
-pub fn check_destination(path: &Path, parts: &[&str], owner: Option<&Owner>) -> Result<(), Error> {
+pub(crate) fn check_destination(path: &Path, parts: &[&str], owner: Option<&Owner>) -> Result<(), Error> {
     if let Some(owner) = owner {
         let _acting = owner.act()?;
         let mut paths = std::iter::once(path.to_owned()).chain(parts.iter().map(|part| path.join(part)));

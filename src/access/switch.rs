@@ -12,7 +12,7 @@ pub(super) struct Rights {
 
 /// Whether we run as root.
 #[must_use]
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     us() == 0
 }
 

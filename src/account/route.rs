@@ -10,7 +10,6 @@ use crate::text;
 /// How an account's connections go.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Way {
-    /// Which way.
     pub route: Route,
     /// The addresses of this machine that they come from, one of a family at most; none leaves it to the system.  A
     /// family that isn't among them isn't used.
@@ -18,7 +17,7 @@ pub struct Way {
 }
 
 /// The direct way, from whatever address the system chooses.
-pub static DIRECT: Way = Way { route: Route::Direct, source_addresses: Vec::new() };
+pub(crate) static DIRECT: Way = Way { route: Route::Direct, source_addresses: Vec::new() };
 
 impl Way {
     /// The way to servers of other services: a proxy and the source addresses hold there too, everything else is the POP3
@@ -61,7 +60,6 @@ impl fmt::Display for Way {
     }
 }
 
-/// Which way connections go.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Route {
     /// TCP to one of the server's own addresses.
@@ -82,7 +80,6 @@ pub enum Route {
 pub struct Endpoint {
     /// An A-label in lower case without final dot, or an address literal (without brackets).
     pub host: String,
-    /// TCP port.
     pub port: u16,
 }
 
@@ -94,18 +91,13 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// A proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proxy {
-    /// What it speaks.
     pub kind: ProxyKind,
-    /// Where it is.
     pub address: ProxyAddress,
-    /// Who uses it.
     pub login: Option<ProxyLogin>,
 }
 
-/// What a proxy speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProxyKind {
     /// SOCKS version 5 (RFC 1928).
@@ -123,12 +115,10 @@ impl fmt::Display for ProxyKind {
     }
 }
 
-/// Where a proxy is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProxyAddress {
     /// At a TCP port.
     Tcp(Endpoint),
-    /// At a Unix socket.
     Unix(PathBuf),
 }
 
@@ -144,9 +134,7 @@ impl fmt::Display for ProxyAddress {
 /// The user of a proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProxyLogin {
-    /// The name.
     pub user: String,
-    /// The password.
     pub password: Secret,
 }
 

@@ -1,8 +1,8 @@
-//! From a command line to an exit code: arguments, then a command, then what it came to.
+//! From a command line to an exit code: parses the arguments, runs a command, shows its result.
 //!
 //! A command is a file in `commands`, with its arguments and its `run`; what commands share is in `setup.rs`.
 
-pub mod args;
+pub(crate) mod args;
 mod commands;
 mod flags;
 mod foreign;

@@ -37,7 +37,6 @@ impl Copy {
         Ok(copy)
     }
 
-    /// Where it is.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

@@ -10,14 +10,13 @@ use crate::types::MessageNumber;
 
 /// A command that deletes nothing (RFC 1939 §5 and §7; RFC 2449 §5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReadCommand {
+pub(crate) enum ReadCommand {
     /// How many messages there are, and their octets together.
     Stat,
     /// The sizes of all messages, or of one.
     List(Option<MessageNumber>),
     /// The unique-ids of all messages, or of one.
     Uidl(Option<MessageNumber>),
-    /// A message.
     Retr(MessageNumber),
     /// A message's header, and this many lines of its body.
     Top(MessageNumber, u32),
@@ -29,9 +28,8 @@ pub enum ReadCommand {
     Capa,
 }
 
-/// A piece of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AnswerPiece<'a> {
+pub(crate) enum AnswerPiece<'a> {
     /// The status line: whether it's `+OK`, and what follows it.
     Status(bool, &'a [u8]),
     /// A line of a listing, without its end.
@@ -45,7 +43,11 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// A broken connection; [`Error::Farewell`] when the server ends the session instead.
-    pub fn ask(&mut self, question: ReadCommand, each: impl FnMut(AnswerPiece<'_>)) -> Result<bool, Error> {
+    pub(crate) fn ask(
+        &mut self,
+        question: ReadCommand,
+        each: impl FnMut(AnswerPiece<'_>),
+    ) -> Result<bool, Error> {
         let command = match question {
             ReadCommand::Stat => Command::Stat,
             ReadCommand::List(number) => Command::List(number),
@@ -65,7 +67,11 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// As for [`Client::ask`] and [`Client::dismiss`].
-    pub fn mark(&mut self, dismissed: &Dismissed, each: impl FnMut(AnswerPiece<'_>)) -> Result<bool, Error> {
+    pub(crate) fn mark(
+        &mut self,
+        dismissed: &Dismissed,
+        each: impl FnMut(AnswerPiece<'_>),
+    ) -> Result<bool, Error> {
         let number = dismissed.number();
         if dismissed.session() != self.state.session {
             return Err(Error::NotRecognised { number });

@@ -11,25 +11,19 @@ use crate::protocol::sasl::{SaslError, TokenFailure};
 use crate::types::MessageNumber;
 
 /// Why a session failed.
+/// A `server` is always `HOST:PORT`.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The connection could not be made, or broke: the network, the server's address, TLS.
     #[error(transparent)]
     Connection(#[from] connection::Error),
     /// The server broke the protocol, or ended the session: typically it isn't POP3, or it is stopping.
     #[error("{server}: {source}")]
-    Protocol {
-        /// The server, as `HOST:PORT`.
-        server: String,
-        /// What happened.
-        source: crate::protocol::error::Error,
-    },
+    Protocol { server: String, source: crate::protocol::error::Error },
     /// The server was silent for too long: typically it is overloaded, or the network lost the connection.
     #[error("{server} kept us waiting too long for {during}")]
     TimedOut {
-        /// The server, as `HOST:PORT`.
         server: String,
-        /// What was awaited.
         during: String,
         /// Whether what is missing was asked for in one flight with other things.
         pipelined: bool,
@@ -38,7 +32,6 @@ pub enum Error {
     /// that is hardly there.
     #[error("{server} sent only {} in {}: the session was ended", crate::text::size(*octets), format_args!("{} s", time.as_secs()))]
     TooSlow {
-        /// The server, as `HOST:PORT`.
         server: String,
         /// What came in all.
         octets: u64,
@@ -48,9 +41,7 @@ pub enum Error {
     /// The greeting was a refusal: too many sessions, a maildrop in use, maintenance, a blocked address.
     #[error("{server} refused the connection: \"{text}\"")]
     GreetingRefused {
-        /// The server, as `HOST:PORT`.
         server: String,
-        /// Its code.
         code: Option<ResponseCode>,
         /// Its words, fit to print.
         text: String,
@@ -58,18 +49,10 @@ pub enum Error {
     /// The server took the connection and ended it before its greeting, as one does that is starting or full; another of
     /// its addresses is tried.
     #[error("{source}")]
-    HungUpBeforeGreeting {
-        /// The address.
-        peer: std::net::SocketAddr,
-        /// What happened.
-        source: Box<Self>,
-    },
+    HungUpBeforeGreeting { peer: std::net::SocketAddr, source: Box<Self> },
     /// No greeting came in clear text, and a TLS handshake was answered: the port is one of implicit TLS.
     #[error("{server} sent no greeting: it answers to TLS")]
-    SilentButTls {
-        /// The server, as `HOST:PORT`.
-        server: String,
-    },
+    SilentButTls { server: String },
     /// The line ended on `CAPA`; tried again without.
     #[error("{0}")]
     HungUpOnCapa(Box<Self>),
@@ -82,37 +65,21 @@ pub enum Error {
     /// The server refused STLS, which `tls = "starttls"` requires: it has no certificate, or someone on the way stripped it.
     #[error("{server} refused STLS: \"{text}\"")]
     StlsRefused {
-        /// The server, as `HOST:PORT`.
         server: String,
         /// Its words, fit to print.
         text: String,
     },
     /// There is no method to log in with: none is offered that may be used here, or the credentials fit none.
     #[error("{server}: {source}")]
-    NoMethod {
-        /// The server, as `HOST:PORT`.
-        server: String,
-        /// Why.
-        source: AuthError,
-    },
+    NoMethod { server: String, source: AuthError },
     /// The SASL exchange failed on our side: a server that doesn't keep to the mechanism, or a password it can't carry.
     #[error("{server}: {mechanism}: {source}")]
-    Sasl {
-        /// The server, as `HOST:PORT`.
-        server: String,
-        /// Which mechanism.
-        mechanism: &'static str,
-        /// Why.
-        source: SaslError,
-    },
+    Sasl { server: String, mechanism: &'static str, source: SaslError },
     /// The login was refused; [`RefusalReason`] has the causes.
     #[error("{server} refused the login ({}): \"{text}\"{}", method.name(), token.as_ref().map(|token| format!(" ({token})")).unwrap_or_default())]
     LoginRefused {
-        /// The server, as `HOST:PORT`.
         server: String,
-        /// How it was tried.
         method: Method,
-        /// What the refusal means.
         meaning: RefusalReason,
         /// Its words, fit to print.
         text: String,
@@ -126,17 +93,13 @@ pub enum Error {
     /// An `-ERR` that answers no command: the server ends the session, typically after a time-out of its own.
     #[error("{server} ended the session: \"{text}\"")]
     Farewell {
-        /// The server, as `HOST:PORT`.
         server: String,
         /// Its words, fit to print.
         text: String,
     },
     /// A deletion without its proofs, which isn't sent: a bug of ours.
     #[error("a bug in popfetch: message {number} was to be deleted without having been recognised")]
-    NotRecognised {
-        /// Which one.
-        number: MessageNumber,
-    },
+    NotRecognised { number: MessageNumber },
     /// A signal, and the answers in flight took too long.
     #[error("stopped by a signal")]
     Stopped,
@@ -190,7 +153,7 @@ impl Error {
     /// Whether the server refused user name or password, in whichever way the method has for it: the same again would be
     /// refused again.
     #[must_use]
-    pub fn refuses_credentials(&self) -> bool {
+    pub(crate) fn refuses_credentials(&self) -> bool {
         matches!(
             self,
             Self::LoginRefused { meaning: RefusalReason::Credentials, .. }
@@ -200,13 +163,13 @@ impl Error {
 
     /// Whether the server has refused a token that may have been good before.
     #[must_use]
-    pub fn refuses_stale_token(&self) -> bool {
+    pub(crate) fn refuses_stale_token(&self) -> bool {
         matches!(self, Self::LoginRefused { token: Some(token), .. } if token.is_stale())
     }
 
     /// Whether the server closed the connection where an answer was due.
     #[must_use]
-    pub fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         match self {
             Self::Protocol { source, .. } => matches!(source, crate::protocol::error::Error::Closed { .. }),
             Self::Connection(connection::Error::Broken { .. }) => true,
@@ -217,7 +180,7 @@ impl Error {
 
     /// Whether the answers can no longer be matched to their commands: something came unasked, or that isn't what was due.
     #[must_use]
-    pub fn is_disorder(&self) -> bool {
+    pub(crate) fn is_disorder(&self) -> bool {
         use crate::protocol::error::{Awaiting, Error};
         match self {
             Self::Protocol { source, .. } => match source {
@@ -239,7 +202,7 @@ impl Error {
     /// Whether an answer to `TOP` went on beyond every measure: the server sends more than the header, or the message has a
     /// header without an end.
     #[must_use]
-    pub fn is_endless_header(&self) -> bool {
+    pub(crate) fn is_endless_header(&self) -> bool {
         use crate::protocol::error::Error;
         use crate::protocol::session::Sent;
         matches!(self, Self::Protocol { source: Error::AnswerTooLarge { to: Sent::Top(_), .. }, .. })
@@ -247,7 +210,7 @@ impl Error {
 
     /// Whether the connection ended, or the server ended the session, where an answer was due.
     #[must_use]
-    pub fn ends_session(&self) -> bool {
+    pub(crate) fn ends_session(&self) -> bool {
         match self {
             Self::TimedOut { pipelined, .. } => !pipelined,
             _ => self.is_farewell() || self.is_closed(),
@@ -256,20 +219,20 @@ impl Error {
 
     /// Whether the server closed the connection, with or without a farewell.
     #[must_use]
-    pub fn ended(&self) -> bool {
+    pub(crate) fn ended(&self) -> bool {
         self.is_closed() || matches!(self, Self::Farewell { .. })
     }
 
     /// Whether the server announced that it ends the session: an `-ERR` that answers no command.
     #[must_use]
-    pub fn is_farewell(&self) -> bool {
+    pub(crate) fn is_farewell(&self) -> bool {
         use crate::protocol::error::Error;
         matches!(self, Self::Farewell { .. } | Self::Protocol { source: Error::Farewell { .. }, .. })
     }
 
     /// What a farewell is where it isn't believed: something else that came unasked.
     #[must_use]
-    pub fn doubted(self) -> Self {
+    pub(crate) fn doubted(self) -> Self {
         use crate::protocol::error::{Error, ServerWords};
         match self {
             Self::Farewell { server, text } => Self::Protocol {
@@ -285,7 +248,7 @@ impl Error {
 
     /// Whether another session holds the maildrop.
     #[must_use]
-    pub fn is_locked(&self) -> bool {
+    pub(crate) fn is_locked(&self) -> bool {
         matches!(
             self,
             Self::LoginRefused { locked: true, .. }
@@ -295,7 +258,7 @@ impl Error {
 
     /// Whether it looks as if the server swallows commands that come before it has answered.
     #[must_use]
-    pub fn forbids_pipelining(&self) -> bool {
+    pub(crate) fn forbids_pipelining(&self) -> bool {
         matches!(self, Self::TimedOut { pipelined: true, .. })
     }
 }

@@ -35,19 +35,17 @@ const QUOTES: u32 = 200;
 
 /// What [`super::Client::next`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
-    /// An event.
+pub(crate) enum Next {
     Event,
     /// The other descriptor is readable.
     Woken,
     /// Nothing came for the time asked.
     Quiet,
-    /// A signal asks to stop.
     Stopped,
 }
 
 /// Gets the dialogue, line by line: `C: …`, `S: …`, fit to print, secrets hidden.
-pub type Dialogue = Arc<dyn Fn(String) + Send + Sync>;
+pub(crate) type Dialogue = Arc<dyn Fn(String) + Send + Sync>;
 
 /// A single-line answer, taken out of the buffer.
 pub(super) struct Answer {

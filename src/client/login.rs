@@ -26,10 +26,9 @@ use crate::types::Channel;
 
 /// Who logs in, and how.
 #[derive(Debug, Clone, Copy)]
-pub struct Login<'a> {
+pub(crate) struct Login<'a> {
     /// User name, and password or token.
     pub credentials: Credentials<'a>,
-    /// How, as configured.
     pub auth: Auth,
     /// The strongest method that `auto` ever used here.
     pub strongest_ever: Option<Method>,
@@ -37,13 +36,12 @@ pub struct Login<'a> {
     pub pipelining: bool,
     /// What is asked together with the login, where commands are pipelined; else nothing is.
     pub prefetch: Option<Prefetch>,
-    /// How it goes out.
     pub flight: PrefetchFlight,
 }
 
 /// How a [`Prefetch`] is sent to a server that pipelines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PrefetchFlight {
+pub(crate) enum PrefetchFlight {
     /// In one flight with USER and PASS.
     One,
     /// The same, but the server has yet to show that it reads on after PASS: if nothing comes soon after the login was
@@ -60,7 +58,7 @@ impl Client<Authorization> {
     /// # Errors
     /// When no method is left, or the server refuses: no second attempt is made once anything that depends on the secret has
     /// been sent.
-    pub fn login(self, login: &Login<'_>) -> Result<Client<Transaction>, Error> {
+    pub(crate) fn login(self, login: &Login<'_>) -> Result<Client<Transaction>, Error> {
         let Self { mut link, facts, state: Authorization { apop, utf8 } } = self;
         let binding = link.connection.end_point_binding().map(<[u8]>::to_vec);
         let offer = facts.capabilities.as_ref().map(|capabilities| offered(capabilities, login));
@@ -167,7 +165,6 @@ enum Attempted {
     Refused(LoginRefusal),
 }
 
-/// A refused attempt.
 struct LoginRefusal {
     answer: Answer,
     /// Whether anything that depends on the secret was sent.
@@ -182,7 +179,6 @@ struct PreparedLogin {
     secret: Secret,
 }
 
-/// One login's attempts.
 struct LoginAttempt<'a> {
     link: &'a mut Link,
     facts: &'a ServerFacts,
@@ -238,7 +234,6 @@ impl LoginAttempt<'_> {
         Error::NoMethod { server: self.link.server.clone(), source }
     }
 
-    /// The error for a refusal.
     fn refused(&self, method: Method, refusal: LoginRefusal) -> Error {
         let LoginRefusal { answer, responded, token } = refusal;
         let auth_resp_code = self.facts.capabilities.as_ref().is_some_and(Capabilities::auth_resp_code);

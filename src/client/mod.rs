@@ -3,13 +3,13 @@
 //!
 //! ```text
 //! open.rs: connect, greeting, STLS, CAPA ─► login.rs ─► transaction.rs: list, retrieve, delete, quit
-//!                                    prefetch.rs, prefetched.rs: what is asked together with the login, and its answers
+//!                                    prefetch.rs, prefetch_answers.rs: what is asked together with the login, and its answers
 //!                                    by_hand.rs: what the user types
 //! link.rs: octets between protocol and connection, deadlines, quotations
 //! ```
 //!
-//! A method exists only where the protocol allows it (RFC 1939 §3): [`Client<Authorization>`] logs in and becomes a
-//! [`Client<Transaction>`], which lists, retrieves and deletes; [`Client::quit`] takes it, because only `QUIT` in
+//! A method exists only where the protocol allows it (RFC 1939 §3).  [`Client<Authorization>`] logs in and becomes a
+//! [`Client<Transaction>`], which lists, retrieves and deletes.  [`Client::quit`] takes it, because only `QUIT` in
 //! TRANSACTION enters UPDATE.  `DELE` can be sent only for a [`Delivered`](crate::proof::Delivered) message that was
 //! [`Recognised`](crate::proof::Recognised) in this session, or that the user has
 //! [`Dismissed`](crate::proof::Dismissed).
@@ -23,28 +23,28 @@ mod link;
 mod login;
 mod open;
 mod prefetch;
-mod prefetched;
+mod prefetch_answers;
 mod server_facts;
 #[cfg(test)]
 mod tests;
 mod transaction;
 
-pub use by_hand::{AnswerPiece, ReadCommand};
-pub use error::Error;
+pub(crate) use by_hand::{AnswerPiece, ReadCommand};
+pub(crate) use error::Error;
 pub use fuzz::fuzz_client;
-pub use link::{Dialogue, Next};
-pub use login::{Login, PrefetchFlight};
-pub use open::{Authorization, Call};
-pub use prefetch::Prefetch;
-pub use prefetched::QuickPoll;
-pub use server_facts::{LoginFacts, ServerFacts};
-pub use transaction::{Farewell, ListingAnswer, Refused, Sending, Transaction};
+pub(crate) use link::{Dialogue, Next};
+pub(crate) use login::{Login, PrefetchFlight};
+pub(crate) use open::{Authorization, Call};
+pub(crate) use prefetch::Prefetch;
+pub(crate) use prefetch_answers::QuickPoll;
+pub(crate) use server_facts::{LoginFacts, ServerFacts};
+pub(crate) use transaction::{Farewell, ListingAnswer, Refused, Sending, Transaction};
 
 use link::Link;
 
 /// A session in the state `S`.
 #[derive(Debug)]
-pub struct Client<S> {
+pub(crate) struct Client<S> {
     link: Link,
     facts: ServerFacts,
     state: S,
@@ -53,25 +53,25 @@ pub struct Client<S> {
 impl<S> Client<S> {
     /// What the server has reported of itself.
     #[must_use]
-    pub fn server_facts(&self) -> &ServerFacts {
+    pub(crate) fn server_facts(&self) -> &ServerFacts {
         &self.facts
     }
 
     /// What protects the connection, in words: `TLS 1.3`; `None` for clear text.
     #[must_use]
-    pub fn protection(&self) -> Option<&'static str> {
+    pub(crate) fn protection(&self) -> Option<&'static str> {
         self.link.connection.protection()
     }
 
     /// Printable text that came from the server, without this account's secret.
     #[must_use]
-    pub fn redacted(&self, text: &str) -> String {
+    pub(crate) fn redacted(&self, text: &str) -> String {
         String::from_utf8_lossy(&self.link.redactor.redact(text.as_bytes())).into_owned()
     }
 
     /// The server's certificate in DER, over TLS.
     #[must_use]
-    pub fn certificate(&self) -> Option<&[u8]> {
+    pub(crate) fn certificate(&self) -> Option<&[u8]> {
         self.link.connection.certificate()
     }
 }

@@ -24,22 +24,17 @@ use crate::text::shown_by;
 use crate::types::Channel;
 
 /// Which server to connect to, and how.
-pub struct Call<'a> {
+pub(crate) struct Call<'a> {
     /// The server, and the user who logs in there.  Whatever the server sends, the password is not shown.
     pub credentials: Credentials<'a>,
-    /// How the connection is protected.
     pub tls: Tls,
-    /// What is trusted.
     pub trust: &'a Trust,
-    /// The way there.
     pub way: &'a Way,
     /// With whose rights a program on that way runs.
     pub owner: Option<&'a Owner>,
     /// The longest silence.
     pub timeout: Duration,
-    /// TLS connectors, shared.
     pub connectors: &'a Connectors,
-    /// Raised by a signal.
     pub stop: &'a Stop,
     /// What the server offered before login not long ago, the same way: saves asking, where the connection can be trusted.
     pub remembered: Option<&'a Capabilities>,
@@ -54,7 +49,7 @@ shown_by!(Call<'_>, credentials);
 
 /// Connected and greeted, over TLS if that was asked for; not logged in.
 #[derive(Debug)]
-pub struct Authorization {
+pub(crate) struct Authorization {
     /// The greeting's timestamp, if it may be answered.
     pub(super) apop: Option<ApopChallenge>,
     /// Whether `UTF8` is to be sent with the login.
@@ -66,7 +61,7 @@ impl Client<Authorization> {
     ///
     /// # Errors
     /// When the server can't be reached, refuses, or isn't what it should be.
-    pub fn open(call: &Call<'_>) -> Result<Self, Error> {
+    pub(crate) fn open(call: &Call<'_>) -> Result<Self, Error> {
         let (mut ask, mut without, mut first_fault) = (true, Vec::new(), None);
         loop {
             match Self::open_once(call, ask, &without) {
@@ -92,7 +87,7 @@ impl Client<Authorization> {
     ///
     /// # Errors
     /// [`AuthError::TokenInClear`].
-    pub fn check_private(&self) -> Result<(), Error> {
+    pub(crate) fn check_private(&self) -> Result<(), Error> {
         if self.link.connection.channel() != Channel::Clear {
             return Ok(());
         }
@@ -100,7 +95,7 @@ impl Client<Authorization> {
     }
 
     /// Ends a session that was only to look: sends `QUIT`, and doesn't wait for the answer.
-    pub fn leave(mut self) {
+    pub(crate) fn leave(mut self) {
         if self.link.send(Command::Quit).is_ok() {
             self.link.flush_without_waiting();
         }

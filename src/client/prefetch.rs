@@ -1,5 +1,5 @@
 //! What is asked together with the login, or in one flight behind it: a poll then costs the greeting and one round trip
-//! (RFC 2449 §6.6).  The answers are taken in `prefetched.rs`.
+//! (RFC 2449 §6.6).  The answers are taken in `prefetch_answers.rs`.
 
 use super::error::Error;
 use super::link::Link;
@@ -10,7 +10,7 @@ pub(super) const FIRST: MessageNumber = MessageNumber::FIRST;
 
 /// Several questions in one flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Prefetch {
+pub(crate) enum Prefetch {
     /// What the server offers after login, the drop listing if `drop_listing`, the headers of some messages, the unique-id
     /// listing, and the scan listing if `sizes`.
     Listing {

@@ -9,7 +9,7 @@ use crate::protocol::session::ServerEvent;
 
 /// What a server has reported of itself before the login.
 #[derive(Debug)]
-pub struct ServerFacts {
+pub(crate) struct ServerFacts {
     /// The text of its greeting, fit to print.  It came before STLS, and so perhaps from another than the server.
     pub greeting: String,
     /// What it offers before login, or offered not long ago; `None` where it has no `CAPA`.
@@ -20,8 +20,7 @@ pub struct ServerFacts {
 
 /// How a login went: what is remembered of it.
 #[derive(Debug)]
-pub struct LoginFacts {
-    /// The method.
+pub(crate) struct LoginFacts {
     pub method: Method,
     /// Whether the connection is verified TLS, or clear to a loopback address: only then is anything remembered.
     pub trustworthy: bool,
@@ -34,7 +33,6 @@ pub struct LoginFacts {
     pub one_flight: bool,
 }
 
-/// A greeting.
 pub(super) struct Greeting {
     /// Its text, fit to print.
     pub(super) text: String,
@@ -42,7 +40,6 @@ pub(super) struct Greeting {
     pub(super) apop: Option<ApopChallenge>,
 }
 
-/// Reads the greeting.
 pub(super) fn greeting(link: &mut Link) -> Result<Greeting, Error> {
     link.event()?;
     match link.session.event() {

@@ -23,7 +23,7 @@ const AFTER_QUIT: Duration = Duration::from_secs(1);
 
 /// Logged in: the maildrop is ours until the session ends.
 #[derive(Debug)]
-pub struct Transaction {
+pub(crate) struct Transaction {
     /// What the server offers now; `None` where that isn't known.
     pub(super) capabilities: Option<Capabilities>,
     pub(super) pipelining: Sending,
@@ -41,7 +41,7 @@ pub(super) fn next_session() -> SessionId {
 
 /// Whether commands may be sent before the answers to those before them have come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sending {
+pub(crate) enum Sending {
     /// One at a time.
     Off,
     /// Yes.
@@ -51,8 +51,7 @@ pub enum Sending {
 /// Whether a listing was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
-pub enum ListingAnswer {
-    /// All of it.
+pub(crate) enum ListingAnswer {
     Taken,
     /// Nothing: the server answered `-ERR`.
     Refused(Refused),
@@ -60,7 +59,7 @@ pub enum ListingAnswer {
 
 /// A refusal after the login.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
+pub(crate) struct Refused {
     /// The server's words, fit to print.
     pub text: String,
     /// Whether its response code, or else its words, speak of something that passes on its own.
@@ -69,7 +68,7 @@ pub struct Refused {
 
 /// How a session ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Farewell {
+pub(crate) enum Farewell {
     /// `+OK`: the deletions are done.
     Confirmed,
     /// `-ERR`: any of them may be; with the server's words.
@@ -81,18 +80,17 @@ pub enum Farewell {
 impl Client<Transaction> {
     /// What the server can do now that we are logged in; `None` where `CAPA` isn't known.
     #[must_use]
-    pub fn capabilities(&self) -> Option<&Capabilities> {
+    pub(crate) fn capabilities(&self) -> Option<&Capabilities> {
         self.state.capabilities.as_ref()
     }
 
-    /// How the login went.
     #[must_use]
-    pub fn login_facts(&self) -> &LoginFacts {
+    pub(crate) fn login_facts(&self) -> &LoginFacts {
         &self.state.facts
     }
 
     /// Sets how commands are sent from here on.
-    pub fn set_pipelining(&mut self, pipelining: Sending) {
+    pub(crate) fn set_pipelining(&mut self, pipelining: Sending) {
         self.state.pipelining = pipelining;
     }
 
@@ -104,7 +102,7 @@ impl Client<Transaction> {
 
     /// Whether the server may delete at `QUIT` what was merely retrieved (RFC 1939 §8), announced in this very session.
     #[must_use]
-    pub fn drops_at_quit(&self) -> bool {
+    pub(crate) fn drops_at_quit(&self) -> bool {
         self.announced(|capabilities| {
             capabilities.expire() == Some(Expire::Days(0)) || capabilities.google_rico()
         })
@@ -112,13 +110,13 @@ impl Client<Transaction> {
 
     /// Whether the server lists a window of its mail, as Gmail does: what was retrieved leaves it, and older mail follows.
     #[must_use]
-    pub fn lists_a_window(&self) -> bool {
+    pub(crate) fn lists_a_window(&self) -> bool {
         self.announced(Capabilities::google_rico)
     }
 
     /// Whether the server lists `UIDL`: then a refusal of it doesn't mean that the messages have no unique-ids.
     #[must_use]
-    pub fn announces_unique_ids(&self) -> bool {
+    pub(crate) fn announces_unique_ids(&self) -> bool {
         let before = self.facts.capabilities.as_ref();
         self.state.capabilities.as_ref().or(before).is_some_and(Capabilities::uidl)
     }
@@ -129,7 +127,7 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// A broken connection or listing, or the error of `each`.
-    pub fn unique_ids<K, E: From<Error>>(
+    pub(crate) fn unique_ids<K, E: From<Error>>(
         &mut self,
         mut known: impl FnMut(UniqueId<'_>) -> Option<K>,
         mut each: impl FnMut(MessageNumber, Option<UniqueId<'_>>, Option<K>) -> Result<(), E>,
@@ -152,7 +150,7 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// A broken connection or listing.
-    pub fn sizes(
+    pub(crate) fn sizes(
         &mut self,
         mut each: impl FnMut(MessageNumber, Option<Octets>),
     ) -> Result<ListingAnswer, Error> {
@@ -193,7 +191,7 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// A broken connection.
-    pub fn headers(
+    pub(crate) fn headers(
         &mut self,
         numbers: &[MessageNumber],
         text: impl FnMut(MessageNumber, &[u8]),
@@ -244,7 +242,7 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// A broken connection.
-    pub fn read_header(
+    pub(crate) fn read_header(
         &mut self,
         number: MessageNumber,
         each: impl FnMut(&[u8]) -> bool,
@@ -257,7 +255,7 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// A broken connection.
-    pub fn read_message(
+    pub(crate) fn read_message(
         &mut self,
         number: MessageNumber,
         each: impl FnMut(&[u8]) -> bool,
@@ -286,7 +284,7 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// A broken connection.
-    pub fn unique_id_now(&mut self, number: MessageNumber) -> Result<Option<UniqueIdBuf>, Error> {
+    pub(crate) fn unique_id_now(&mut self, number: MessageNumber) -> Result<Option<UniqueIdBuf>, Error> {
         self.unique_id_of(number)?;
         self.read_unique_id(number)
     }
@@ -295,7 +293,7 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// A broken connection.
-    pub fn size_now(&mut self, number: MessageNumber) -> Result<Option<Octets>, Error> {
+    pub(crate) fn size_now(&mut self, number: MessageNumber) -> Result<Option<Octets>, Error> {
         self.list_one(number)?;
         let named = |text: &[u8]| listing::scan_line(text).ok().filter(|(named, _)| *named == number)?.1;
         self.reply(Sent::ListOne(number), named)
@@ -306,7 +304,7 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// A broken connection; and [`Error::NotRecognised`] when the word was given in another session: a bug of ours.
-    pub fn dismiss(
+    pub(crate) fn dismiss(
         &mut self,
         dismissed: &[Dismissed],
         mut done: impl FnMut(MessageNumber, Option<String>),
@@ -342,7 +340,7 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// [`Error::Protocol`] when it can't be sent now.
-    pub fn retrieve(&mut self, number: MessageNumber) -> Result<(), Error> {
+    pub(crate) fn retrieve(&mut self, number: MessageNumber) -> Result<(), Error> {
         self.link.send(Command::Retr(number))
     }
 
@@ -350,7 +348,7 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// As for [`Client::retrieve`].
-    pub fn top(&mut self, number: MessageNumber) -> Result<(), Error> {
+    pub(crate) fn top(&mut self, number: MessageNumber) -> Result<(), Error> {
         self.link.send(Command::Top(number, 0))
     }
 
@@ -358,7 +356,7 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// As for [`Client::retrieve`].
-    pub fn unique_id_of(&mut self, number: MessageNumber) -> Result<(), Error> {
+    pub(crate) fn unique_id_of(&mut self, number: MessageNumber) -> Result<(), Error> {
         self.link.send(Command::Uidl(Some(number)))
     }
 
@@ -366,7 +364,7 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// As for [`Client::retrieve`].
-    pub fn list_one(&mut self, number: MessageNumber) -> Result<(), Error> {
+    pub(crate) fn list_one(&mut self, number: MessageNumber) -> Result<(), Error> {
         self.link.send(Command::List(Some(number)))
     }
 
@@ -374,7 +372,7 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// As for [`Client::retrieve`].
-    pub fn drop_listing(&mut self) -> Result<(), Error> {
+    pub(crate) fn drop_listing(&mut self) -> Result<(), Error> {
         self.link.send(Command::Stat)
     }
 
@@ -383,7 +381,7 @@ impl Client<Transaction> {
     /// # Errors
     /// As for [`Client::retrieve`], and [`Error::NotRecognised`] when the proofs are about two messages, or of another
     /// session: a bug of ours.
-    pub fn delete(&mut self, delivered: &Delivered, recognised: &Recognised) -> Result<(), Error> {
+    pub(crate) fn delete(&mut self, delivered: &Delivered, recognised: &Recognised) -> Result<(), Error> {
         let number = delivered.number();
         if recognised.session() != self.state.session || !recognised.agrees(delivered) {
             return Err(Error::NotRecognised { number });
@@ -391,15 +389,14 @@ impl Client<Transaction> {
         self.link.send(Command::Dele(number))
     }
 
-    /// Which session this is.
     #[must_use]
-    pub fn session(&self) -> SessionId {
+    pub(crate) fn session(&self) -> SessionId {
         self.state.session
     }
 
     /// Whether another command may be sent now.
     #[must_use]
-    pub fn has_window(&self) -> bool {
+    pub(crate) fn has_window(&self) -> bool {
         match self.state.pipelining {
             Sending::Off => self.link.session.outstanding() == 0,
             Sending::On => self.link.session.outstanding_octets() < FLIGHT_OCTETS,
@@ -409,19 +406,18 @@ impl Client<Transaction> {
     /// Whether it's time to fill the window again.  Not for each answer: a write, and over TLS a record, for each command
     /// would cost more than the command.
     #[must_use]
-    pub fn is_low(&self) -> bool {
+    pub(crate) fn is_low(&self) -> bool {
         !self.pipelines() || self.link.session.outstanding_octets() <= FLIGHT_OCTETS / 2
     }
 
-    /// Whether commands are pipelined.
     #[must_use]
-    pub fn pipelines(&self) -> bool {
+    pub(crate) fn pipelines(&self) -> bool {
         self.state.pipelining != Sending::Off
     }
 
     /// Commands that have not been answered.
     #[must_use]
-    pub fn outstanding(&self) -> usize {
+    pub(crate) fn outstanding(&self) -> usize {
         self.link.session.outstanding()
     }
 
@@ -431,38 +427,42 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// A broken connection, or a server that does not answer in time.
-    pub fn next(&mut self, wake: Option<BorrowedFd<'_>>, quiet: Option<Duration>) -> Result<Next, Error> {
+    pub(crate) fn next(
+        &mut self,
+        wake: Option<BorrowedFd<'_>>,
+        quiet: Option<Duration>,
+    ) -> Result<Next, Error> {
         self.link.next(wake, quiet)
     }
 
     /// The event that [`Client::next`] found.
     #[must_use]
-    pub fn event(&self) -> ServerEvent<'_> {
+    pub(crate) fn event(&self) -> ServerEvent<'_> {
         self.link.session.event()
     }
 
     /// A unique-id, fit to print.
     #[must_use]
-    pub fn shown(&self, unique_id: UniqueId<'_>) -> String {
+    pub(crate) fn shown(&self, unique_id: UniqueId<'_>) -> String {
         self.link.shown(unique_id.as_bytes())
     }
 
     /// A line of the server's, whole and fit to print.
     #[must_use]
-    pub fn shown_line(&self, line: &[u8]) -> String {
+    pub(crate) fn shown_line(&self, line: &[u8]) -> String {
         self.link.shown(line)
     }
 
     /// A server's words for a report or an error: fit to print, shortened, and after the session's last quotation nothing but dots.
     #[must_use]
-    pub fn quote(&self, text: &[u8]) -> String {
+    pub(crate) fn quote(&self, text: &[u8]) -> String {
         self.link.quote(text)
     }
 
     /// Why the server refused to give a message, fit to print: in our words where its code means that the message can only
     /// be given in UTF8 mode (RFC 6856 §5), else in its own.
     #[must_use]
-    pub fn refusal(&self, text: &[u8]) -> String {
+    pub(crate) fn refusal(&self, text: &[u8]) -> String {
         if ResponseCode::of(text) != Some(ResponseCode::Utf8) || self.state.facts.utf8 {
             return format!("the server refused it: \"{}\"", self.quote(text));
         }
@@ -473,7 +473,7 @@ impl Client<Transaction> {
 
     /// The error for an `-ERR` that answers no command.
     #[must_use]
-    pub fn farewell(&self, text: &[u8]) -> Error {
+    pub(crate) fn farewell(&self, text: &[u8]) -> Error {
         self.link.farewell(text)
     }
 
@@ -481,7 +481,7 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// [`Error::Protocol`] when something else is unanswered.
-    pub fn quit(mut self) -> Result<Farewell, Error> {
+    pub(crate) fn quit(mut self) -> Result<Farewell, Error> {
         self.link.send(Command::Quit)?;
         // What was deleted is deleted or not: the next listing shows it.
         while self.link.event().is_ok() {
@@ -502,7 +502,7 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// As for [`Client::quit`].
-    pub fn quit_without_answer(mut self) -> Result<(), Error> {
+    pub(crate) fn quit_without_answer(mut self) -> Result<(), Error> {
         self.link.send(Command::Quit)?;
         self.link.flush_without_waiting();
         self.link.close();
@@ -513,7 +513,7 @@ impl Client<Transaction> {
     /// for.  Else the connection is closed without it: at `QUIT` a server may mark as read, drop or delete what was
     /// retrieved (RFC 1939 §8), some count `TOP` as well, and not all announce it (RFC 2449 §6.7); without `QUIT` there is
     /// no UPDATE state in which anything could be removed (RFC 1939 §6).
-    pub fn leave(mut self) {
+    pub(crate) fn leave(mut self) {
         if !self.link.has_looked
             && self.link.session.outstanding() == 0
             && self.link.send(Command::Quit).is_ok()
@@ -528,7 +528,7 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// A broken connection, a refusal, or anything that was not asked for.
-    pub fn quit_in_step(&mut self) -> Result<(), Error> {
+    pub(crate) fn quit_in_step(&mut self) -> Result<(), Error> {
         self.link.send(Command::Quit)?;
         loop {
             self.link.event()?;
@@ -546,7 +546,7 @@ impl Client<Transaction> {
     }
 
     /// Whether nothing follows but the end of the connection.  Waits for it, a moment.
-    pub fn ends_here(&mut self) -> bool {
+    pub(crate) fn ends_here(&mut self) -> bool {
         // The last answer may be unread still.
         for _ in 0..2 {
             match self.link.next(None, Some(AFTER_QUIT)) {
@@ -559,7 +559,7 @@ impl Client<Transaction> {
     }
 
     /// Closes the connection without `QUIT`: the server forgets every deletion (RFC 1939 §6).
-    pub fn hang_up(self) {
+    pub(crate) fn hang_up(self) {
         self.link.close();
     }
 }

@@ -24,13 +24,13 @@ fn zone() -> &'static TimeZone {
 
 /// For a column of dates: `09:12` today, `yesterday`, `23 Nov` within half a year, else `2025-11-23`.
 #[must_use]
-pub fn short(time: Time, now: Time) -> String {
+pub(crate) fn short(time: Time, now: Time) -> String {
     Calendar::local(time, now).short()
 }
 
 /// How long ago: `just now`, `3 min ago`, `5 h ago`, `3 days ago`; a time that is still to come, by its day.
 #[must_use]
-pub fn ago(time: Time, now: Time) -> String {
+pub(crate) fn ago(time: Time, now: Time) -> String {
     match now.seconds_since(time) {
         // Clocks of file servers differ a little.
         passed if passed < -MINUTE => day(time, now),
@@ -43,32 +43,32 @@ pub fn ago(time: Time, now: Time) -> String {
 
 /// On which day: `today 09:12`, `yesterday`, `23 Nov`, `23 Nov 2024`.
 #[must_use]
-pub fn day(time: Time, now: Time) -> String {
+pub(crate) fn day(time: Time, now: Time) -> String {
     Calendar::local(time, now).day()
 }
 
 /// Since when something lasts: `14:05`, or `23 Nov` where that is another day.
 #[must_use]
-pub fn since(time: Time, now: Time) -> String {
+pub(crate) fn since(time: Time, now: Time) -> String {
     Calendar::local(time, now).since()
 }
 
 /// When something is due: `14:05`, or `14:05 on 23 Nov`.
 #[must_use]
-pub fn due(time: Time, now: Time) -> String {
+pub(crate) fn due(time: Time, now: Time) -> String {
     Calendar::local(time, now).due()
 }
 
 /// To the minute, for a column of times: `2026-11-27 09:12`.
 #[must_use]
-pub fn minute(time: Time) -> String {
+pub(crate) fn minute(time: Time) -> String {
     let at = zoned(zone(), time);
     format!("{} {}", at.date(), clock(at.datetime()))
 }
 
 /// For a log: `2026-11-27T09:12:34+01:00` (RFC 3339).
 #[must_use]
-pub fn stamp(time: Time) -> String {
+pub(crate) fn stamp(time: Time) -> String {
     zoned(zone(), time).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
 }
 

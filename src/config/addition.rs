@@ -22,7 +22,7 @@ use crate::text::shown_by;
 
 /// The settings of an account that is to be added, in the order in which they are written.
 #[derive(Clone)]
-pub struct Addition {
+pub(crate) struct Addition {
     name: String,
     settings: Vec<(String, Value)>,
     comment: String,
@@ -33,7 +33,7 @@ shown_by!(Addition, name);
 
 /// What an account is added to.
 #[derive(Debug, Clone)]
-pub struct Existing {
+pub(crate) struct Existing {
     /// All of it; empty where there is no file yet.
     pub text: Secret,
     /// The names of its accounts.
@@ -45,34 +45,33 @@ pub struct Existing {
 impl Addition {
     /// An account without any setting.
     #[must_use]
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         Self { name: name.to_owned(), settings: Vec::new(), comment: String::new() }
     }
 
-    /// Sets a key.
-    pub fn set(&mut self, key: &str, value: impl Into<Value>) {
+    pub(crate) fn set(&mut self, key: &str, value: impl Into<Value>) {
         self.settings.push((key.to_owned(), value.into()));
     }
 
     /// What stands above the section: lines that begin with `#`.
-    pub fn set_comment(&mut self, comment: &str) {
+    pub(crate) fn set_comment(&mut self, comment: &str) {
         comment.clone_into(&mut self.comment);
     }
 
     /// Sets a key to a list of texts.
-    pub fn set_list(&mut self, key: &str, words: &[String]) {
+    pub(crate) fn set_list(&mut self, key: &str, words: &[String]) {
         self.set(key, words.iter().map(String::as_str).collect::<Array>());
     }
 
     /// Sets a key to a table of one entry.
-    pub fn set_one(&mut self, key: &str, entry: &str, value: impl Into<Value>) {
+    pub(crate) fn set_one(&mut self, key: &str, entry: &str, value: impl Into<Value>) {
         let mut table = InlineTable::new();
         table.insert(entry, value.into());
         self.set(key, table);
     }
 
     /// Sets what these flags set.  A relative path of theirs starts at `folder`; in the file it would start elsewhere.
-    pub fn set_flags(&mut self, flags: &Flags, folder: &Path) {
+    pub(crate) fn set_flags(&mut self, flags: &Flags, folder: &Path) {
         let (mut destinations, mut options) = (Vec::new(), Vec::new());
         for (key, text) in flags.written() {
             let value = written(key, text, folder);
@@ -106,13 +105,13 @@ impl Addition {
 
     /// Whether a key is set.
     #[must_use]
-    pub fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.settings.iter().any(|(name, _)| name == key)
     }
 
     /// The section as it is written.
     #[must_use]
-    pub fn section(&self) -> String {
+    pub(crate) fn section(&self) -> String {
         let mut table = Table::new();
         for (key, value) in &self.settings {
             table.insert(key, Item::Value(value.clone()));
@@ -180,7 +179,7 @@ fn written(key: &SettingKey, text: &str, folder: &Path) -> Value {
 ///
 /// # Errors
 /// It can't be used as it is: it is wrong, unreadable, or open to others.
-pub fn existing(path: &Path, environment: &Environment) -> Result<Existing, ConfigError> {
+pub(crate) fn existing(path: &Path, environment: &Environment) -> Result<Existing, ConfigError> {
     let (octets, metadata) = match read_file(path) {
         Ok(read) => read,
         Err(ConfigError::NoFile { .. }) => {
@@ -204,7 +203,7 @@ pub fn existing(path: &Path, environment: &Environment) -> Result<Existing, Conf
 /// # Errors
 /// What is wrong with the rest of the file, or with the account: a name or a mailbox that is there already, settings that
 /// don't go together.
-pub fn with_addition(
+pub(crate) fn with_addition(
     path: &Path,
     existing: &Existing,
     addition: &Addition,

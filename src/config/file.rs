@@ -17,7 +17,6 @@ use super::slips;
 use super::value::{Read, Value, Written, kind};
 use crate::account::{Limits, Retention};
 
-/// A configuration file.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ConfigFile {
     /// What accounts inherit.
@@ -230,7 +229,6 @@ impl Read for Retention {
     }
 }
 
-/// A table.
 impl Read for OAuthTable {
     const VALUES: &'static str = "TABLE";
 

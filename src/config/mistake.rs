@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::account::NotOneLine;
+use crate::account::host::NotAHost;
 use crate::text::printable;
 
 /// What is wrong, before it is known where it stands.
@@ -10,17 +11,14 @@ use crate::text::printable;
 pub struct Mistake {
     /// One line, safe to print.
     pub what: String,
-    /// What to do about it.
     pub hint: Option<String>,
 }
 
 impl Mistake {
-    /// A mistake without a hint.
     pub(super) fn new(what: impl Into<String>) -> Self {
         Self { what: what.into(), hint: None }
     }
 
-    /// The same with one.
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
@@ -32,28 +30,29 @@ impl From<NotOneLine> for Mistake {
     }
 }
 
+impl From<NotAHost> for Mistake {
+    fn from(e: NotAHost) -> Self {
+        Self { what: e.to_string(), hint: e.hint() }
+    }
+}
+
 /// Where a setting was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SettingPlace {
+pub(crate) enum SettingPlace {
     /// Octets of the configuration file.
     File(Range<usize>),
-    /// A flag.
     Flag,
-    /// A POP URL.
     Url,
 }
 
 /// A mistake and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LocatedMistake {
-    /// What is wrong.
+pub(crate) struct LocatedMistake {
     pub mistake: Mistake,
-    /// Where.
     pub place: SettingPlace,
 }
 
 impl LocatedMistake {
-    /// A mistake at a place.
     pub(super) fn new(place: SettingPlace, mistake: Mistake) -> Self {
         Self { mistake, place }
     }
@@ -65,7 +64,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// The candidate that was perhaps meant: of several that are as near the first.
-pub fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let mut best = (NEAR, None);
     // The distance takes time by the product of the lengths: a long text is not a typing error.
     if text.len() <= LONGEST_SLIP {

@@ -26,7 +26,7 @@ mod percent;
 mod resolve;
 mod review;
 mod route;
-pub mod settings;
+pub(crate) mod settings;
 mod slips;
 #[cfg(test)]
 mod tests;
@@ -39,17 +39,16 @@ use std::path::{Path, PathBuf};
 
 use crate::account::{Account, Deliver, Retention};
 use crate::environment::Environment;
-pub use addition::{Addition, Existing, existing, with_addition};
+pub(crate) use addition::{Addition, Existing, existing, with_addition};
 use context::ResolveContext;
-pub use error::{ConfigError, Location};
-pub use flags::Flags;
+pub use error::ConfigError;
+pub(crate) use flags::Flags;
 use mistake::quoted;
-pub use mistake::{LocatedMistake, Mistake, SettingPlace, nearest};
-pub use names::host;
+pub(crate) use mistake::{LocatedMistake, Mistake, SettingPlace, nearest};
 use names::{Host, UserName};
-pub use review::{Explained, Origin, Review, explain, review};
+pub(crate) use review::{Explained, Origin, explain, review};
 use settings::{AccountTable, DestinationTable, Located, SharedTable, Table as _};
-pub use units::duration;
+pub(crate) use units::duration;
 use url::PopUrl;
 use value::{DirectoryName, FileName};
 
@@ -58,7 +57,7 @@ use crate::secret::Secret;
 use crate::text::{self, printable, shown_by};
 
 /// Octets of a configuration file at most: thousands of accounts.
-pub const LARGEST_FILE: u64 = 1024 * 1024;
+pub(crate) const LARGEST_FILE: u64 = 1024 * 1024;
 
 /// Names that an account cannot have: commands, those to come included.
 pub const RESERVED_NAMES: &[&str] = &[
@@ -153,7 +152,7 @@ shown_by!(Request, file);
 ///
 /// # Errors
 /// A configuration of several, none of which was named, or of none.
-pub fn only(configuration: Configuration) -> Result<Account, ConfigError> {
+pub(crate) fn only(configuration: Configuration) -> Result<Account, ConfigError> {
     let names: Vec<String> = configuration.accounts.iter().map(|account| quoted(&account.name)).collect();
     let mut accounts = configuration.accounts.into_iter();
     match (accounts.next(), accounts.next()) {
@@ -224,7 +223,7 @@ pub fn for_run(request: &Request, environment: &Environment) -> Result<Configura
 ///
 /// # Errors
 /// A usage error.
-pub fn check_stdout(account: &Account, stdout_is_regular_file: bool) -> Result<(), ConfigError> {
+pub(crate) fn check_stdout(account: &Account, stdout_is_regular_file: bool) -> Result<(), ConfigError> {
     let deletes = match account.retention {
         Retention::Keep => false,
         Retention::Delete | Retention::Limits(_) => true,
@@ -244,7 +243,7 @@ pub fn check_stdout(account: &Account, stdout_is_regular_file: bool) -> Result<(
 ///
 /// # Errors
 /// A usage error.
-pub fn check_json(account: &Account) -> Result<(), ConfigError> {
+pub(crate) fn check_json(account: &Account) -> Result<(), ConfigError> {
     if account.deliver.contains(&Deliver::Stdout) {
         let what = format!(
             "account {} prints messages on standard output, which --json needs for itself",

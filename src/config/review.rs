@@ -15,8 +15,7 @@ use crate::types::Octets;
 
 /// What is wrong with a configuration, and what is right.
 #[derive(Debug, Default)]
-pub struct Review {
-    /// The accounts that are right.
+pub(crate) struct Review {
     pub accounts: Vec<Account>,
     /// The names of all accounts, also of those that are wrong.
     names: Vec<String>,
@@ -29,7 +28,7 @@ impl Review {
     ///
     /// # Errors
     /// [`ConfigError::NoAccount`].
-    pub fn of(mut self, names: &[String]) -> Result<Self, ConfigError> {
+    pub(crate) fn of(mut self, names: &[String]) -> Result<Self, ConfigError> {
         // A file that can't be read has no accounts, and that is the problem.
         if !self.names.is_empty() {
             let known: Vec<&str> = self.names.iter().map(String::as_str).collect();
@@ -45,7 +44,7 @@ impl Review {
 
 /// Reads the configuration at `path`, and goes on after a mistake.
 #[must_use]
-pub fn review(path: &Path, environment: &Environment) -> Review {
+pub(crate) fn review(path: &Path, environment: &Environment) -> Review {
     let mut review = Review::default();
     if let Err(e) = examine(path, environment, &mut review) {
         review.problems.push(e);
@@ -104,8 +103,7 @@ fn examine(path: &Path, environment: &Environment, review: &mut Review) -> Resul
 
 /// A setting of an account, as it counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Explained {
-    /// Its key.
+pub(crate) struct Explained {
     pub key: &'static str,
     /// Its value as the file writes it, on one line, or as the manual has the default; `***` for what may be a secret.
     pub value: String,
@@ -115,7 +113,7 @@ pub struct Explained {
 
 /// Where a setting comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// The account's own section, at this line of the file.
     Account(usize),
     /// `[defaults]`, at this line.
@@ -129,7 +127,7 @@ pub enum Origin {
 ///
 /// # Errors
 /// As of every command that reads the configuration.
-pub fn explain(
+pub(crate) fn explain(
     path: &Path,
     names: &[String],
     environment: &Environment,

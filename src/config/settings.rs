@@ -22,13 +22,13 @@ use crate::account::{
 use crate::secret::Secret;
 
 /// Accounts that are polled in parallel at most: each is a thread and a few descriptors.
-pub const MOST_CONNECTIONS: u32 = 1000;
+pub(crate) const MOST_CONNECTIONS: u32 = 1000;
 
 /// Programs of one `pipe` that run at once at most: each is a process and a message in memory or on disk.
-pub const MOST_PARALLEL: u32 = 256;
+pub(crate) const MOST_PARALLEL: u32 = 256;
 
 /// The longest age that `days` can set: ten years, as for any duration.
-pub const MOST_DAYS: u32 = 3650;
+pub(crate) const MOST_DAYS: u32 = 3650;
 
 /// A setting, as everything but its reader needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -598,7 +598,7 @@ pub const OAUTH_KEYS: &[SettingKey] = OAuthTable::KEYS;
 pub const PROVIDER_KEYS: &[SettingKey] = ProviderTable::KEYS;
 
 /// Every setting that is a flag: destinations first, otherwise in the order of the manual.
-pub fn flags() -> impl Iterator<Item = &'static SettingKey> {
+pub(crate) fn flags() -> impl Iterator<Item = &'static SettingKey> {
     DESTINATION_KEYS.iter().chain(ACCOUNT_KEYS).filter(|key| key.flag.is_some())
 }
 

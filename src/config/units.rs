@@ -15,7 +15,7 @@ pub(super) const DURATIONS: &str = "a number and s, m, h or d: \"90s\", \"5m\", 
 ///
 /// # Errors
 /// Anything else, and what is longer than ten years.
-pub fn duration(text: &str) -> Result<Duration, Mistake> {
+pub(crate) fn duration(text: &str) -> Result<Duration, Mistake> {
     let mistake = || Mistake::new(format!("{} is not a duration", quoted(text))).hint(DURATIONS);
     let (number, unit) = split_unit(text);
     let seconds: u64 = match unit {

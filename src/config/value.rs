@@ -213,7 +213,6 @@ impl Read for bool {
     }
 }
 
-/// A password.
 impl Read for Secret {
     const VALUES: &'static str = "TEXT";
 
@@ -377,7 +376,6 @@ impl Read for ProgramValue {
 pub(super) enum Netrc {
     /// `~/.netrc`.
     Usual,
-    /// This one.
     File(String),
 }
 

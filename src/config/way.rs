@@ -27,7 +27,6 @@ const SHAPE: &str =
 pub(super) enum ProxySetting {
     /// `none`: the direct way.
     Direct,
-    /// A URL.
     Proxy(Proxy),
     /// The variable of the environment that holds the URL.
     Variable(String),

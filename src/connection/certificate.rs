@@ -31,7 +31,7 @@ pub(super) fn fingerprint(der: &[u8]) -> [u8; 32] {
 
 /// What people can be shown of a leaf.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CertificateSummary {
+pub(crate) struct CertificateSummary {
     /// SHA-256 of its DER.
     pub fingerprint: [u8; 32],
     /// The first and the last day of its validity, where they can be read.
@@ -45,7 +45,7 @@ pub struct CertificateSummary {
 impl CertificateSummary {
     /// Of a leaf in DER.
     #[must_use]
-    pub fn of(der: &[u8]) -> Self {
+    pub(crate) fn of(der: &[u8]) -> Self {
         let day = |time: &ASN1Time| time.to_datetime().date().to_string();
         let mut seen = Self { fingerprint: fingerprint(der), days: None, names: Vec::new(), issuer: None };
         if let Ok((_, leaf)) = X509Certificate::from_der(der) {
@@ -63,7 +63,7 @@ impl CertificateSummary {
 
 /// What is wrong with a server's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CertificateProblem {
+pub(crate) enum CertificateProblem {
     /// Nobody but itself vouches for it, or for the authority above it.
     SelfSigned,
     /// Its issuer is not trusted, or the server sent an incomplete chain.
@@ -135,7 +135,6 @@ impl fmt::Display for CertificateSummary {
 }
 
 impl CertificateProblem {
-    /// What to do about it.
     pub(super) fn remedy(&self) -> &'static str {
         match self {
             Self::SelfSigned | Self::UnknownIssuer => {

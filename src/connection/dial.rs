@@ -18,7 +18,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use super::error::{ConnectStep, Error, FailedAddress, plain};
 use super::patience::after;
 use super::poll::poll;
-use super::problem::RouteProblem;
+use super::route_problem::RouteProblem;
 use crate::account::Endpoint;
 use crate::signals::Stop;
 
@@ -26,7 +26,7 @@ use crate::signals::Stop;
 const STAGGER: Duration = Duration::from_millis(250);
 
 /// More addresses of one name than this are not tried: what a name server sends has a bound, too.
-pub const MOST_ADDRESSES: usize = 32;
+pub(crate) const MOST_ADDRESSES: usize = 32;
 
 /// Where a TCP connection goes: to a server, to a proxy, to the end of a tunnel.
 #[derive(Debug, Clone, Copy)]

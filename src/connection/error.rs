@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::certificate::{CertificateProblem, CertificateSummary};
-use super::problem::RouteProblem;
+use super::route_problem::RouteProblem;
 use crate::account::Tls;
 use crate::exit::ExitCode;
 use crate::problem::{Problem, REPORT_BUG};
@@ -16,11 +16,10 @@ use crate::text;
 
 /// Why a connection failed.  `server` is always `host:port`, as configured.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The name has no address, or the resolver is out of reach.
     #[error("cannot look up {host}: {reason}")]
     Lookup {
-        /// The name.
         host: String,
         /// The resolver's words.
         reason: String,
@@ -28,7 +27,6 @@ pub enum Error {
     /// No address of the server took the connection: a wrong port, a firewall, a server that is down.
     #[error("cannot connect to {server}: {}", List(server, attempts))]
     Connect {
-        /// The server, as `HOST:PORT`.
         server: String,
         /// Every address, and what came of it.
         attempts: Vec<FailedAddress>,
@@ -36,47 +34,35 @@ pub enum Error {
     /// The resolver or the TLS handshake took too long: typically a firewall that drops packets.
     #[error("{server}: {step} took longer than {limit:?}")]
     TimedOut {
-        /// The server, as `HOST:PORT`.
         server: String,
-        /// What took too long.
         step: ConnectStep,
         /// How long was waited.
         limit: Duration,
     },
     /// The server closed TCP during the handshake: typically it is overloaded, or doesn't like our TLS versions.
     #[error("{server} closed the connection during the TLS handshake")]
-    Closed {
-        /// The server, as `HOST:PORT`.
-        server: String,
-    },
+    Closed { server: String },
     /// The line broke: a reset, an unreachable network, damaged TLS records.
     #[error("the connection to {server} broke: {reason}")]
     Broken {
-        /// The server, as `HOST:PORT`.
         server: String,
         /// The system's words.
         reason: String,
     },
     /// A signal asked to stop while the connection was being made.
     #[error("stopped while connecting to {server}")]
-    Stopped {
-        /// The server, as `HOST:PORT`.
-        server: String,
-    },
+    Stopped { server: String },
     /// Clear text where a TLS handshake was due: typically the port of another `tls` setting, or of another service.
     #[error("{server} does not speak TLS: it sent \"{}\"", text::printable(said.trim_ascii_end()))]
     NotTls {
-        /// The server, as `HOST:PORT`.
         server: String,
         /// When TLS was to begin.
         tls: Tls,
-        /// Its first line.
         said: Vec<u8>,
     },
     /// The server has no version of TLS that may be used: typically an appliance that was never updated.
     #[error("{server} offers no TLS 1.2 or later ({reason})")]
     Version {
-        /// The server, as `HOST:PORT`.
         server: String,
         /// The TLS library's words.
         reason: String,
@@ -84,7 +70,6 @@ pub enum Error {
     /// The handshake failed for another reason than the certificate: typically no cipher in common.
     #[error("the TLS handshake with {server} failed: {reason}")]
     Handshake {
-        /// The server, as `HOST:PORT`.
         server: String,
         /// The TLS library's words.
         reason: String,
@@ -92,9 +77,7 @@ pub enum Error {
     /// The server's certificate is refused; [`CertificateProblem`] has the causes.
     #[error("{server}: certificate refused: {problem}")]
     Certificate {
-        /// The server, as `HOST:PORT`.
         server: String,
-        /// What is wrong with it.
         problem: CertificateProblem,
         /// A command that shows it, where there is one for the way there.
         look: Option<String>,
@@ -104,7 +87,6 @@ pub enum Error {
     /// The server refused our certificate, or asks for one.
     #[error("{server} refused the client certificate: {reason}")]
     ClientCertificate {
-        /// The server, as `HOST:PORT`.
         server: String,
         /// The TLS library's words.
         reason: String,
@@ -117,33 +99,23 @@ pub enum Error {
     Route(#[from] Box<RouteProblem>),
     /// TLS was asked for inside TLS, which only a bug of ours can do.
     #[error("STLS inside TLS at {server}: this is a bug in popfetch")]
-    Nested {
-        /// The server, as `HOST:PORT`.
-        server: String,
-    },
+    Nested { server: String },
     /// The operating system refused something on this side: typically no descriptor is left.
     #[error("cannot {action}: {}", plain(source))]
-    Local {
-        /// What was to be done.
-        action: &'static str,
-        /// Its words.
-        source: io::Error,
-    },
+    Local { action: &'static str, source: io::Error },
 }
 
 /// A step with a deadline of its own.  (Addresses have theirs in [`FailedAddress`].)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConnectStep {
+pub(crate) enum ConnectStep {
     /// Asking the resolver.
     Lookup,
-    /// The TLS handshake.
     Handshake,
 }
 
 /// One address that did not take the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FailedAddress {
-    /// The address.
+pub(crate) struct FailedAddress {
     pub address: SocketAddr,
     /// The system's words.
     pub reason: String,
@@ -152,14 +124,12 @@ pub struct FailedAddress {
 /// A file of `ca-file`, `tls-client-certificate` or `tls-client-key` that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{setting} {}: {reason}", text::path(path))]
-pub struct TrustProblem {
+pub(crate) struct TrustProblem {
     /// The key that names it.
     pub setting: &'static str,
     /// The file's path, printable.
     pub path: PathBuf,
-    /// What is wrong with it.
     pub reason: String,
-    /// What to do about it.
     pub hint: Option<String>,
 }
 
@@ -190,7 +160,7 @@ impl Error {
 
     /// Passes what the server, or a proxy or a program before it, sent through `redact`, which takes a secret out.
     #[must_use]
-    pub fn redacted(mut self, redact: impl Fn(&[u8]) -> Vec<u8>) -> Self {
+    pub(crate) fn redacted(mut self, redact: impl Fn(&[u8]) -> Vec<u8>) -> Self {
         let words =
             |text: &mut String| *text = String::from_utf8_lossy(&redact(text.as_bytes())).into_owned();
         match &mut self {

@@ -11,23 +11,23 @@
 //!                            └─► command: a program's input and output ─────┘
 //! ```
 //!
-//! Whatever the way, what is at its end has to be the server that was meant: TLS, names and the rule on passwords in clear
-//! text go by the [`Target`]'s host, and the way adds no trust.
+//! The server at the end must be the configured one, whatever the way to it: TLS, names and the rule on passwords in clear
+//! text use the [`Target`]'s host, and the way adds no trust.
 //!
-//! It knows no POP3: when to send STLS, how long an answer may take ([`Patience`] counts), what a truncated answer is,
-//! are the client's business.  What it hands out as TLS is always verified: chain and name (RFC 9525), or a pinned
-//! fingerprint.
+//! This room knows no POP3.  The client decides when to send STLS, how long an answer may take ([`Patience`] counts), and
+//! what a truncated answer is.  A connection that is handed out as TLS is always verified: by chain and name (RFC 9525), or
+//! by a pinned fingerprint.
 
 mod certificate;
-mod command;
+mod connect_command;
 mod dial;
 mod error;
 mod look;
 mod patience;
 mod poll;
-mod problem;
 mod proxy;
 mod route;
+mod route_problem;
 mod socket;
 mod target;
 #[cfg(test)]
@@ -44,20 +44,24 @@ use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags};
 
-pub use certificate::CertificateProblem;
-pub use certificate::CertificateSummary;
-pub use dial::MOST_ADDRESSES;
-pub use error::{ConnectStep, Error, FailedAddress, TrustProblem};
-pub use patience::{Patience, SessionPace};
-pub use problem::RouteProblem;
+#[cfg(test)]
+pub(crate) use certificate::CertificateProblem;
+pub(crate) use certificate::CertificateSummary;
+pub(crate) use dial::MOST_ADDRESSES;
+pub(crate) use error::Error;
+#[cfg(test)]
+pub(crate) use error::{ConnectStep, FailedAddress, TrustProblem};
+pub(crate) use patience::{Patience, SessionPace};
 pub use proxy::fuzz_proxy;
-pub use target::Target;
-pub use trust::Connectors;
+#[cfg(test)]
+pub(crate) use route_problem::RouteProblem;
+pub(crate) use target::Target;
+pub(crate) use trust::Connectors;
 
 use crate::account::Tls;
 use crate::signals::Stop;
 use crate::types::Channel;
-use command::RunningProgram;
+use connect_command::RunningProgram;
 use error::plain;
 use route::{Dialled, go, stays_here};
 use socket::Socket;
@@ -65,7 +69,7 @@ use target::server;
 use tls::Secured;
 
 /// An open line to a server.
-pub struct Connection {
+pub(crate) struct Connection {
     line: Stream,
     /// The program that it goes through.  It is declared after the connection, which has to be closed first.
     command: Option<RunningProgram>,
@@ -84,14 +88,12 @@ enum Stream {
     Tls(Box<Secured>),
 }
 
-/// What ended a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wake {
+pub(crate) enum Wake {
     /// The socket may be read or written.
     Ready,
     /// The other descriptor became readable.
     Woken,
-    /// A signal asks to stop.
     Stopped,
     /// The deadline has passed.
     TimedOut,
@@ -104,7 +106,7 @@ impl Connection {
     /// # Errors
     /// When there is no address, none answers, the way can't be gone, the handshake fails or takes too long, the certificate
     /// is refused, a file of `trust` cannot be used, or a signal came.
-    pub fn open(target: &Target<'_>, connectors: &Connectors, stop: &Stop) -> Result<Self, Error> {
+    pub(crate) fn open(target: &Target<'_>, connectors: &Connectors, stop: &Stop) -> Result<Self, Error> {
         let mut without = target.without.to_vec();
         let mut first_error = None;
         loop {
@@ -143,7 +145,7 @@ impl Connection {
     ///
     /// # Errors
     /// As with [`Connection::open`]; the connection is closed then.
-    pub fn starttls(self, target: &Target<'_>, connectors: &Connectors) -> Result<Self, Error> {
+    pub(crate) fn starttls(self, target: &Target<'_>, connectors: &Connectors) -> Result<Self, Error> {
         let Self { line, command, server, peer, stays_here, stop, drained: _ } = self;
         let Stream::Clear(socket) = line else {
             return Err(Error::Nested { server });
@@ -165,7 +167,7 @@ impl Connection {
     ///
     /// # Errors
     /// When the connection broke, the server refuses our certificate, or the stream ended because a connect-command failed.
-    pub fn read(&mut self, into: &mut [u8]) -> Result<Option<usize>, Error> {
+    pub(crate) fn read(&mut self, into: &mut [u8]) -> Result<Option<usize>, Error> {
         if into.is_empty() {
             return Ok(None);
         }
@@ -194,7 +196,7 @@ impl Connection {
     ///
     /// # Errors
     /// As for [`Connection::read`].
-    pub fn write(&mut self, octets: &[u8]) -> Result<Option<usize>, Error> {
+    pub(crate) fn write(&mut self, octets: &[u8]) -> Result<Option<usize>, Error> {
         let written = match &mut self.line {
             Stream::Clear(socket) => {
                 transferred(|| socket.write(octets)).map_err(|error| broken(&self.server, &error))
@@ -215,7 +217,7 @@ impl Connection {
     ///
     /// # Errors
     /// When waiting itself fails.
-    pub fn wait(
+    pub(crate) fn wait(
         &mut self,
         write: bool,
         until: Instant,
@@ -251,13 +253,13 @@ impl Connection {
 
     /// Whether a signal has asked to stop.
     #[must_use]
-    pub fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         self.stop.raised()
     }
 
     /// How well what is sent is kept.
     #[must_use]
-    pub fn channel(&self) -> Channel {
+    pub(crate) fn channel(&self) -> Channel {
         match &self.line {
             Stream::Tls(_) => Channel::Tls,
             Stream::Clear(_) if self.stays_here => Channel::Loopback,
@@ -267,7 +269,7 @@ impl Connection {
 
     /// `tls-server-end-point` (RFC 5929 §4), where one can be computed.
     #[must_use]
-    pub fn end_point_binding(&self) -> Option<&[u8]> {
+    pub(crate) fn end_point_binding(&self) -> Option<&[u8]> {
         match &self.line {
             Stream::Clear(_) => None,
             Stream::Tls(secured) => secured.binding(),
@@ -276,7 +278,7 @@ impl Connection {
 
     /// The certificate of the server, in DER, once it was recognised: by chain and name, or by its fingerprint.
     #[must_use]
-    pub fn certificate(&self) -> Option<&[u8]> {
+    pub(crate) fn certificate(&self) -> Option<&[u8]> {
         match &self.line {
             Stream::Clear(_) => None,
             Stream::Tls(secured) => Some(secured.certificate()),
@@ -285,7 +287,7 @@ impl Connection {
 
     /// What protects the connection, in words: `TLS 1.3`; `None` for clear text.
     #[must_use]
-    pub fn protection(&self) -> Option<&'static str> {
+    pub(crate) fn protection(&self) -> Option<&'static str> {
         match &self.line {
             Stream::Clear(_) => None,
             Stream::Tls(secured) => Some(secured.version().unwrap_or("TLS")),
@@ -294,19 +296,19 @@ impl Connection {
 
     /// The server as configured, `host:port`, for messages.
     #[must_use]
-    pub fn server(&self) -> &str {
+    pub(crate) fn server(&self) -> &str {
         &self.server
     }
 
     /// The address that answered, where it is the server's own, or takes its place.
     #[must_use]
-    pub fn peer(&self) -> Option<SocketAddr> {
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
         self.peer
     }
 
     /// Closes the connection, over TLS with close_notify if the socket takes it.  Waits for nothing but a connect-command, which is
     /// ended within seconds.
-    pub fn close(self) {
+    pub(crate) fn close(self) {
         if let Stream::Tls(secured) = self.line {
             secured.close();
         }
@@ -343,7 +345,7 @@ fn failure(command: Option<&RunningProgram>) -> Option<Error> {
 
 /// Whether the server (at `peer`, if that is known) shows a certificate of any kind: asked on a connection of its own, on
 /// which nothing of ours is sent.
-pub fn shows_certificate(peer: Option<SocketAddr>, target: &Target<'_>, stop: &Stop) -> bool {
+pub(crate) fn shows_certificate(peer: Option<SocketAddr>, target: &Target<'_>, stop: &Stop) -> bool {
     look::leaf(peer, target, stop).is_some()
 }
 

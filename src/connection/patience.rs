@@ -11,7 +11,7 @@ use crate::types::wide;
 
 /// The patience that one answer gets.
 #[derive(Debug, Clone)]
-pub struct Patience {
+pub(crate) struct Patience {
     timeout: Duration,
     until: Instant,
     // The last moment at which we certainly listened: what passes from here to `resume` is our own delay.
@@ -23,20 +23,20 @@ pub struct Patience {
 
 impl Patience {
     /// What a window must bring to be followed by another: a line of the longest that RFC 2449 §4 allows.
-    pub const PROGRESS: u64 = 512;
+    pub(crate) const PROGRESS: u64 = 512;
 
     /// The factor for the answers that cost a server work: PASS, APOP, AUTH, the first UIDL or LIST, QUIT.
-    pub const LONG: u32 = 5;
+    pub(crate) const LONG: u32 = 5;
 
     /// For an answer awaited from `now` on: its first window is `factor` times the time-out.
     #[must_use]
-    pub fn new(timeout: Duration, factor: u32, now: Instant) -> Self {
+    pub(crate) fn new(timeout: Duration, factor: u32, now: Instant) -> Self {
         let until = after(now, timeout.saturating_mul(factor));
         Self { timeout, until, listened: now, brought: 0, begun: now }
     }
 
     /// Octets of the answer have come.  512 of them, however many reads brought them, open a new window.
-    pub fn brought(&mut self, octets: usize, now: Instant) {
+    pub(crate) fn brought(&mut self, octets: usize, now: Instant) {
         self.listened = now;
         self.brought = self.brought.saturating_add(wide(octets));
         if self.brought >= Self::PROGRESS {
@@ -49,18 +49,18 @@ impl Patience {
     /// Octets have come that are no progress, though more than silence: the keep-alive lines that a gateway on the way puts
     /// before a header's end while it examines the message.  They give one more time-out each, until the answer has
     /// taken [`Patience::LONG`] time-outs.
-    pub fn lives(&mut self, now: Instant) {
+    pub(crate) fn lives(&mut self, now: Instant) {
         let most = after(self.begun, self.timeout.saturating_mul(Self::LONG));
         self.until = self.until.max(after(now, self.timeout).min(most));
     }
 
     /// We stop listening: from `now` to [`Patience::resume`] the clock stands still.
-    pub fn pause(&mut self, now: Instant) {
+    pub(crate) fn pause(&mut self, now: Instant) {
         self.listened = now;
     }
 
     /// We listen again: the time since [`Patience::pause`], or else since octets last came, is given back.
-    pub fn resume(&mut self, now: Instant) {
+    pub(crate) fn resume(&mut self, now: Instant) {
         let delay = now.saturating_duration_since(self.listened);
         self.until = after(self.until, delay);
         self.begun = after(self.begun, delay);
@@ -69,7 +69,7 @@ impl Patience {
 
     /// When patience ends, unless more comes.
     #[must_use]
-    pub fn until(&self) -> Instant {
+    pub(crate) fn until(&self) -> Instant {
         self.until
     }
 }
@@ -80,7 +80,7 @@ impl Patience {
 /// Only time in which something is due counts, and none in which a server may take long to begin (see
 /// [`Patience::LONG`]), which happens a few times in a session.
 #[derive(Debug, Clone)]
-pub struct SessionPace {
+pub(crate) struct SessionPace {
     timeout: Duration,
     listened: Duration,
     octets: u64,
@@ -101,13 +101,13 @@ impl SessionPace {
 
     /// From the beginning of a session.
     #[must_use]
-    pub fn new(timeout: Duration) -> Self {
+    pub(crate) fn new(timeout: Duration) -> Self {
         let zero = Duration::ZERO;
         Self { timeout, listened: zero, octets: 0, window: zero, window_octets: 0 }
     }
 
     /// Octets have come.
-    pub fn brought(&mut self, octets: usize) {
+    pub(crate) fn brought(&mut self, octets: usize) {
         let octets = wide(octets);
         self.octets = self.octets.saturating_add(octets);
         self.window_octets = self.window_octets.saturating_add(octets);
@@ -115,7 +115,7 @@ impl SessionPace {
 
     /// So long was listened for something that is due.  `false`: too little comes, or it has gone on too long.
     #[must_use]
-    pub fn listened(&mut self, time: Duration) -> bool {
+    pub(crate) fn listened(&mut self, time: Duration) -> bool {
         self.listened = self.listened.saturating_add(time);
         self.window = self.window.saturating_add(time);
         let mut enough = self.listened <= Self::LONGEST;
@@ -132,7 +132,7 @@ impl SessionPace {
 
     /// How long was listened in all, and what came.
     #[must_use]
-    pub fn so_far(&self) -> (Duration, u64) {
+    pub(crate) fn so_far(&self) -> (Duration, u64) {
         (self.listened, self.octets)
     }
 }

@@ -5,11 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use super::command::RunningProgram;
+use super::connect_command::RunningProgram;
 use super::dial::{Goal, dial};
 use super::error::{Error, plain};
-use super::problem::RouteProblem;
 use super::proxy;
+use super::route_problem::RouteProblem;
 use super::socket::Socket;
 use super::target::{Target, server};
 use crate::account::{Endpoint, Route, Way};

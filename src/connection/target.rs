@@ -8,12 +8,10 @@ use crate::account::{Endpoint, Tls, Trust, Way};
 
 /// Where to connect, and how.
 #[derive(Debug, Clone, Copy)]
-pub struct Target<'a> {
+pub(crate) struct Target<'a> {
     /// An A-label without final dot, or an address literal without brackets.
     pub host: &'a str,
-    /// TCP port.
     pub port: u16,
-    /// The way there.
     pub way: &'a Way,
     /// With whose rights a connect-command runs, where root fetches mail for a user.
     pub owner: Option<&'a Owner>,

@@ -19,14 +19,14 @@ use crate::secret::Secret;
 /// certificate authorities, which takes some 50 ms and 5 MiB.  (native-tls reads them even where it then uses none.)
 /// Clones share what they hold; what a file held at first is what counts.
 #[derive(Debug, Clone, Default)]
-pub struct Connectors(Arc<Mutex<HashMap<Trust, ConnectorSlot>>>);
+pub(crate) struct Connectors(Arc<Mutex<HashMap<Trust, ConnectorSlot>>>);
 
 type ConnectorSlot = Arc<OnceLock<Result<TlsConnector, TrustProblem>>>;
 
 impl Connectors {
     /// None yet.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 

@@ -186,7 +186,6 @@ impl Wire {
         }
     }
 
-    /// What the peer did.
     pub(super) fn memory(&self) -> Arc<PeerRecord> {
         Arc::clone(&self.memory)
     }

@@ -21,7 +21,7 @@ const MOST: u64 = 1024 * 1024;
 /// The digest of what `account` means, in 32 hexadecimal digits.  Its name doesn't count; the content of files that hold
 /// what it logs in with does.  A file that can't be read counts as empty: the login will report what's wrong.
 #[must_use]
-pub fn configuration_digest(account: &Account, environment: &Environment, key: &[u8]) -> String {
+pub(crate) fn configuration_digest(account: &Account, environment: &Environment, key: &[u8]) -> String {
     let mut hasher = Hasher::new_keyed(blake3::hash(key).as_bytes());
     let mut part = |octets: &[u8]| {
         hasher.update(&wide(octets.len()).to_le_bytes());

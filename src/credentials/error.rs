@@ -11,7 +11,7 @@ use crate::text::printable;
 
 /// Why an account has no password or token to log in with.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// A file of secrets is missing, unreadable, too large, or open to others: typically its mode is 644.
     #[error(transparent)]
     File(#[from] access::Error),
@@ -20,12 +20,7 @@ pub enum Error {
     OAuth(#[from] oauth::Error),
     /// The source has none: an empty file, a netrc file without this user, a command that failed, no terminal to ask at.
     #[error("cannot get a password: {what}")]
-    Missing {
-        /// Why not.
-        what: String,
-        /// What to do about it.
-        hint: String,
-    },
+    Missing { what: String, hint: String },
     /// The system has no room for another process: typically too many run, or memory is short.
     #[error("cannot get a password now: {what}")]
     NoResources {
@@ -34,26 +29,13 @@ pub enum Error {
     },
     /// A signal came while a program or the user was asked for the password.
     #[error("stopped by a signal while {waiting_for}")]
-    Stopped {
-        /// What was waited for.
-        waiting_for: &'static str,
-    },
+    Stopped { waiting_for: &'static str },
     /// A password that was typed can't be kept where it should be: typically a program that isn't set up, or a full disk.
     #[error("cannot keep the password: {what}")]
-    NotKept {
-        /// Why not.
-        what: String,
-        /// What to do about it.
-        hint: String,
-    },
+    NotKept { what: String, hint: String },
     /// There is one, but no command can carry it: typically it was pasted with its line end.
     #[error("the password of {}: {why}", quoted(account))]
-    Unusable {
-        /// The account's name.
-        account: String,
-        /// What is wrong with it.
-        why: NotOneLine,
-    },
+    Unusable { account: String, why: NotOneLine },
 }
 
 impl Error {

@@ -32,7 +32,7 @@ const MOST_NAMES: u32 = 100;
 
 /// A kind of place for passwords.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keeper {
+pub(crate) enum Keeper {
     /// A file, mode 0600.
     File,
     /// pass(1).
@@ -43,7 +43,7 @@ pub enum Keeper {
 
 /// A password that is kept, and how an account finds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Keep {
+pub(crate) enum Keep {
     /// `password-file`: the name of a file beside the configuration.
     File(String),
     /// `password-command`, as a line.
@@ -54,7 +54,7 @@ pub enum Keep {
 
 /// What this machine has: a file, always; the others if their programs are there and set up, as far as can be seen.
 #[must_use]
-pub fn keepers(environment: &Environment) -> Vec<Keeper> {
+pub(crate) fn keepers(environment: &Environment) -> Vec<Keeper> {
     let mut keepers = vec![Keeper::File];
     if on_path("pass", environment) && store(environment).is_some_and(|store| store.join(".gpg-id").is_file())
     {
@@ -71,7 +71,7 @@ impl Keeper {
     ///
     /// # Errors
     /// The disk or the program refuses; a signal.
-    pub fn keep(
+    pub(crate) fn keep(
         self,
         name: &str,
         folder: &Path,
@@ -96,7 +96,7 @@ impl Keeper {
 
 impl Keep {
     /// Takes it back: the account is not set up after all.  What a password store has is left there.
-    pub fn undo(&self, folder: &Path) {
+    pub(crate) fn undo(&self, folder: &Path) {
         match self {
             Self::File(name) => drop(std::fs::remove_file(folder.join(name))),
             Self::List(_, path) => drop(std::fs::remove_file(path)),

@@ -1,33 +1,32 @@
 //! Passwords and tokens from the source that the configuration names: the configuration itself, a file, a program, netrc, a systemd
 //! credential, or the user at the terminal.
 //!
-//! A secret walks one way: config → [`PasswordSource`] → here → [`Secret`] → the login's
-//! [`Credentials`](crate::protocol::sasl::Credentials).  What is read here reaches nothing but the caller: no error quotes it,
-//! nor the command that printed it.
+//! A secret goes one way: config → [`PasswordSource`] → here → [`Secret`] → the login's
+//! [`Credentials`](crate::protocol::sasl::Credentials).  Only the caller gets it: no error quotes it, nor the command that
+//! printed it.
 
-mod command;
 mod digest;
 mod error;
 mod first_line;
 mod keep;
 mod netrc;
+mod password_command;
 mod prompt;
 
 use std::path::Path;
 
-pub use digest::configuration_digest;
-pub use error::Error;
-pub use keep::{Keep, Keeper, keepers};
+pub(crate) use digest::configuration_digest;
+pub(crate) use error::Error;
+pub(crate) use keep::{Keep, Keeper, keepers};
 pub use netrc::fuzz_netrc;
-pub use prompt::typed;
+pub(crate) use prompt::typed;
 
 use crate::access::{self, Owner};
-use crate::account::{Account, Auth, OAuth, PasswordSource, Way, check_one_line};
-use crate::config;
+use crate::account::{Account, Auth, OAuth, PasswordSource, Way, check_one_line, host};
 use crate::connection::Connectors;
 use crate::environment::Environment;
 use crate::http::HttpWay;
-use crate::oauth::{Patience, TokenHolder, Watch};
+use crate::oauth::{TokenHolder, TokenObserver, WaitLimits};
 use crate::problem::Problem;
 use crate::secret::Secret;
 use crate::signals::Stop;
@@ -40,25 +39,22 @@ const LARGEST_NETRC: u64 = 1024 * 1024;
 
 /// What a password or token is got with.
 #[derive(Clone, Copy)]
-pub struct Means<'a> {
+pub(crate) struct Means<'a> {
     /// The environment, as found at the start.
     pub environment: &'a Environment,
-    /// Raised by a signal.
     pub stop: &'a Stop,
-    /// TLS connectors, shared.
     pub connectors: &'a Connectors,
     /// The state directory.
     pub state: &'a Path,
     /// Sees how a token is got.
-    pub watch: &'a dyn Watch,
+    pub watch: &'a dyn TokenObserver,
 }
 
 shown_by!(Means<'_>, state);
 
 /// A password or token.
 #[derive(Debug, Clone)]
-pub struct Obtained {
-    /// It.
+pub(crate) struct Obtained {
     pub secret: Secret,
     /// It is a token that was kept, so that another one may be had if the server doesn't take it.
     pub is_kept_token: bool,
@@ -70,7 +66,7 @@ pub struct Obtained {
 /// # Errors
 /// A file of secrets that is missing or open to others, or a password that no command can carry (78); a source that has
 /// none (77); a signal (75); what keeps a token from being renewed.
-pub fn obtain(account: &Account, means: &Means<'_>) -> Result<Obtained, Error> {
+pub(crate) fn obtain(account: &Account, means: &Means<'_>) -> Result<Obtained, Error> {
     let plain = |secret| Obtained { secret, is_kept_token: false };
     if account.auth == Auth::External {
         return Ok(plain(Secret::new("")));
@@ -91,7 +87,7 @@ pub fn obtain(account: &Account, means: &Means<'_>) -> Result<Obtained, Error> {
 }
 
 /// Does `work` with all that is needed to get, renew or give up the tokens of `account`.
-pub fn with_holder<T>(
+pub(crate) fn with_holder<T>(
     account: &Account,
     oauth: &OAuth,
     means: &Means<'_>,
@@ -120,7 +116,7 @@ pub fn with_holder<T>(
             ca_file: account.trust.ca_file.as_deref(),
             ..HttpWay::direct(means.connectors, means.stop)
         },
-        patience: Patience::default(),
+        limits: WaitLimits::default(),
         watch: means.watch,
     })
 }
@@ -130,7 +126,9 @@ fn from_source(source: &PasswordSource, owner: Option<&Owner>, means: &Means<'_>
     match source {
         PasswordSource::Inline(secret) => Ok(secret.clone()),
         PasswordSource::File(path) => from_file(path, owner),
-        PasswordSource::Command(argv) => command::run(argv, owner, command::TIME_LIMIT, means.stop),
+        PasswordSource::Command(argv) => {
+            password_command::run(argv, owner, password_command::TIME_LIMIT, means.stop)
+        }
         PasswordSource::SystemdCredential(name) => from_systemd(name, means.environment),
         PasswordSource::Netrc(_) | PasswordSource::Prompt | PasswordSource::OAuth(_) => Err(Error::missing(
             "it has no source",
@@ -141,7 +139,7 @@ fn from_source(source: &PasswordSource, owner: Option<&Owner>, means: &Means<'_>
 
 /// Where the password of `account` comes from, in words: never a part of it, nor of a command, which may hold one.
 #[must_use]
-pub fn source(account: &Account) -> String {
+pub(crate) fn source(account: &Account) -> String {
     if account.auth == Auth::External {
         return "no password: the client certificate is shown".to_owned();
     }
@@ -162,19 +160,19 @@ pub fn source(account: &Account) -> String {
 
 /// Whether a netrc file has a password for this user at this host, which may be in any form that a configuration takes.
 #[must_use]
-pub fn netrc_has(text: &[u8], host: &str, user: &str) -> bool {
-    config::host(host).is_ok_and(|host| netrc::find(text, user, is_host(&host)).is_some())
+pub(crate) fn netrc_has(text: &[u8], host: &str, user: &str) -> bool {
+    host::parse(host).is_ok_and(|host| netrc::find(text, user, is_host(&host)).is_some())
 }
 
 /// The user that a netrc file names for this host.
 #[must_use]
-pub fn netrc_user(text: &[u8], host: &str) -> Option<String> {
-    netrc::user(text, is_host(&config::host(host).ok()?))
+pub(crate) fn netrc_user(text: &[u8], host: &str) -> Option<String> {
+    netrc::user(text, is_host(&host::parse(host).ok()?))
 }
 
 /// Whether a `machine` is the host, which is in its usual form.
 fn is_host(host: &str) -> impl Fn(&str) -> bool {
-    move |machine| config::host(machine).is_ok_and(|machine| machine == host)
+    move |machine| host::parse(machine).is_ok_and(|machine| machine == host)
 }
 
 fn from_file(path: &Path, owner: Option<&Owner>) -> Result<Secret, Error> {
@@ -224,7 +222,7 @@ fn from_systemd(name: &str, environment: &Environment) -> Result<Secret, Error> 
 
 #[cfg(test)]
 mod tests {
-    use super::command::run;
+    use super::password_command::run;
     use super::{Error, Means};
     use crate::account::{Account, PasswordSource};
     use crate::config::{Request, for_run};
@@ -239,7 +237,7 @@ mod tests {
 
     struct Nobody;
 
-    impl crate::oauth::Watch for Nobody {
+    impl crate::oauth::TokenObserver for Nobody {
         fn detail(&self, _: String) {}
         fn wants_dialogue(&self) -> bool {
             false

@@ -140,7 +140,7 @@ impl<'a> NetrcTokens<'a> {
 /// For fuzzing: no file makes it panic, and a password is found only where the file holds one.
 #[doc(hidden)]
 pub fn fuzz_netrc(text: &[u8]) {
-    let host = |machine: &str| crate::config::host(machine).is_ok_and(|host| host == "localhost");
+    let host = |machine: &str| crate::account::host::parse(machine).is_ok_and(|host| host == "localhost");
     let found = find(text, "user", host);
     assert!(found.is_none() || holds_password(text));
 }

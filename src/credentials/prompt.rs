@@ -44,7 +44,7 @@ pub(super) fn ask(account: &Account, environment: &Environment, stop: &Stop) -> 
 ///
 /// # Errors
 /// Nothing was typed, or a signal came.
-pub fn typed(prompt: String, stop: &Stop) -> Result<Secret, Error> {
+pub(crate) fn typed(prompt: String, stop: &Stop) -> Result<Secret, Error> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     // There is nothing behind the lock that a panic could have spoilt.
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);

@@ -14,7 +14,7 @@ use crate::text::shown_by;
 use crate::types::Time;
 
 /// A place that messages go to.
-pub trait Destination {
+pub(crate) trait Destination {
     /// What the ledger calls it.  It must stay the same over runs: what a message lacks is known by it.
     fn name(&self) -> DestinationName;
 
@@ -74,7 +74,7 @@ pub trait Destination {
 
 /// The order in which destinations get a batch, which is also the order of the locks that their outlets take.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Order {
+pub(crate) enum Order {
     /// A directory, by its path: no lock.
     Directory(PathBuf),
     /// A file that is locked, by where it really is: the same for every account, so that no two committers hold one and
@@ -82,14 +82,13 @@ pub enum Order {
     LockedFile(PathBuf),
     /// A program: late, because what it does cannot be taken back.
     Program,
-    /// Standard output.
     Output,
 }
 
 impl Order {
     /// Whether both are the same locked file, by its path or by a hard link.
     #[must_use]
-    pub fn is_same_file(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_file(&self, other: &Self) -> bool {
         let (Self::LockedFile(one), Self::LockedFile(other)) = (self, other) else { return false };
         let inode = |path: &Path| path.metadata().ok().map(|status| (status.dev(), status.ino()));
         one == other || inode(one).is_some_and(|one| inode(other) == Some(one))
@@ -98,10 +97,9 @@ impl Order {
 
 /// What all destinations of a mailbox may use.
 #[derive(Debug, Clone, Copy)]
-pub struct Surroundings<'a> {
+pub(crate) struct Surroundings<'a> {
     /// As whom they are written, when root delivers for a user.
     pub owner: Option<&'a Owner>,
-    /// Ends every wait.
     pub stop: &'a Stop,
     /// The directory of all ledgers.
     pub state_root: &'a Path,
@@ -114,7 +112,7 @@ pub struct Surroundings<'a> {
 }
 
 /// What a destination needs for a run, besides its [`Surroundings`].
-pub struct Opening<'a> {
+pub(crate) struct Opening<'a> {
     /// The account's name.
     pub account: &'a str,
     /// The server's host.
@@ -140,7 +138,7 @@ pub struct Opening<'a> {
 shown_by!(Opening<'_>, account);
 
 /// A destination ready to take messages.
-pub struct Opened {
+pub(crate) struct Opened {
     /// For the network thread.
     pub inlet: Box<dyn Inlet>,
     /// For the committer thread.
@@ -154,7 +152,7 @@ shown_by!(Opened, inode);
 
 /// What recovery came to at one destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Recovered {
+pub(crate) struct Recovered {
     /// How many had been delivered before the crash, or were published now.
     pub delivered: usize,
     /// How many come again.

@@ -19,13 +19,13 @@ use crate::proof::{DestinationKind, DestinationName, Intent};
 ///
 /// # Errors
 /// [`Error::Disk`].
-pub fn clean_up(around: Surroundings<'_>, ledger: &str, intents: &[Intent]) -> Result<(), Error> {
+pub(crate) fn clean_up(around: Surroundings<'_>, ledger: &str, intents: &[Intent]) -> Result<(), Error> {
     mbox::clean_up(around.state_root, around.state, ledger, intents)
 }
 
 /// The destination of a setting.
 #[must_use]
-pub fn destination<'a>(deliver: &Deliver, around: Surroundings<'a>) -> Box<dyn Destination + 'a> {
+pub(crate) fn destination<'a>(deliver: &Deliver, around: Surroundings<'a>) -> Box<dyn Destination + 'a> {
     match deliver {
         Deliver::Maildir(path) => Box::new(MaildirDestination::new(path.clone(), around)),
         Deliver::Mbox(path) => Box::new(MboxDestination::new(path.clone(), around)),
@@ -37,7 +37,7 @@ pub fn destination<'a>(deliver: &Deliver, around: Surroundings<'a>) -> Box<dyn D
 /// How many files a run may have open at once for the destination of a setting: those of messages that wait there, and of
 /// the programs that are run.
 #[must_use]
-pub fn most_open(deliver: &Deliver) -> usize {
+pub(crate) fn most_open(deliver: &Deliver) -> usize {
     match deliver {
         Deliver::Maildir(_) => 80,
         Deliver::Mbox(_) => 16,
@@ -48,7 +48,7 @@ pub fn most_open(deliver: &Deliver) -> usize {
 
 /// The destination that a ledger's line names, whatever today's configuration is: to be looked at and recovered.
 #[must_use]
-pub fn named<'a>(name: &DestinationName, around: Surroundings<'a>) -> Box<dyn Destination + 'a> {
+pub(crate) fn named<'a>(name: &DestinationName, around: Surroundings<'a>) -> Box<dyn Destination + 'a> {
     let path = || PathBuf::from(OsStr::from_bytes(&name.address));
     match name.kind {
         DestinationKind::Maildir => Box::new(MaildirDestination::new(path(), around)),

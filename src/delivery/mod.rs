@@ -3,9 +3,9 @@
 //!
 //! A destination has two ends.  The [`Inlet`] is the network thread's: it takes a message in while it arrives.  The
 //! [`Outlet`] is the committer thread's: it syncs, waits for the ledger's note, and publishes.  Neither knows servers,
-//! ledgers or policies; text form (LF line ends) is all they see.
+//! ledgers or policies; they see text form (LF line ends) only.
 //!
-//! The forms of one message, each made of the one before:
+//! The forms of one message, each made from the one before:
 //!
 //! | | what it is |
 //! |---|---|
@@ -19,20 +19,20 @@
 
 mod destination;
 mod kinds;
-pub mod maildir;
-pub mod mbox;
-pub mod neighbours;
-pub mod owned;
-pub mod pipe;
-pub mod routing;
+pub(crate) mod maildir;
+pub(crate) mod mbox;
+pub(crate) mod neighbours;
+pub(crate) mod owned;
+pub(crate) mod pipe;
+pub(crate) mod routing;
 mod sink;
-pub mod spool;
-pub mod stdout;
+pub(crate) mod spool;
+pub(crate) mod stdout;
 #[cfg(test)]
 mod trial;
 
-pub use destination::{Destination, Opened, Opening, Order, Recovered, Surroundings};
-pub use kinds::{clean_up, destination, most_open, named};
+pub(crate) use destination::{Destination, Opened, Opening, Order, Recovered, Surroundings};
+pub(crate) use kinds::{clean_up, destination, most_open, named};
 
 use std::borrow::Cow;
 
@@ -45,7 +45,7 @@ use crate::problem::{Problem, REPORT_BUG};
 use crate::proof::{DestinationRecord, Intent, IntentId, Noted, Piece, Published, Staged};
 
 /// The network's end of a destination.
-pub trait Inlet: Send {
+pub(crate) trait Inlet: Send {
     /// A place for one message that is about to arrive; one at a time.
     ///
     /// # Errors
@@ -58,7 +58,7 @@ pub trait Inlet: Send {
 }
 
 /// One message arriving at one destination.
-pub trait Intake {
+pub(crate) trait Intake {
     /// More of the message, in text form.
     ///
     /// # Errors
@@ -85,17 +85,16 @@ pub trait Intake {
 
 /// A message that waits, whole, at one destination; with its [`crate::proof::Arrival`] it becomes a [`Piece`].
 #[derive(Debug)]
-pub struct Waiting {
+pub(crate) struct Waiting {
     /// Octets as stored.
     pub octets: u64,
     /// Digest as stored.
     pub digest: Digest,
-    /// Where it is.
     pub place: Place,
 }
 
 /// The committer's end of a destination.
-pub trait Outlet: Send {
+pub(crate) trait Outlet: Send {
     /// Makes one batch's pieces durable where they wait.  An mbox takes its locks here, fills in the offsets, and holds
     /// the locks until [`Outlet::publish`] or [`Outlet::withdraw`].
     ///
@@ -115,7 +114,7 @@ pub trait Outlet: Send {
 }
 
 /// Takes a destination's report of what became of each piece: the ledger, seen from here.
-pub trait Recorder {
+pub(crate) trait Recorder {
     /// This piece is published.
     ///
     /// # Errors
@@ -137,7 +136,7 @@ pub trait Recorder {
 
 /// Why a destination did not take a message; the message stays on the server and comes again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// A refusal of this very message (an MDA's 65, 67, 69, 77): it backs off.  Otherwise it is tried at the next run.
     pub permanent: bool,
     /// What happened, for people.
@@ -147,7 +146,7 @@ pub struct Failure {
 }
 
 /// Recovery's way to the ledger.
-pub trait Settler {
+pub(crate) trait Settler {
     /// These were published: written; [`Settler::sync`] follows.
     ///
     /// # Errors
@@ -167,16 +166,15 @@ pub trait Settler {
 
 /// Open intents at one destination, to be settled.
 #[derive(Debug)]
-pub struct Unsettled {
+pub(crate) struct Unsettled {
     /// The destination as the ledger names it; not as today's configuration does.
     pub destination: DestinationRecord,
     /// In the order of the ledger.
     pub intents: Vec<Intent>,
 }
 
-/// Why a destination failed.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The disk refused a step: typically it is full, or the user lacks a permission.
     #[error(transparent)]
     Disk(#[from] durable::Error),
@@ -188,15 +186,12 @@ pub enum Error {
     Later {
         /// What is out of reach, and why.
         what: String,
-        /// What to do about it.
         hint: String,
     },
     /// Not what it should be: typically a file where a Maildir was expected, something that is not an mbox, a missing parent.
     #[error("{what}")]
     Unfit {
-        /// What is wrong.
         what: String,
-        /// What to do about it.
         hint: String,
         /// The code of a run that ends with it.
         exit: ExitCode,
@@ -231,19 +226,19 @@ impl Problem for Error {
 impl Error {
     /// [`Error::Later`].
     #[must_use]
-    pub fn later(what: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(crate) fn later(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Later { what: what.into(), hint: hint.into() }
     }
 
     /// [`Error::Unfit`].
     #[must_use]
-    pub fn unfit(exit: ExitCode, what: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(crate) fn unfit(exit: ExitCode, what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Unfit { what: what.into(), hint: hint.into(), exit }
     }
 
     /// Whether only this destination is out of reach, and only now.
     #[must_use]
-    pub fn is_out_of_reach(&self) -> bool {
+    pub(crate) fn is_out_of_reach(&self) -> bool {
         matches!(self, Self::Later { .. })
     }
 

@@ -6,15 +6,14 @@ use super::Error;
 
 /// A ledger that has left an mbox unsettled.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Neighbour {
+pub(crate) struct Neighbour {
     /// Its random id.
     pub ledger: String,
-    /// Its directory.
     pub directory: PathBuf,
 }
 
 /// How a destination has other ledgers' open intents settled.
-pub trait Neighbours: Send {
+pub(crate) trait Neighbours: Send {
     /// Settles, if that ledger's lock can be had without waiting, its open intents at this mbox ([`recover`](super::mbox::recover)), and
     /// takes the marker away ([`forget`](super::mbox::forget)), all with the ledger's lock held; `false` when it cannot be had.  A ledger
     /// that isn't there any more, or is another one, has no intents.  What it has left elsewhere is none of this

@@ -9,7 +9,7 @@ use crate::text::shown_by;
 
 /// The network's end, used as `owner`.
 #[must_use]
-pub fn inlet(inner: Box<dyn Inlet>, owner: Option<&Owner>) -> Box<dyn Inlet> {
+pub(crate) fn inlet(inner: Box<dyn Inlet>, owner: Option<&Owner>) -> Box<dyn Inlet> {
     match owner {
         Some(owner) => Box::new(OwnedInlet { inner, owner: owner.clone() }),
         None => inner,
@@ -18,7 +18,7 @@ pub fn inlet(inner: Box<dyn Inlet>, owner: Option<&Owner>) -> Box<dyn Inlet> {
 
 /// The committer's end, used as `owner`.
 #[must_use]
-pub fn outlet(inner: Box<dyn Outlet>, owner: Option<&Owner>) -> Box<dyn Outlet> {
+pub(crate) fn outlet(inner: Box<dyn Outlet>, owner: Option<&Owner>) -> Box<dyn Outlet> {
     match owner {
         Some(owner) => Box::new(OwnedOutlet { inner, owner: owner.clone() }),
         None => inner,
@@ -118,8 +118,7 @@ impl Recorder for RootsRecorder<'_> {
 }
 
 /// The ledger, settled by a thread that acts as `owner`, if there is one.
-pub struct RootsSettler<'a> {
-    /// The ledger.
+pub(crate) struct RootsSettler<'a> {
     pub inner: &'a mut dyn Settler,
     /// Whom the thread acts as.
     pub owner: Option<&'a Owner>,

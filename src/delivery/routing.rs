@@ -13,19 +13,18 @@ use crate::text::shown_by;
 /// Chooses destinations by a message's header: their slots, which are their order, from 0, in which the account's
 /// destinations are opened.  It gets the header to its empty line, or as much of it as is held, or all of a message that has
 /// no more.
-pub type DestinationRules = Box<dyn Fn(&[u8]) -> Vec<usize> + Send>;
+pub(crate) type DestinationRules = Box<dyn Fn(&[u8]) -> Vec<usize> + Send>;
 
 /// The network's end of a destination.
-pub struct NetworkEnd {
+pub(crate) struct NetworkEnd {
     /// Its number in the ledger.
     pub id: DestinationId,
-    /// It.
     pub inlet: Box<dyn Inlet>,
 }
 
 /// The network's ends of all destinations of an account, and the rules by which messages are spread over them.
 #[derive(Default)]
-pub struct NetworkEnds {
+pub(crate) struct NetworkEnds {
     ends: Vec<NetworkEnd>,
     rules: Option<DestinationRules>,
 }
@@ -37,27 +36,27 @@ shown_by!(NetworkEnds, ends);
 impl NetworkEnds {
     /// Without rules every message goes to all destinations.
     #[must_use]
-    pub fn new(rules: Option<DestinationRules>) -> Self {
+    pub(crate) fn new(rules: Option<DestinationRules>) -> Self {
         Self { ends: Vec::new(), rules }
     }
 
     /// One more, behind the others.
-    pub fn push(&mut self, end: NetworkEnd) {
+    pub(crate) fn push(&mut self, end: NetworkEnd) {
         self.ends.push(end);
     }
 
     /// The numbers of all, by their slots.
-    pub fn ids(&self) -> impl Iterator<Item = DestinationId> + '_ {
+    pub(crate) fn ids(&self) -> impl Iterator<Item = DestinationId> + '_ {
         self.ends.iter().map(|end| end.id)
     }
 
     /// Closes the batch at each of them; see [`Inlet::cut`].
-    pub fn cut(&mut self) {
+    pub(crate) fn cut(&mut self) {
         self.ends.iter_mut().for_each(|end| end.inlet.cut());
     }
 
     /// A message begins, to be stored with `prefix` on top: whole header lines, or nothing.
-    pub fn begin(&mut self, prefix: Vec<u8>) -> Copies {
+    pub(crate) fn begin(&mut self, prefix: Vec<u8>) -> Copies {
         let mut copies = Copies { prefix, ..Copies::default() };
         match self.rules {
             Some(_) => copies.held = Some(Vec::new()),
@@ -68,11 +67,11 @@ impl NetworkEnds {
 }
 
 /// What is open for a message: each intake with its destination's slot.
-pub type OpenCopies = Vec<(usize, Box<dyn Intake>)>;
+pub(crate) type OpenCopies = Vec<(usize, Box<dyn Intake>)>;
 
 /// The copies of one message that is arriving: one for each destination that it goes to.
 #[derive(Default)]
-pub struct Copies {
+pub(crate) struct Copies {
     prefix: Vec<u8>,
     /// The header as far as it has come, until the destinations are chosen.
     held: Option<Vec<u8>>,
@@ -90,12 +89,12 @@ impl std::fmt::Debug for Copies {
 impl Copies {
     /// Whether storing it has failed: what comes then is of no use.
     #[must_use]
-    pub fn have_failed(&self) -> bool {
+    pub(crate) fn have_failed(&self) -> bool {
         self.failure.is_some()
     }
 
     /// More of the message.
-    pub fn write(&mut self, text: &[u8], ends: &mut NetworkEnds) {
+    pub(crate) fn write(&mut self, text: &[u8], ends: &mut NetworkEnds) {
         let Some(held) = &mut self.held else { return self.pass(text) };
         let room = HEADER_HELD.saturating_sub(held.len()).min(text.len());
         let (now, later) = text.split_at_checked(room).unwrap_or((text, b""));
@@ -110,7 +109,7 @@ impl Copies {
 
     /// The message has ended.  What was opened for it, each with its destination's slot; and why storing it failed, if it
     /// did: then they are to be abandoned.
-    pub fn end(mut self, ends: &mut NetworkEnds) -> (OpenCopies, Option<Error>) {
+    pub(crate) fn end(mut self, ends: &mut NetworkEnds) -> (OpenCopies, Option<Error>) {
         if self.held.is_some() {
             self.choose(None, ends);
         }
@@ -118,7 +117,7 @@ impl Copies {
     }
 
     /// The message will not come, or is suspect.
-    pub fn abandon(self) {
+    pub(crate) fn abandon(self) {
         self.open.into_iter().for_each(|(_, intake)| intake.abandon());
     }
 

@@ -18,9 +18,8 @@ const IN_MEMORY: usize = 256 * 1024;
 /// Octets that are written at a time.
 const BUFFER: usize = 64 * 1024;
 
-/// One message being spooled.
 #[derive(Debug)]
-pub struct Spool {
+pub(crate) struct Spool {
     directory: PathBuf,
     file: Option<File>,
     /// All of it, or what is still to be written to the file.
@@ -35,7 +34,7 @@ impl Spool {
     /// An empty one; a file it may need is made in `directory`.  Up to `spare` octets it may stay in memory, but never more
     /// than 256 KiB.
     #[must_use]
-    pub fn new(directory: &Path, spare: usize) -> Self {
+    pub(crate) fn new(directory: &Path, spare: usize) -> Self {
         Self {
             directory: directory.to_owned(),
             file: None,
@@ -50,7 +49,7 @@ impl Spool {
     ///
     /// # Errors
     /// When the file cannot be made or written.
-    pub fn write(&mut self, text: &[u8]) -> Result<(), Error> {
+    pub(crate) fn write(&mut self, text: &[u8]) -> Result<(), Error> {
         self.octets = self.octets.saturating_add(wide(text.len()));
         let limit = if self.file.is_some() { BUFFER } else { self.in_memory };
         if self.buffer.len() + text.len() <= limit {
@@ -70,7 +69,7 @@ impl Spool {
 
     /// Octets so far.
     #[must_use]
-    pub fn octets(&self) -> u64 {
+    pub(crate) fn octets(&self) -> u64 {
         self.octets
     }
 
@@ -78,7 +77,7 @@ impl Spool {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn finish(mut self) -> Result<Spooled, Error> {
+    pub(crate) fn finish(mut self) -> Result<Spooled, Error> {
         if self.file.is_some() {
             self.flush()?;
         }
@@ -92,7 +91,7 @@ impl Spool {
     ///
     /// # Errors
     /// When the file cannot be written, or what was spooled is not the message that `facts` describes.
-    pub fn finish_as(mut self, facts: &Facts) -> Result<Spooled, Error> {
+    pub(crate) fn finish_as(mut self, facts: &Facts) -> Result<Spooled, Error> {
         if self.file.is_some() {
             self.flush()?;
         } else {

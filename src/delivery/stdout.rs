@@ -39,14 +39,14 @@ static STREAM: Mutex<()> = Mutex::new(());
 ///
 /// # Errors
 /// When it is closed.
-pub fn open() -> Result<File, Error> {
+pub(crate) fn open() -> Result<File, Error> {
     let descriptor = io::stdout().as_fd().try_clone_to_owned();
     Ok(File::from(descriptor.map_err(|e| durable::Error::new(Step::Open, name(), e))?))
 }
 
 /// Whether standard output goes to a regular file, so that what was printed is as good as delivered.
 #[must_use]
-pub fn is_regular_file() -> bool {
+pub(crate) fn is_regular_file() -> bool {
     open().is_ok_and(|file| is_regular(&file))
 }
 
@@ -60,7 +60,7 @@ fn name() -> &'static Path {
 
 /// The network's end of standard output.
 #[derive(Debug)]
-pub struct StdoutInlet {
+pub(crate) struct StdoutInlet {
     state: PathBuf,
     clock: fn() -> Time,
 }
@@ -68,7 +68,7 @@ pub struct StdoutInlet {
 impl StdoutInlet {
     /// Spools large messages into `state`, the ledger's directory; `clock` gives the time of delivery.
     #[must_use]
-    pub fn new(state: PathBuf, clock: fn() -> Time) -> Self {
+    pub(crate) fn new(state: PathBuf, clock: fn() -> Time) -> Self {
         Self { state, clock }
     }
 }
@@ -130,7 +130,7 @@ impl Intake for StdoutIntake {
 
 /// The committer's end of standard output.
 #[derive(Debug)]
-pub struct StdoutOutlet {
+pub(crate) struct StdoutOutlet {
     stream: File,
     /// Whether a regular file is synced before its messages count.
     sync: bool,
@@ -141,7 +141,7 @@ pub struct StdoutOutlet {
 impl StdoutOutlet {
     /// Prints to `stream`: what [`open`] gave.
     #[must_use]
-    pub fn new(stream: File, sync: bool) -> Self {
+    pub(crate) fn new(stream: File, sync: bool) -> Self {
         let is_terminal = stream.is_terminal();
         Self { stream, sync, is_terminal }
     }

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Error, Failure, Inlet, Recorder, Settler};
+use super::{Error, Failure, Inlet, Recorder, Settler, Waiting};
 use crate::durable::{self, Step};
 use crate::message::{Examiner, Facts};
 use crate::proof::{Arrival, ArrivalId, DestinationId, IntentId, Key, Noted, Piece, Published, Staged};
@@ -36,6 +36,11 @@ pub(super) fn piece(inlet: &mut dyn Inlet, text: &[u8], number: u32, sender: &st
     let mut intake = inlet.open().unwrap();
     text.chunks(1000).for_each(|chunk| intake.write(chunk).unwrap());
     let waiting = intake.finish(&facts).unwrap();
+    arrived(facts, waiting, number)
+}
+
+/// What waits at its only destination, known by its header.
+pub(super) fn arrived(facts: Facts, waiting: Waiting, number: u32) -> Piece {
     let message = Arrival {
         id: ArrivalId::next(),
         number: MessageNumber::new(number).unwrap(),
@@ -51,7 +56,7 @@ pub(super) fn piece(inlet: &mut dyn Inlet, text: &[u8], number: u32, sender: &st
         set: vec![DestinationId(0)],
         continues: None,
     };
-    let super::Waiting { octets, digest, place } = waiting;
+    let Waiting { octets, digest, place } = waiting;
     Piece { message: Arc::new(message), destination: DestinationId(0), octets, digest, place }
 }
 

@@ -1,11 +1,11 @@
 //! A mail address, as far as it leads to a server.
 
-use crate::config;
+use crate::account::host;
 use crate::text::{is_one_line, printable};
 
 /// A mail address: something, `@`, and a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MailAddress {
+pub(crate) struct MailAddress {
     whole: String,
     local: String,
     domain: String,
@@ -16,7 +16,7 @@ impl MailAddress {
     ///
     /// # Errors
     /// What is wrong with it, for people.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let shown = || printable(text.as_bytes());
         let Some((local, domain)) = text.rsplit_once('@').filter(|(local, _)| !local.is_empty()) else {
@@ -26,7 +26,7 @@ impl MailAddress {
         if !is_one_line(text.as_bytes()) || !local.chars().all(is_visible) {
             return Err(format!("\"{}\" is not a mail address", shown()));
         }
-        let host = config::host(domain).ok().filter(|host| host.contains('.') && !host.contains(':'));
+        let host = host::parse(domain).ok().filter(|host| host.contains('.') && !host.contains(':'));
         let domain = host.ok_or_else(|| format!("\"{}\" has no domain that can be looked up", shown()))?;
         if domain.parse::<std::net::IpAddr>().is_ok() {
             return Err(format!("\"{}\" has no domain that can be looked up", shown()));
@@ -36,19 +36,19 @@ impl MailAddress {
 
     /// All of it, as it was typed.
     #[must_use]
-    pub fn whole(&self) -> &str {
+    pub(crate) fn whole(&self) -> &str {
         &self.whole
     }
 
     /// What is before the `@`.
     #[must_use]
-    pub fn local(&self) -> &str {
+    pub(crate) fn local(&self) -> &str {
         &self.local
     }
 
     /// The domain: an A-label in lower case, without the final dot.
     #[must_use]
-    pub fn domain(&self) -> &str {
+    pub(crate) fn domain(&self) -> &str {
         &self.domain
     }
 }

@@ -4,8 +4,7 @@
 use roxmltree::{Document, Node, ParsingOptions};
 
 use super::address::MailAddress;
-use crate::account::Tls;
-use crate::config;
+use crate::account::{Tls, host};
 
 /// Elements and texts of a document, at most.
 const MOST_NODES: u32 = 5_000;
@@ -13,7 +12,7 @@ const MOST_NODES: u32 = 5_000;
 /// A server that such a document names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Offered {
-    /// In the form of [`config::host`].
+    /// In the form of [`host::parse`].
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) tls: Tls,
@@ -48,7 +47,7 @@ fn usable(server: Node<'_, '_>, address: &MailAddress) -> Option<Offered> {
         "starttls" => Tls::StartTls,
         _ => return None,
     };
-    let host = config::host(&filled(value(server, "hostname")?, address)).ok()?;
+    let host = host::parse(&filled(value(server, "hostname")?, address)).ok()?;
     let port = value(server, "port")?.parse().ok().filter(|port| *port > 0)?;
     let user = filled(value(server, "username").unwrap_or("%EMAILADDRESS%"), address);
     let ways: Vec<String> = values(server, "authentication").map(str::to_ascii_lowercase).collect();

@@ -8,9 +8,10 @@
 //! dns.rs         MX of a known provider ───┘
 //! ```
 //!
-//! Nothing that is found here is believed: a caller connects, and only TLS with the right name shows that a server is the
-//! one that is named.  What DNS alone names outside of the mail domain is marked [`ServerCandidate::foreign`]: whoever can forge an
-//! answer could name a server of their own, with a certificate that is right for it, so the user has to confirm it.
+//! Nothing that is found here is trusted: a caller connects, and only TLS with the right name shows that a server is the
+//! one that is named.  A server outside of the mail domain that only DNS names is marked [`ServerCandidate::foreign`], and the
+//! user has to confirm it.  An attacker who can forge an answer could name a server of their own, which has a valid
+//! certificate for its name.
 //! Neither the address nor the user's name is sent to anybody.
 //!
 //! Each question ends within ten seconds, or at a signal; all are asked at once.
@@ -25,8 +26,8 @@ use std::path::Path;
 use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::Duration;
 
-pub use address::MailAddress;
-pub use providers::{MailProvider, Wants, of_domain};
+pub(crate) use address::MailAddress;
+pub(crate) use providers::{MailProvider, Wants, of_domain};
 
 use crate::account::{self, Route, Tls};
 use crate::connection::Connectors;
@@ -47,10 +48,9 @@ const GUESSES: [&str; 3] = ["pop", "pop3", "mail"];
 
 /// A server that may hold the mail of an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerCandidate {
+pub(crate) struct ServerCandidate {
     /// An A-label without final dot.
     pub host: String,
-    /// TCP port.
     pub port: u16,
     /// TLS from the start, or by `STLS`.
     pub tls: Tls,
@@ -68,7 +68,7 @@ pub struct ServerCandidate {
 
 /// Where a candidate comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CandidateSource {
+pub(crate) enum CandidateSource {
     /// The table of providers, by the address's domain.
     Provider,
     /// A record of DNS (RFC 6186).
@@ -83,7 +83,7 @@ pub enum CandidateSource {
 
 /// What is known of an address's servers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Discovered {
+pub(crate) struct Discovered {
     /// In the order to try them.
     pub candidates: Vec<ServerCandidate>,
     /// The provider that takes the domain's mail, and has no POP3.
@@ -96,7 +96,7 @@ pub struct Discovered {
 
 /// The candidate of a provider from the table; `None` where it has no POP3.
 #[must_use]
-pub fn at_provider(provider: &'static MailProvider, address: &MailAddress) -> Option<ServerCandidate> {
+pub(crate) fn at_provider(provider: &'static MailProvider, address: &MailAddress) -> Option<ServerCandidate> {
     let (host, port, tls) = provider.server.clone()?;
     let user = if provider.local_user { address.local() } else { address.whole() };
     Some(ServerCandidate {
@@ -114,7 +114,7 @@ pub fn at_provider(provider: &'static MailProvider, address: &MailAddress) -> Op
 /// Asks DNS and the domain's web server.  `route` is the way to the mail server: where it isn't the direct one, names are not
 /// looked up here.  `ca_file` holds authorities that are trusted besides the system's.
 #[must_use]
-pub fn ask(
+pub(crate) fn ask(
     address: &MailAddress,
     route: &account::Way,
     ca_file: Option<&Path>,
@@ -156,7 +156,7 @@ pub fn ask(
 
 /// Work that goes on beside other work.
 #[derive(Debug)]
-pub enum SideBySide<'scope, T> {
+pub(crate) enum SideBySide<'scope, T> {
     /// On a thread of its own.
     Begun(ScopedJoinHandle<'scope, T>),
     /// It is over: the system gave no thread.
@@ -166,7 +166,7 @@ pub enum SideBySide<'scope, T> {
 impl<T> SideBySide<'_, T> {
     /// What it came to; `None` if it panicked.
     #[must_use]
-    pub fn end(self) -> Option<T> {
+    pub(crate) fn end(self) -> Option<T> {
         match self {
             Self::Begun(thread) => thread.join().ok(),
             Self::Done(result) => Some(result),
@@ -175,7 +175,7 @@ impl<T> SideBySide<'_, T> {
 }
 
 /// Begins `work` on a thread of its own; where the system refuses one (a limit of processes or memory), does it at once.
-pub fn side_by_side<'scope, T: Send + 'scope>(
+pub(crate) fn side_by_side<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     work: impl Fn() -> T + Copy + Send + 'scope,
 ) -> SideBySide<'scope, T> {
@@ -185,7 +185,7 @@ pub fn side_by_side<'scope, T: Send + 'scope>(
 
 /// The usual names, TLS from the start before `STLS`.
 #[must_use]
-pub fn guesses(address: &MailAddress) -> Vec<ServerCandidate> {
+pub(crate) fn guesses(address: &MailAddress) -> Vec<ServerCandidate> {
     let ways = [(995, Tls::Implicit), (110, Tls::StartTls)];
     let each = ways.iter().flat_map(|way| GUESSES.iter().map(|name| (*name, *way)));
     each.map(|(name, (port, tls))| ServerCandidate { port, tls, ..named(name, address) }).collect()
@@ -193,7 +193,7 @@ pub fn guesses(address: &MailAddress) -> Vec<ServerCandidate> {
 
 /// The likeliest of them.
 #[must_use]
-pub fn guess(address: &MailAddress) -> ServerCandidate {
+pub(crate) fn guess(address: &MailAddress) -> ServerCandidate {
     named("pop", address)
 }
 
@@ -238,7 +238,7 @@ fn add_records(found: &mut Discovered, records: Vec<ServerRecord>, tls: Tls, add
             found.denied = true;
             continue;
         }
-        let Ok(host) = crate::config::host(&record.target) else { continue };
+        let Ok(host) = account::host::parse(&record.target) else { continue };
         if record.port == 0 {
             continue;
         }

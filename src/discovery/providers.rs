@@ -10,9 +10,8 @@ use toml::de::{DeTable, DeValue};
 use crate::account::Tls;
 use crate::config;
 
-/// A provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MailProvider {
+pub(crate) struct MailProvider {
     /// What an account there is called, where the user chooses no name.
     pub name: String,
     /// Its name for people.
@@ -37,7 +36,7 @@ pub struct MailProvider {
 
 /// What a provider takes at the login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wants {
+pub(crate) enum Wants {
     /// The password of the mailbox.
     Password,
     /// A password that was made for this program.
@@ -53,7 +52,7 @@ static TABLE: LazyLock<Vec<MailProvider>> =
 
 /// The provider of a domain's addresses.
 #[must_use]
-pub fn of_domain(domain: &str) -> Option<&'static MailProvider> {
+pub(crate) fn of_domain(domain: &str) -> Option<&'static MailProvider> {
     TABLE.iter().find(|provider| provider.domains.iter().any(|own| own == domain))
 }
 
@@ -137,6 +136,7 @@ mod tests {
     use std::path::Path;
 
     use super::{TABLE, Wants, of_domain, of_exchanger, read};
+    use crate::account::host;
     use crate::config::{self, Addition, Existing, RESERVED_NAMES};
     use crate::environment::Environment;
     use crate::secret::Secret;
@@ -160,7 +160,7 @@ mod tests {
             let host = provider.server.as_ref().map(|(host, ..)| host);
             for label in provider.domains.iter().chain(&provider.mx).chain(host) {
                 assert_eq!(
-                    config::host(label).as_deref(),
+                    host::parse(label).as_deref(),
                     Ok(label.as_str()),
                     "{name}: {label} is no A-label"
                 );

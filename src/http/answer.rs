@@ -9,7 +9,7 @@ use crate::secret::Secret;
 use crate::text::shown_by;
 
 /// Octets of an answer's body at most.
-pub const LARGEST_BODY: usize = 64 * 1024;
+pub(crate) const LARGEST_BODY: usize = 64 * 1024;
 
 /// Octets of the head at most, those of interim answers counted.
 const LARGEST_HEAD: usize = 16 * 1024;
@@ -25,9 +25,7 @@ const NOT_HTTP: AnswerFault = AnswerFault::Malformed("it does not speak HTTP");
 /// Octets of the line that begins a chunk.
 const LONGEST_CHUNK_LINE: usize = 1024;
 
-/// What a server answered.
-pub struct HttpAnswer {
-    /// The status code.
+pub(crate) struct HttpAnswer {
     pub status: u16,
     fields: Vec<(String, String)>,
     /// The body; never more than [`LARGEST_BODY`].
@@ -37,20 +35,20 @@ pub struct HttpAnswer {
 impl HttpAnswer {
     /// Whether the status is one of success (2xx).
     #[must_use]
-    pub fn is_success(&self) -> bool {
+    pub(crate) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 
     /// The first header field of that name, as it came.
     #[must_use]
-    pub fn field(&self, name: &str) -> Option<&str> {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
         field(&self.fields, name).next()
     }
 
     /// Whether the body is a web page, by its type or its first octets: what captive portals and proxies put in place of an
     /// answer.
     #[must_use]
-    pub fn is_html(&self) -> bool {
+    pub(crate) fn is_html(&self) -> bool {
         let declared = self.field("content-type").unwrap_or_default().trim_start().to_ascii_lowercase();
         let (start, _) = split(self.body.expose().trim_ascii_start(), 14);
         declared.starts_with("text/html")
@@ -64,7 +62,7 @@ shown_by!(HttpAnswer, status);
 
 /// Why octets are no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum AnswerFault {
+pub(crate) enum AnswerFault {
     /// No head of HTTP/1.0 or 1.1, fields that contradict each other, a coding that wasn't asked for, a broken chunk.
     #[error("{0}")]
     Malformed(&'static str),
@@ -76,7 +74,6 @@ pub enum AnswerFault {
     Cut,
 }
 
-/// Reads one answer.
 pub(super) struct AnswerReader {
     /// What has come and isn't understood yet.
     raw: Zeroizing<Vec<u8>>,
@@ -88,7 +85,6 @@ pub(super) struct AnswerReader {
     body: Zeroizing<Vec<u8>>,
 }
 
-/// What is awaited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AnswerStage {
     Head,

@@ -10,50 +10,32 @@ use crate::problem::Problem;
 
 /// Why there is no answer.  `server` is always `host:port`.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// There is no connection, or it broke: typically the network is down, or a certificate is refused.
     #[error(transparent)]
     Connection(#[from] connection::Error),
     /// Neither TLS nor a connection within this machine: typically there is a proxy in front of a loopback address.
     #[error("the way to {server} is not protected, and nothing was sent")]
-    Clear {
-        /// The server.
-        server: String,
-    },
+    Clear { server: String },
     /// The time is over: typically the server is overloaded.
     #[error("{server} did not answer within {} s", limit.as_secs())]
     TimedOut {
-        /// The server.
         server: String,
         /// How long was waited in all.
         limit: Duration,
     },
-    /// A signal came.
     #[error("stopped by a signal while {server} was asked")]
-    Stopped {
-        /// The server.
-        server: String,
-    },
+    Stopped { server: String },
     /// The connection ended before an answer began: typically a proxy or an overloaded server closed it.
     #[error("{server} closed the connection without an answer")]
-    Closed {
-        /// The server.
-        server: String,
-    },
+    Closed { server: String },
     /// What came is not an answer, or is too large: typically another service listens there.
     #[error("{server}: {fault}")]
-    Fault {
-        /// The server.
-        server: String,
-        /// What is wrong with it.
-        fault: AnswerFault,
-    },
+    Fault { server: String, fault: AnswerFault },
     /// The answer is elsewhere: typically a captive portal, or an address that has moved.
     #[error("{server} points to another address (status {status}){}", to.as_ref().map(|to| format!(": {to}")).unwrap_or_default())]
     Redirect {
-        /// The server.
         server: String,
-        /// The status code.
         status: u16,
         /// The address, printable and without its query, which may hold secrets.
         to: Option<String>,
@@ -95,5 +77,5 @@ impl Problem for Error {
 }
 
 /// The hint where something else may have answered.
-pub const PORTAL: &str =
+pub(crate) const PORTAL: &str =
     "a captive portal or a proxy on the way may answer in its place: open a page in a browser";

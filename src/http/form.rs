@@ -9,7 +9,7 @@ const MOST: usize = 64;
 
 /// `NAME=VALUE&…`, everything but letters, digits and `-._~` as `%HH` (RFC 3986 §2.3, which every reader of forms takes).
 #[must_use]
-pub fn encode(parameters: &[(&str, &[u8])]) -> Secret {
+pub(crate) fn encode(parameters: &[(&str, &[u8])]) -> Secret {
     let length = parameters.iter().map(|(name, value)| name.len().saturating_add(value.len())).sum::<usize>();
     // With room for all of it: a text that grows leaves copies of secrets behind.
     let room = length.saturating_mul(3).saturating_add(parameters.len().saturating_mul(2));
@@ -40,7 +40,7 @@ pub(super) fn encode_into(text: &mut String, octets: &[u8]) {
 
 /// The parameters of a query or a form; `+` is a blank.  A broken `%` is taken as it is; what isn't UTF-8 is replaced.
 #[must_use]
-pub fn decode(text: &str) -> Vec<(String, String)> {
+pub(crate) fn decode(text: &str) -> Vec<(String, String)> {
     let pairs = text.split('&').filter(|pair| !pair.is_empty()).take(MOST);
     pairs
         .map(|pair| {

@@ -2,14 +2,14 @@
 //! proxy, deadlines and signals are those of the mail server.
 //!
 //! `https` only, or `http` at a loopback address; TLS is always verified by chain and name.  One request to a connection, no
-//! redirects, no cookies, no compression, an answer of 64 KiB at most, 30 seconds in all.  That is what an authorization
-//! server, or a provider's page of settings, is asked with; it is not for anything larger.
+//! redirects, no cookies, no compression, an answer of 64 KiB at most, 30 seconds in all.  It is for questions to an
+//! authorization server, and for a provider's page of settings; not for anything larger.
 //!
 //! Requests and answers may hold secrets: they are wiped, and neither an error nor `Debug` shows any of their contents.
 
 mod answer;
 mod error;
-pub mod form;
+pub(crate) mod form;
 #[cfg(test)]
 mod tests;
 mod url;
@@ -19,9 +19,12 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-pub use answer::{AnswerFault, HttpAnswer, LARGEST_BODY, fuzz_answer};
-pub use error::{Error, PORTAL};
-pub use url::{NotAUrl, Url};
+#[cfg(test)]
+pub(crate) use answer::AnswerFault;
+pub(crate) use answer::HttpAnswer;
+pub use answer::fuzz_answer;
+pub(crate) use error::{Error, PORTAL};
+pub(crate) use url::Url;
 
 use crate::account::{self, DIRECT, Route, Tls, Trust};
 use crate::connection::{Connection, Connectors, Target, Wake};
@@ -33,31 +36,27 @@ use crate::types::Channel;
 use answer::AnswerReader;
 
 /// How long a question takes at most, from the look-up of the name to the last octet of the answer.
-pub const TIME_LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// Octets that are read at once.
 const BUFFER: usize = 16 * 1024;
 
 /// How a server is reached, and what ends the wait for it.
 #[derive(Debug, Clone, Copy)]
-pub struct HttpWay<'a> {
+pub(crate) struct HttpWay<'a> {
     /// The way to the account's mail server, of which a proxy and source addresses hold here too.
     pub route: &'a account::Way,
     /// Certificate authorities (PEM) besides the system's.
     pub ca_file: Option<&'a Path>,
-    /// TLS connectors, shared.
     pub connectors: &'a Connectors,
-    /// Raised by a signal.
     pub stop: &'a Stop,
-    /// What a signal ends.
     pub signal: SignalEnds,
     /// How long it may take in all: [`TIME_LIMIT`].
     pub limit: Duration,
 }
 
-/// What a signal ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SignalEnds {
+pub(crate) enum SignalEnds {
     /// The question, at any time.
     Always,
     /// The question as long as it isn't sent: the answer to one that changes something at the server must be read.
@@ -67,7 +66,7 @@ pub enum SignalEnds {
 impl<'a> HttpWay<'a> {
     /// Straight to the server, with the system's authorities.
     #[must_use]
-    pub fn direct(connectors: &'a Connectors, stop: &'a Stop) -> Self {
+    pub(crate) fn direct(connectors: &'a Connectors, stop: &'a Stop) -> Self {
         let (route, signal, limit) = (&DIRECT, SignalEnds::Always, TIME_LIMIT);
         Self { route, ca_file: None, connectors, stop, signal, limit }
     }
@@ -77,7 +76,7 @@ impl<'a> HttpWay<'a> {
 ///
 /// # Errors
 /// [`Error`].  An answer is not an error, whatever its status, unless it is a redirect.
-pub fn get(way: &HttpWay<'_>, url: &Url, accept: &str) -> Result<HttpAnswer, Error> {
+pub(crate) fn get(way: &HttpWay<'_>, url: &Url, accept: &str) -> Result<HttpAnswer, Error> {
     ask(way, url, &head("GET", url, accept, None), b"")
 }
 
@@ -85,7 +84,11 @@ pub fn get(way: &HttpWay<'_>, url: &Url, accept: &str) -> Result<HttpAnswer, Err
 ///
 /// # Errors
 /// As [`get`].
-pub fn post_form(way: &HttpWay<'_>, url: &Url, parameters: &[(&str, &[u8])]) -> Result<HttpAnswer, Error> {
+pub(crate) fn post_form(
+    way: &HttpWay<'_>,
+    url: &Url,
+    parameters: &[(&str, &[u8])],
+) -> Result<HttpAnswer, Error> {
     post(way, url, "application/x-www-form-urlencoded", &form::encode(parameters))
 }
 
@@ -93,7 +96,7 @@ pub fn post_form(way: &HttpWay<'_>, url: &Url, parameters: &[(&str, &[u8])]) -> 
 ///
 /// # Errors
 /// As [`get`].
-pub fn post_json(way: &HttpWay<'_>, url: &Url, json: &Secret) -> Result<HttpAnswer, Error> {
+pub(crate) fn post_json(way: &HttpWay<'_>, url: &Url, json: &Secret) -> Result<HttpAnswer, Error> {
     post(way, url, "application/json", json)
 }
 

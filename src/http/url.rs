@@ -10,7 +10,7 @@ const LONGEST: usize = 8 * 1024;
 
 /// An absolute address without user, password and fragment: `https://HOST[:PORT]/PATH[?QUERY]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Url {
+pub(crate) struct Url {
     is_secure: bool,
     host: String,
     port: u16,
@@ -20,7 +20,7 @@ pub struct Url {
 
 /// Why a text is no address that is asked for here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotAUrl {
+pub(crate) enum NotAUrl {
     /// It has neither of the two schemes.
     #[error("it does not begin with https://")]
     Scheme,
@@ -43,7 +43,7 @@ impl Url {
     ///
     /// # Errors
     /// [`NotAUrl`], typically `http://` for a host elsewhere.
-    pub fn parse(text: &str) -> Result<Self, NotAUrl> {
+    pub(crate) fn parse(text: &str) -> Result<Self, NotAUrl> {
         if text.len() > LONGEST
             || !text.bytes().all(|b| b.is_ascii_graphic() && !b"#\\\"<>^`{|}".contains(&b))
         {
@@ -68,31 +68,30 @@ impl Url {
 
     /// The host: a name in lower case, or an address without brackets.
     #[must_use]
-    pub fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         &self.host
     }
 
-    /// The TCP port.
     #[must_use]
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     /// Whether it is `https`; else the host is a loopback address.
     #[must_use]
-    pub fn is_secure(&self) -> bool {
+    pub(crate) fn is_secure(&self) -> bool {
         self.is_secure
     }
 
     /// Path and query, as a request names them.
     #[must_use]
-    pub fn target(&self) -> &str {
+    pub(crate) fn target(&self) -> &str {
         &self.target
     }
 
     /// The same with these parameters behind those that it has, encoded as a form is.
     #[must_use]
-    pub fn with_query(&self, parameters: &[(&str, &str)]) -> Self {
+    pub(crate) fn with_query(&self, parameters: &[(&str, &str)]) -> Self {
         let mut target = self.target.clone();
         for (name, value) in parameters {
             target.push(if target.contains('?') { '&' } else { '?' });
@@ -105,13 +104,13 @@ impl Url {
 
     /// The same host with another path, which begins with a slash.
     #[must_use]
-    pub fn with_target(&self, target: &str) -> Self {
+    pub(crate) fn with_target(&self, target: &str) -> Self {
         Self { target: target.to_owned(), ..self.clone() }
     }
 
     /// `HOST` or `HOST:PORT`, as the request's `Host` has it.
     #[must_use]
-    pub fn authority(&self) -> String {
+    pub(crate) fn authority(&self) -> String {
         let usual = if self.is_secure { 443 } else { 80 };
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         if self.port == usual { host } else { format!("{host}:{}", self.port) }

@@ -17,14 +17,14 @@ const MOST_SECONDS: u64 = 3650 * 24 * 60 * 60;
 
 /// Names for these accounts, none of which is among those `taken` or is another's.
 #[must_use]
-pub fn choose_names(accounts: &[Foreign], taken: impl IntoIterator<Item = String>) -> Vec<String> {
+pub(crate) fn choose_names(accounts: &[Foreign], taken: impl IntoIterator<Item = String>) -> Vec<String> {
     let mut taken: BTreeSet<String> = taken.into_iter().collect();
     accounts.iter().map(|account| names::choose(account, &mut taken)).collect()
 }
 
 /// How popfetch's connection is protected where the program's was: never less, but on this machine.
 #[must_use]
-pub fn tls(account: &Foreign) -> Tls {
+pub(crate) fn tls(account: &Foreign) -> Tls {
     match account.protection {
         Protection::Implicit => Tls::Implicit,
         _ if account.port == Some(995) => Tls::Implicit,
@@ -36,7 +36,7 @@ pub fn tls(account: &Foreign) -> Tls {
 
 /// The remarks on an account, with those on what popfetch makes safer.
 #[must_use]
-pub fn remarks(account: &Foreign) -> Vec<Remark> {
+pub(crate) fn remarks(account: &Foreign) -> Vec<Remark> {
     let mut remarks = account.remarks.clone();
     let mut add = |what: &str| remarks.push(Remark { place: account.place.clone(), what: what.to_owned() });
     if tls(account) == Tls::StartTls && account.protection == Protection::None {
@@ -62,7 +62,7 @@ pub fn remarks(account: &Foreign) -> Vec<Remark> {
 ///
 /// How the connection is protected is written in any case: what `[defaults]` sets was not meant for it.
 #[must_use]
-pub fn addition(name: &str, account: &Foreign, password_file: &str) -> Addition {
+pub(crate) fn addition(name: &str, account: &Foreign, password_file: &str) -> Addition {
     let mut addition = Addition::new(name);
     let tls = tls(account);
     addition.set("server", account.server.as_str());
@@ -153,19 +153,18 @@ fn policy(addition: &mut Addition, account: &Foreign) {
 
 /// The section as a comment, for an account that is not taken over.
 #[must_use]
-pub fn commented(section: &str) -> String {
+pub(crate) fn commented(section: &str) -> String {
     section.lines().map(|line| format!("# {line}\n")).collect()
 }
 
-/// Remarks as comments.
 #[must_use]
-pub fn comments(remarks: &[Remark], home: Option<&Path>) -> String {
+pub(crate) fn comments(remarks: &[Remark], home: Option<&Path>) -> String {
     remarks.iter().map(|remark| format!("# {}\n", remark_text(remark, home))).collect()
 }
 
 /// A remark in one line, its file with `~` for the home directory.
 #[must_use]
-pub fn remark_text(remark: &Remark, home: Option<&Path>) -> String {
+pub(crate) fn remark_text(remark: &Remark, home: Option<&Path>) -> String {
     let place = remark.place.to_string();
     let home = home.map(text::path);
     format!("{}: {}", text::in_home(&place, home.as_deref()), text::printable(remark.what.as_bytes()))

@@ -11,8 +11,7 @@ use crate::text;
 
 /// A line of a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SourceLine {
-    /// The file.
+pub(crate) struct SourceLine {
     pub file: PathBuf,
     /// The line, from 1; 0 for the file as a whole.
     pub line: usize,
@@ -27,11 +26,10 @@ impl fmt::Display for SourceLine {
 
 /// Why a configuration or a state file of another program is not taken over.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The program itself would not accept it: typically it is another program's file, or was cut off.
     #[error("{place}: {what}")]
     Syntax {
-        /// Where.
         place: SourceLine,
         /// What is wrong; nothing of the file but words that are known.
         what: String,

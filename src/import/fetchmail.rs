@@ -573,7 +573,6 @@ impl FetchmailWords<'_> {
 }
 
 impl SourceLine {
-    /// The file as a whole.
     pub(super) fn whole(file: &std::path::Path) -> Self {
         Self { file: file.to_owned(), line: 0 }
     }

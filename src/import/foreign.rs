@@ -9,16 +9,15 @@ use crate::secret::Secret;
 
 /// What a configuration file holds.
 #[derive(Debug)]
-pub struct ForeignFile {
+pub(crate) struct ForeignFile {
     /// The accounts, in the order of the file; also those that popfetch cannot have.
     pub accounts: Vec<Foreign>,
-    /// What is about no account.
     pub remarks: Vec<Remark>,
 }
 
 /// What has no counterpart, or means something else here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remark {
+pub(crate) struct Remark {
     /// Where it stands.
     pub place: SourceLine,
     /// What it is; one line, without any text of the file that may be a secret.
@@ -27,8 +26,7 @@ pub struct Remark {
 
 /// An account of another program.
 #[derive(Debug, Clone)]
-pub struct Foreign {
-    /// Whose it is.
+pub(crate) struct Foreign {
     pub program: ForeignProgram,
     /// Where it begins.
     pub place: SourceLine,
@@ -38,7 +36,6 @@ pub struct Foreign {
     pub server: String,
     /// Its port, if that is written.
     pub port: Option<u16>,
-    /// How the connection is protected.
     pub protection: Protection,
     /// How it is reached, where that is written.
     pub route: Option<ForeignRoute>,
@@ -50,15 +47,12 @@ pub struct Foreign {
     pub fingerprints: Vec<String>,
     /// What the client shows.
     pub client_certificate: Option<String>,
-    /// Its key.
     pub client_key: Option<String>,
     /// The user's name at the server.
     pub user: Option<String>,
     /// How to log in, if a way is named.
     pub auth: Option<Auth>,
-    /// Where the password is.
     pub password: Password,
-    /// What stays on the server.
     pub stays: Stays,
     /// Where mail goes; empty where popfetch cannot deliver there.
     pub deliver: Vec<ForeignTarget>,
@@ -76,7 +70,6 @@ pub struct Foreign {
     pub pipelining: Option<Switch>,
     /// A line for the shell, before each run.
     pub before_run: Option<String>,
-    /// What has no counterpart.
     pub remarks: Vec<Remark>,
     /// Why it is not taken over; it then is a comment in what is printed.
     pub left_out: Option<String>,
@@ -90,20 +83,19 @@ pub struct Foreign {
 
 /// How a connection is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protection {
+pub(crate) enum Protection {
     /// By TLS from the start.
     Implicit,
     /// By STLS.
     StartTls,
     /// By STLS, should the server have it.
     Perhaps,
-    /// Not at all.
     None,
 }
 
 /// A way to the server, as a setting of popfetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ForeignRoute {
+pub(crate) enum ForeignRoute {
     /// By this proxy, whose URL has no password.
     Proxy(String),
     /// By a program and its arguments, with `{host}` and `{port}`.
@@ -112,9 +104,8 @@ pub enum ForeignRoute {
     Socket(String),
 }
 
-/// Where a password is.
 #[derive(Debug, Clone)]
-pub enum Password {
+pub(crate) enum Password {
     /// In the configuration.
     Text(Secret, SourceLine),
     /// A line for the shell prints it.
@@ -133,10 +124,9 @@ pub enum Password {
 
 /// What stays on the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stays {
+pub(crate) enum Stays {
     /// Everything.
     All,
-    /// Nothing.
     Nothing,
     /// What is younger, and what is smaller.
     Limits {
@@ -149,10 +139,9 @@ pub enum Stays {
 
 /// Where messages go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ForeignTarget {
+pub(crate) enum ForeignTarget {
     /// A Maildir, as a setting of popfetch.
     Maildir(String),
-    /// An mbox.
     Mbox(String),
     /// A line for the shell.
     Shell(String),
@@ -162,16 +151,14 @@ pub enum ForeignTarget {
 
 /// A file in which a program remembers what it has retrieved.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StateFile {
-    /// Where it is.
+pub(crate) struct StateFile {
     pub path: PathBuf,
-    /// Whose lines count.
     pub lines: StateLines,
 }
 
 /// Which lines of a state file are about the account.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StateLines {
+pub(crate) enum StateLines {
     /// fetchmail's: those of this user at one of these hosts, in any case.
     Fetchmail {
         /// The user at the server.
@@ -185,7 +172,6 @@ pub enum StateLines {
     Mpop {
         /// The user at the server.
         user: String,
-        /// The server.
         host: String,
     },
     /// fdm's: all.

@@ -11,7 +11,7 @@ use crate::types::{Time, UniqueId, UniqueIdBuf};
 
 /// What a comparison has shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Matched {
+pub(crate) struct Matched {
     /// Messages on the server that the program has retrieved, by the unique-ids that the server lists.
     pub listed: Vec<(UniqueIdBuf, Option<Time>)>,
     /// What it has retrieved and is not listed now.
@@ -24,7 +24,7 @@ pub struct Matched {
 
 /// Compares what `program` has seen with a listing.
 #[must_use]
-pub fn compare(
+pub(crate) fn compare(
     program: ForeignProgram,
     seen: &[(UniqueIdBuf, Option<Time>)],
     listing: &[UniqueIdBuf],
@@ -67,7 +67,7 @@ fn remembered(program: ForeignProgram, unique_id: &UniqueIdBuf) -> Cow<'_, [u8]>
 /// What `program` has seen, in every way in which a server may write it that was not asked: a hyphen in getmail's file may
 /// be a slash.
 #[must_use]
-pub fn either_way(
+pub(crate) fn either_way(
     program: ForeignProgram,
     seen: &[(UniqueIdBuf, Option<Time>)],
 ) -> Vec<(UniqueIdBuf, Option<Time>)> {
@@ -88,7 +88,7 @@ pub fn either_way(
 /// Whether unique-ids are nothing but small numbers: what they were numbers of may have moved on, and only a listing can
 /// show whether they are more than that.
 #[must_use]
-pub fn are_numbers(seen: &[(UniqueIdBuf, Option<Time>)]) -> bool {
+pub(crate) fn are_numbers(seen: &[(UniqueIdBuf, Option<Time>)]) -> bool {
     let is_number = |unique_id: &UniqueIdBuf| {
         let octets = unique_id.borrow().as_bytes();
         octets.len() <= 7 && octets.iter().all(u8::is_ascii_digit)

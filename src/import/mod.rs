@@ -8,23 +8,23 @@
 //! matching.rs   these and a listing ──► what the ledger is to record
 //! ```
 //!
-//! Everything here is a function of octets: no file is opened but through a door that the caller gives (fdm's `include`),
-//! nothing that a file names is run, and a password is never a part of a message.  What a program accepts is read as that
-//! program reads it; what it would refuse is an error with file and line, or is passed over with a remark.
+//! Everything here is a function of octets.  Files are opened only through a function of the caller (for fdm's `include`),
+//! nothing that a file names is run, and no message contains a password.  What a program accepts is read as that program
+//! reads it.  What it would refuse is an error with file and line, or is left out with a remark.
 
-pub mod document;
+pub(crate) mod document;
 mod error;
 mod fdm;
 mod fetchmail;
 mod foreign;
 mod getmail;
-pub mod matching;
+pub(crate) mod matching;
 mod mpop;
 mod names;
-pub mod places;
+pub(crate) mod places;
 mod python;
-pub mod schedule;
-pub mod seen;
+pub(crate) mod schedule;
+pub(crate) mod seen;
 mod shell;
 mod source;
 #[cfg(test)]
@@ -33,11 +33,9 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-pub use error::{Error, SourceLine};
-pub use foreign::{
-    Foreign, ForeignFile, ForeignRoute, ForeignTarget, Password, Protection, Remark, StateFile, Stays,
-};
-pub use source::{ForeignProgram, ForeignSource, ForeignSurroundings, Include, LARGEST_CONFIGURATION};
+pub(crate) use error::{Error, SourceLine};
+pub(crate) use foreign::{Foreign, ForeignFile, Password, Remark, StateFile};
+pub(crate) use source::{ForeignProgram, ForeignSource, ForeignSurroundings, Include, LARGEST_CONFIGURATION};
 
 use crate::secret::Secret;
 
@@ -46,7 +44,7 @@ use crate::secret::Secret;
 /// # Errors
 /// [`Error::Syntax`] for what the program itself would refuse; [`Error::File`] for a file that is included and cannot be
 /// read.
-pub fn read(
+pub(crate) fn read(
     program: ForeignProgram,
     source: ForeignSource<'_>,
     around: ForeignSurroundings<'_>,

@@ -9,7 +9,7 @@ pub(super) const UIDLS_FILE: &str = "~/.mpop_uidls/%U_at_%H";
 
 /// Where a program's configuration is looked for: the first of these that exists counts.  getmail's are folders.
 #[must_use]
-pub fn usual(program: ForeignProgram, around: ForeignSurroundings<'_>) -> Vec<PathBuf> {
+pub(crate) fn usual(program: ForeignProgram, around: ForeignSurroundings<'_>) -> Vec<PathBuf> {
     let home = |name: &str| around.home.join(name);
     let fetchmail = match around.variable("FETCHMAILHOME") {
         Some(folder) => Path::new(folder).join("fetchmailrc"),
@@ -25,20 +25,20 @@ pub fn usual(program: ForeignProgram, around: ForeignSurroundings<'_>) -> Vec<Pa
 
 /// The program that a file of this name belongs to, if the name shows it.
 #[must_use]
-pub fn program_of(path: &Path) -> Option<ForeignProgram> {
+pub(crate) fn program_of(path: &Path) -> Option<ForeignProgram> {
     let text = path.to_string_lossy();
     ForeignProgram::ALL.into_iter().find(|program| text.contains(program.name()))
 }
 
 /// Whether a file in getmail's folder is a configuration, where there is no `getmailrc`.
 #[must_use]
-pub fn is_getmailrc(name: &str) -> bool {
+pub(crate) fn is_getmailrc(name: &str) -> bool {
     !(name.starts_with("oldmail-") || name.ends_with(".json") || name.starts_with('.') || name.ends_with('~'))
 }
 
 /// A file that holds the number of fetchmail's process while it runs in the background.
 #[must_use]
-pub fn pid_file(around: ForeignSurroundings<'_>) -> PathBuf {
+pub(crate) fn pid_file(around: ForeignSurroundings<'_>) -> PathBuf {
     around
         .variable("FETCHMAILHOME")
         .map_or_else(|| around.home.to_owned(), PathBuf::from)

@@ -5,7 +5,7 @@ use super::ForeignProgram;
 
 /// The lines of a crontab that start the program, from 1.  What `is_system` has a user before the command.
 #[must_use]
-pub fn cron_lines(text: &str, program: ForeignProgram) -> Vec<usize> {
+pub(crate) fn cron_lines(text: &str, program: ForeignProgram) -> Vec<usize> {
     let mut found = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -21,7 +21,7 @@ pub fn cron_lines(text: &str, program: ForeignProgram) -> Vec<usize> {
 
 /// Whether a unit starts the program.
 #[must_use]
-pub fn unit_starts(text: &str, program: ForeignProgram) -> bool {
+pub(crate) fn unit_starts(text: &str, program: ForeignProgram) -> bool {
     let joined = text.replace("\\\n", " ");
     joined.lines().any(|line| {
         let line = line.trim();
@@ -31,7 +31,7 @@ pub fn unit_starts(text: &str, program: ForeignProgram) -> bool {
 
 /// Whether a script of a few lines starts the program.
 #[must_use]
-pub fn script_starts(text: &str, program: ForeignProgram) -> bool {
+pub(crate) fn script_starts(text: &str, program: ForeignProgram) -> bool {
     !cron_lines(text, program).is_empty()
 }
 

@@ -8,11 +8,11 @@ use super::{Error, SourceLine, StateFile};
 use crate::types::{Time, UniqueId, UniqueIdBuf};
 
 /// Octets of a state file at most: some millions of messages.
-pub const LARGEST_STATE: u64 = 256 * 1024 * 1024;
+pub(crate) const LARGEST_STATE: u64 = 256 * 1024 * 1024;
 
 /// What a state file holds of an account.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RetrievedMail {
+pub(crate) struct RetrievedMail {
     /// Each unique-id once, in the order of the file, and when its message was retrieved, if the program knows.
     pub messages: Vec<(UniqueIdBuf, Option<Time>)>,
     /// Lines that the program itself passes over.
@@ -23,7 +23,7 @@ pub struct RetrievedMail {
 ///
 /// # Errors
 /// [`Error::Syntax`] where the program itself would refuse the file.
-pub fn read(state: &StateFile, octets: &[u8]) -> Result<RetrievedMail, Error> {
+pub(crate) fn read(state: &StateFile, octets: &[u8]) -> Result<RetrievedMail, Error> {
     match &state.lines {
         StateLines::Fetchmail { user, hosts } => Ok(fetchmail(octets, user, hosts)),
         StateLines::Getmail => Ok(getmail(octets)),

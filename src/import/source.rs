@@ -8,11 +8,11 @@ use super::error::SourceLine;
 use crate::secret::Secret;
 
 /// Octets of a configuration file of another program at most; a page of settings has a few thousand.
-pub const LARGEST_CONFIGURATION: u64 = 1024 * 1024;
+pub(crate) const LARGEST_CONFIGURATION: u64 = 1024 * 1024;
 
 /// A program whose files are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ForeignProgram {
+pub(crate) enum ForeignProgram {
     /// fetchmail(1): `~/.fetchmailrc`, `~/.fetchids`.
     Fetchmail,
     /// getmail(1), getmail6: `~/.config/getmail` or `~/.getmail`.
@@ -25,11 +25,11 @@ pub enum ForeignProgram {
 
 impl ForeignProgram {
     /// All of them, in the order in which they are looked for.
-    pub const ALL: [Self; 4] = [Self::Fetchmail, Self::Getmail, Self::Mpop, Self::Fdm];
+    pub(crate) const ALL: [Self; 4] = [Self::Fetchmail, Self::Getmail, Self::Mpop, Self::Fdm];
 
     /// Its name, which is the command that starts it.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Fetchmail => "fetchmail",
             Self::Getmail => "getmail",
@@ -40,14 +40,14 @@ impl ForeignProgram {
 
     /// The program of that name.
     #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
+    pub(crate) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|program| program.name() == name)
     }
 }
 
 /// Where the other program runs: what its files mean depends on it.
 #[derive(Debug, Clone, Copy)]
-pub struct ForeignSurroundings<'a> {
+pub(crate) struct ForeignSurroundings<'a> {
     /// `$HOME`.
     pub home: &'a Path,
     /// The environment, for `$NAME` in paths.
@@ -57,7 +57,7 @@ pub struct ForeignSurroundings<'a> {
 impl ForeignSurroundings<'_> {
     /// The value of a variable that is set, not empty, and text.
     #[must_use]
-    pub fn variable(&self, name: &str) -> Option<&str> {
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
         self.variables
             .get(OsStr::new(name))
             .and_then(|value| value.to_str())
@@ -90,7 +90,7 @@ impl ForeignSurroundings<'_> {
 
 /// A configuration file of another program.
 #[derive(Debug, Clone, Copy)]
-pub struct ForeignSource<'a> {
+pub(crate) struct ForeignSource<'a> {
     /// Where it stands.
     pub path: &'a Path,
     /// What it holds; a password may be among it.
@@ -109,4 +109,4 @@ impl ForeignSource<'_> {
 }
 
 /// Opens a file that a configuration includes.
-pub type Include<'a> = dyn FnMut(&Path) -> Result<Secret, crate::access::Error> + 'a;
+pub(crate) type Include<'a> = dyn FnMut(&Path) -> Result<Secret, crate::access::Error> + 'a;

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::foreign::StateLines;
+use super::foreign::{ForeignTarget, Protection, StateLines, Stays};
 use super::seen::{self, RetrievedMail};
 use super::{
-    Error, Foreign, ForeignFile, ForeignProgram, ForeignSource, ForeignSurroundings, ForeignTarget, Password,
-    Protection, StateFile, Stays, document, fuzz_import, read,
+    Error, Foreign, ForeignFile, ForeignProgram, ForeignSource, ForeignSurroundings, Password, StateFile,
+    document, fuzz_import, read,
 };
 use crate::access;
 use crate::account::{Auth, Tls};

@@ -32,7 +32,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub fn enter_destination(
+    pub(crate) fn enter_destination(
         &mut self,
         name: &DestinationName,
         inode: Option<(u64, u64)>,
@@ -56,7 +56,7 @@ impl Ledger {
     /// Nothing is noted then, and those pieces come back that may be withdrawn: all, when their lines are certainly not on
     /// disk, nor ever will be; none, when they may be (a sync failed).  What doesn't come back must stay where it is:
     /// recovery finds it, or else would take its absence for a delivery.
-    pub fn note(&mut self, staged: Vec<Staged>) -> Result<Vec<Noted>, (Error, Vec<Staged>)> {
+    pub(crate) fn note(&mut self, staged: Vec<Staged>) -> Result<Vec<Noted>, (Error, Vec<Staged>)> {
         if staged.is_empty() {
             return Ok(Vec::new());
         }
@@ -181,7 +181,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub fn record(&mut self, published: Published) -> Result<Option<Delivered>, Error> {
+    pub(crate) fn record(&mut self, published: Published) -> Result<Option<Delivered>, Error> {
         let (number, intent) = self.intent_of(published.piece())?;
         let entry = self.index.messages.get(number).map(|message| message.entry);
         let printed = self.index.only_printed(number);
@@ -201,7 +201,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub fn refuse(&mut self, noted: Noted, retry_after: Option<Time>) -> Result<(), Error> {
+    pub(crate) fn refuse(&mut self, noted: Noted, retry_after: Option<Time>) -> Result<(), Error> {
         let (_, intent) = self.intent_of(noted.piece())?;
         self.append(CopyRefused { intent: intent.0, time: self.now(), retry_after })
     }

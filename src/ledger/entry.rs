@@ -6,8 +6,7 @@ use crate::types::{Octets, Time};
 
 /// What is known of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
-    /// How far it has come.
+pub(crate) struct Entry {
     pub state: EntryState,
     /// Its size as last listed, when `LIST` has been asked.
     pub listed_size: Option<Octets>,
@@ -46,7 +45,7 @@ pub struct Entry {
 
 /// How far a message has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EntryState {
+pub(crate) enum EntryState {
     /// Known, but not delivered to all of its set: failed, too large, or partly delivered.  Also while another message of
     /// a delivered unique-id is on its way, and when that one failed.
     Open,
@@ -62,17 +61,15 @@ pub enum EntryState {
 
 /// One delivery of a message, read back from the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KnownDelivery {
+pub(crate) struct KnownDelivery {
     /// Digests as received.
     pub digests: Digests,
-    /// When.
     pub delivered: Time,
 }
 
 /// A message that some destinations of its set have, and others lack.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Begun {
-    /// Its number.
+pub(crate) struct Begun {
     pub id: BegunId,
     /// The entry of the key under which it was listed then.
     pub entry: EntryId,
@@ -88,7 +85,7 @@ pub struct Begun {
 
 /// How much of a ledger's file is known to have been on disk: a file that is shorter is damaged, not torn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LedgerExtent {
+pub(crate) struct LedgerExtent {
     /// How often the file had been rewritten.
     pub generation: u64,
     /// Its octets that were synced.

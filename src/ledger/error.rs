@@ -10,7 +10,7 @@ use crate::text;
 
 /// What can be wrong with a ledger.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The disk refused a step: typically it is full, or the state directory cannot be written.
     #[error(transparent)]
     Disk(#[from] durable::Error),
@@ -21,7 +21,6 @@ pub enum Error {
         path: String,
         /// Which line, from 1.
         line: u64,
-        /// What is wrong with it.
         problem: String,
     },
     /// The file has lost its end since the last run: a disk that was repaired, a copy that broke off.
@@ -70,7 +69,7 @@ pub enum Error {
 impl Error {
     /// There was a ledger in `directory`, and it is gone or empty.
     #[must_use]
-    pub fn missing(directory: &Path) -> Self {
+    pub(crate) fn missing(directory: &Path) -> Self {
         Self::Missing { directory: text::path(directory), problem: "is missing" }
     }
 

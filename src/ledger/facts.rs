@@ -21,8 +21,7 @@ use super::open::Ledger;
 
 /// Which of our messages a listed one was recognised as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Match {
-    /// Its entry.
+pub(crate) struct Match {
     pub entry: EntryId,
     /// Which of the entry's deliveries, by the digest of its message; none: the last one.
     pub message: Option<Digest>,
@@ -41,14 +40,14 @@ impl Match {
 /// How many deletions were asked for, and are not confirmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
-pub struct PendingDeletions(u32);
+pub(crate) struct PendingDeletions(u32);
 
 impl Ledger {
     /// Records that a message failed; a new entry if need be.
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub fn fail(
+    pub(crate) fn fail(
         &mut self,
         key: &Key,
         listed_size: Option<Octets>,
@@ -63,7 +62,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub fn too_large(&mut self, key: &Key, listed_size: Option<Octets>) -> Result<EntryId, Error> {
+    pub(crate) fn too_large(&mut self, key: &Key, listed_size: Option<Octets>) -> Result<EntryId, Error> {
         if let Some(id) = self.find_key(key) {
             let entry = self.entry(id);
             if entry.reported_too_large && (listed_size.is_none() || entry.listed_size == listed_size) {
@@ -81,7 +80,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written, or read.
-    pub fn record_match(
+    pub(crate) fn record_match(
         &mut self,
         key: &Key,
         listed_size: Option<Octets>,
@@ -141,7 +140,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written, or read.
-    pub fn doubt(&mut self, ids: Option<&[EntryId]>) -> Result<(), Error> {
+    pub(crate) fn doubt(&mut self, ids: Option<&[EntryId]>) -> Result<(), Error> {
         let time = self.now();
         let Some(ids) = ids else { return self.append(Doubted { time, key: None }) };
         for (key, _) in self.keys_of(ids, |entry| !entry.doubtful && !entry.unidentified)? {
@@ -154,7 +153,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written, or read.
-    pub fn trust(&mut self, ids: &[EntryId]) -> Result<(), Error> {
+    pub(crate) fn trust(&mut self, ids: &[EntryId]) -> Result<(), Error> {
         let time = self.now();
         for (key, _) in self.keys_of(ids, |entry| entry.doubtful)? {
             self.append(DoubtEnded { time, key: KeyField::from(&key) })?;
@@ -167,7 +166,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub fn part_from_key(&mut self, id: EntryId) -> Result<(), Error> {
+    pub(crate) fn part_from_key(&mut self, id: EntryId) -> Result<(), Error> {
         let open = self.index.open_messages(id).into_iter();
         let resting = open.filter(|(_, message)| message.intents.is_empty());
         let numbers: Vec<u32> = resting.map(|(number, _)| number).collect();
@@ -179,7 +178,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub fn rename_begun(&mut self, begun: BegunId, key: &Key) -> Result<(), Error> {
+    pub(crate) fn rename_begun(&mut self, begun: BegunId, key: &Key) -> Result<(), Error> {
         let Some(message) = self.index.messages.get(begun.0).filter(|message| message.intents.is_empty())
         else {
             return Ok(());
@@ -203,7 +202,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written, or read.
-    pub fn varies(&mut self, id: EntryId) -> Result<(), Error> {
+    pub(crate) fn varies(&mut self, id: EntryId) -> Result<(), Error> {
         let (time, key) = (self.now(), self.key(id)?);
         self.append(Varying { time, key: KeyField::from(&key) })
     }
@@ -213,7 +212,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub fn begin_renumbering(&mut self) -> Result<(), Error> {
+    pub(crate) fn begin_renumbering(&mut self) -> Result<(), Error> {
         self.append(RenumberingBegun { time: self.now() })
     }
 
@@ -221,7 +220,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub fn settle_renumbering(&mut self) -> Result<(), Error> {
+    pub(crate) fn settle_renumbering(&mut self) -> Result<(), Error> {
         if !self.is_renumbering() {
             return Ok(());
         }
@@ -230,7 +229,7 @@ impl Ledger {
 
     /// Whether the server has renumbered, and what it lists may have to be compared.
     #[must_use]
-    pub fn is_renumbering(&self) -> bool {
+    pub(crate) fn is_renumbering(&self) -> bool {
         self.index.renumbering
     }
 
@@ -263,7 +262,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written, or read.
-    pub fn learn_size(&mut self, id: EntryId, octets: Octets) -> Result<(), Error> {
+    pub(crate) fn learn_size(&mut self, id: EntryId, octets: Octets) -> Result<(), Error> {
         let entry = self.entry(id);
         if entry.listed_size.is_none()
             || (entry.state == EntryState::Open && entry.listed_size != Some(octets))
@@ -281,7 +280,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written, or read.
-    pub fn ask_deletion(
+    pub(crate) fn ask_deletion(
         &mut self,
         deletions: &[(EntryId, Option<Digest>)],
     ) -> Result<PendingDeletions, Error> {
@@ -317,7 +316,10 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub fn confirm_deletion(&mut self, PendingDeletions(count): PendingDeletions) -> Result<(), Error> {
+    pub(crate) fn confirm_deletion(
+        &mut self,
+        PendingDeletions(count): PendingDeletions,
+    ) -> Result<(), Error> {
         if count > 0 {
             self.append(DeletionsConfirmed { time: self.now(), count })?;
         }
@@ -343,7 +345,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written, or read.
-    pub fn complete_listing(&mut self, held: &mut dyn Iterator<Item = EntryId>) -> Result<(), Error> {
+    pub(crate) fn complete_listing(&mut self, held: &mut dyn Iterator<Item = EntryId>) -> Result<(), Error> {
         let mut listed = vec![false; usize::try_from(self.len()).unwrap_or(0)];
         let mut any = false;
         let (mut order, mut last, mut ascending) = (Vec::new(), None, true);

@@ -13,7 +13,7 @@ pub(super) const NEW_FILE: &str = "ledger.new";
 
 /// The directory of a mailbox's ledger under the state directory.
 #[must_use]
-pub fn directory(state: &Path, mailbox: &Mailbox) -> PathBuf {
+pub(crate) fn directory(state: &Path, mailbox: &Mailbox) -> PathBuf {
     state.join(directory_name(mailbox))
 }
 

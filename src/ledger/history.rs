@@ -19,7 +19,7 @@ use crate::text;
 use crate::types::{Time, UniqueId, UniqueIdBuf};
 
 /// Deliveries that are kept.
-pub const KEPT: usize = 1000;
+pub(crate) const KEPT: usize = 1000;
 /// Octets of a header field that are kept.
 const LONGEST: usize = 200;
 /// Octets that are kept when the file is cut,
@@ -33,8 +33,7 @@ const NEW_FILE: &str = "history.new";
 
 /// A message that was delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Past {
-    /// When.
+pub(crate) struct Past {
     pub time: Time,
     /// Its unique-id, if it had one.
     pub unique_id: Option<UniqueIdBuf>,
@@ -48,8 +47,7 @@ pub struct Past {
 
 /// Where a message was put.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Spot {
-    /// The destination.
+pub(crate) struct Spot {
     pub destination: DestinationName,
     /// The name of its file in a Maildir.
     pub name: Option<String>,
@@ -58,7 +56,7 @@ pub struct Spot {
 impl Past {
     /// What is kept of a message that has arrived.
     #[must_use]
-    pub fn new(message: &Arrival, time: Time, places: Vec<Spot>) -> Self {
+    pub(crate) fn new(message: &Arrival, time: Time, places: Vec<Spot>) -> Self {
         let Arrival { key, octets, headline, .. } = message;
         let Headline { from, subject, .. } = headline;
         let headline = Headline {
@@ -71,7 +69,7 @@ impl Past {
 
     /// What is known of a message that a run had retrieved which died.
     #[must_use]
-    pub fn settled(key: &Key, octets: u64, time: Time, places: Vec<Spot>) -> Self {
+    pub(crate) fn settled(key: &Key, octets: u64, time: Time, places: Vec<Spot>) -> Self {
         let unique_id = match key {
             Key::UniqueId(unique_id) => Some(unique_id.clone()),
             Key::Header(_) => None,
@@ -193,7 +191,7 @@ impl HistoryLine {
 ///
 /// # Errors
 /// The system's: then some of them are missing.
-pub fn append(directory: &Path, deliveries: &[Past]) -> io::Result<()> {
+pub(crate) fn append(directory: &Path, deliveries: &[Past]) -> io::Result<()> {
     let path = directory.join(FILE);
     let mut file = durable::open_to_append(&path)?;
     let octets = file.metadata()?.len();
@@ -249,7 +247,7 @@ fn end_of(mut file: &File) -> io::Result<Vec<u8>> {
 
 /// The last deliveries, the oldest first; none where there is no history, or nothing that can be read.
 #[must_use]
-pub fn read(directory: &Path) -> Vec<Past> {
+pub(crate) fn read(directory: &Path) -> Vec<Past> {
     let Ok(file) = durable::open_plain_file(&directory.join(FILE)) else { return Vec::new() };
     let text = end_of(&file).unwrap_or_default();
     let past = |line: &[u8]| serde_json::from_slice::<HistoryLine>(line).ok()?.read();

@@ -18,7 +18,7 @@ use super::open::Ledger;
 
 /// What the user reports of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UsersWord {
+pub(crate) enum UsersWord {
     /// It was delivered at that time: once the message is identified, a leave-on-server policy may delete it.
     Delivered(Time),
     /// It counts as retrieved: no policy ever deletes it.
@@ -34,7 +34,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written or synced.
-    pub fn import(&mut self, messages: &[(UniqueIdBuf, UsersWord)]) -> Result<usize, Error> {
+    pub(crate) fn import(&mut self, messages: &[(UniqueIdBuf, UsersWord)]) -> Result<usize, Error> {
         self.use_newest_version()?;
         let (time, mut recorded) = (self.now(), 0);
         for (unique_id, word) in messages {
@@ -58,7 +58,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written: it is as it was, unless the last step failed, the sync of the directory.
-    pub fn import_whole(&mut self, messages: &[(UniqueIdBuf, UsersWord)]) -> Result<usize, Error> {
+    pub(crate) fn import_whole(&mut self, messages: &[(UniqueIdBuf, UsersWord)]) -> Result<usize, Error> {
         // Only the owner of the lock may put a file in the ledger's place.
         if self.lock.is_none() {
             return Err(Error::ReadOnly);
@@ -84,7 +84,7 @@ impl Ledger {
     /// Whether anything is known of this mailbox, if only that its first listing was empty ([`Ledger::begin_seen`]): what
     /// is listed and not known is new then.
     #[must_use]
-    pub fn has_begun(&self) -> bool {
+    pub(crate) fn has_begun(&self) -> bool {
         self.index.begun || !self.is_empty()
     }
 
@@ -94,7 +94,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::Contradiction`] when [`Ledger::has_begun`]; when the ledger cannot be written.
-    pub fn begin_seen(&mut self, listed: &[UniqueIdBuf]) -> Result<(), Error> {
+    pub(crate) fn begin_seen(&mut self, listed: &[UniqueIdBuf]) -> Result<(), Error> {
         if self.has_begun() {
             return Err(Error::Contradiction("a first listing is not the first"));
         }
@@ -105,7 +105,7 @@ impl Ledger {
 
     /// Whether [`Ledger::import`] would record this.
     #[must_use]
-    pub fn may_import(&self, unique_id: &UniqueIdBuf, word: UsersWord) -> bool {
+    pub(crate) fn may_import(&self, unique_id: &UniqueIdBuf, word: UsersWord) -> bool {
         let Some(id) = self.find(unique_id.borrow()) else { return true };
         match self.index.kept_state(id) {
             EntryState::Open => self.entry(id).deliveries == 0 && self.set(id).is_none(),
@@ -114,37 +114,27 @@ impl Ledger {
         }
     }
 
-    /// The entries that are known by the user's word alone: to be identified by the first `TOP n 0` by which they are seen.
-    pub fn unidentified(&self) -> impl Iterator<Item = EntryId> + '_ {
-        self.index.ids().filter(|id| self.entry(*id).unidentified)
-    }
-
     /// Records how the server shows an imported message: from now on its entry is like any other, delivered or seen by the
     /// user's word.  `identity` is the digest of its Message-ID, Date and From, where it has them.
     ///
     /// # Errors
     /// When the ledger cannot be written, or read; [`Error::Contradiction`] when it was identified before.
-    pub fn identify(&mut self, id: EntryId, header: Digest, identity: Option<Digest>) -> Result<(), Error> {
+    pub(crate) fn identify(
+        &mut self,
+        id: EntryId,
+        header: Digest,
+        identity: Option<Digest>,
+    ) -> Result<(), Error> {
         let (time, key) = (self.now(), self.key(id)?);
         self.append(MessageIdentified { time, key: KeyField::from(&key), header, identity })
     }
 
-    /// Forgets what is known of these unique-ids, and syncs: their messages are new when they are listed again.  Returns how
-    /// many were known.  One that is on its way to a destination is kept.
-    ///
-    /// # Errors
-    /// When the ledger cannot be written or synced.
-    pub fn forget(&mut self, unique_ids: &[UniqueIdBuf]) -> Result<usize, Error> {
-        let entries: Vec<EntryId> =
-            unique_ids.iter().filter_map(|unique_id| self.find(unique_id.borrow())).collect();
-        self.forget_entries(&entries)
-    }
-
-    /// The same for entries, also of messages without unique-ids; each is named once.
+    /// Forgets what is known of these entries, and syncs: their messages are new when they are listed again.  Returns how
+    /// many were known.  One that is on its way to a destination is kept.  Each is named once.
     ///
     /// # Errors
     /// When the ledger cannot be read, written or synced.
-    pub fn forget_entries(&mut self, entries: &[EntryId]) -> Result<usize, Error> {
+    pub(crate) fn forget_entries(&mut self, entries: &[EntryId]) -> Result<usize, Error> {
         // The newest version may be another file, with the entries at other places.
         let keys = entries.iter().map(|id| self.key(*id)).collect::<Result<Vec<Key>, Error>>()?;
         self.use_newest_version()?;

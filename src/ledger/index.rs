@@ -209,7 +209,6 @@ impl Index {
         (0..self.len()).map(EntryId).filter(|id| !self.slots.is_forgotten(*id))
     }
 
-    /// Whether it was forgotten.
     pub(super) fn is_forgotten(&self, id: EntryId) -> bool {
         self.slots.is_forgotten(id)
     }
@@ -219,12 +218,10 @@ impl Index {
         self.slots.any(|record| record.unidentified)
     }
 
-    /// The entry of a key.
     pub(super) fn find(&self, key: &KeyField<'_>) -> Option<EntryId> {
         self.slots.find(key)
     }
 
-    /// The entry of a unique-id.
     pub(super) fn find_unique_id(&self, unique_id: &[u8]) -> Option<EntryId> {
         self.slots.find_unique_id(unique_id)
     }

@@ -33,25 +33,23 @@ const GLANCES: u32 = 10;
 
 /// The lock of one mailbox, held until it and all its clones are dropped.
 #[derive(Debug, Clone)]
-pub struct Lock {
+pub(crate) struct Lock {
     file: Arc<File>,
 }
 
 /// What can be seen of a mailbox's lock without taking it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LockStatus {
+pub(crate) struct LockStatus {
     /// When the last run ended, or began where it hasn't ended; `None` before the first.
     pub last_run: Option<Time>,
-    /// What became of it.
     pub stage: LockStage,
 }
 
 /// What became of the last run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LockStage {
+pub(crate) enum LockStage {
     /// It ended in order, whatever it came to.
     Ended,
-    /// It is at work.
     AtWork,
     /// Its process died.
     BrokenOff,
@@ -63,7 +61,7 @@ impl Lock {
     ///
     /// # Errors
     /// [`Error::Locked`] when another process has it, still; [`Error::Disk`].
-    pub fn acquire(directory: &Path, wait: Wait, stop: &Stop) -> Result<Self, Error> {
+    pub(crate) fn acquire(directory: &Path, wait: Wait, stop: &Stop) -> Result<Self, Error> {
         Self::acquire_where(directory, wait, stop, has_its_name)
     }
 
@@ -109,14 +107,14 @@ impl Lock {
     }
 
     /// A run begins, for those who look.  That they can't see it, should this fail, is no reason not to run.
-    pub fn begin_run(&self) {
+    pub(crate) fn begin_run(&self) {
         let now = clock::now_of_files();
         let _ = self.file.set_len(1);
         let _ = self.file.set_times(FileTimes::new().set_accessed(now).set_modified(now));
     }
 
     /// The run has ended in order: nothing is under way.
-    pub fn end_run(&self) {
+    pub(crate) fn end_run(&self) {
         let _ = self.file.set_len(0);
         let _ = self.file.set_modified(clock::now_of_files());
     }
@@ -125,13 +123,13 @@ impl Lock {
 impl Lock {
     /// Whether another process has it at this moment.
     #[must_use]
-    pub fn is_held(directory: &Path) -> bool {
+    pub(crate) fn is_held(directory: &Path) -> bool {
         is_held(&directory.join(FILE))
     }
 
     /// Since when the lock has been held that another process has; when it was last taken if no process holds it.
     #[must_use]
-    pub fn held_since(directory: &Path) -> Option<Time> {
+    pub(crate) fn held_since(directory: &Path) -> Option<Time> {
         let accessed = std::fs::metadata(directory.join(FILE)).and_then(|metadata| metadata.accessed());
         accessed.ok().map(Time::from_system)
     }
@@ -139,7 +137,7 @@ impl Lock {
     /// What can be seen of the last run in this mailbox; `None` where there has never been a lock.  It neither waits nor
     /// keeps a run from beginning.
     #[must_use]
-    pub fn look(directory: &Path) -> Option<LockStatus> {
+    pub(crate) fn look(directory: &Path) -> Option<LockStatus> {
         let path = directory.join(FILE);
         let status = std::fs::metadata(&path).ok()?;
         let modified = status.modified().ok()?;
@@ -168,7 +166,7 @@ impl Lock {
     ///
     /// # Errors
     /// [`Error::Locked`] when a run has it, still.
-    pub fn wait_until_free(directory: &Path, wait: Wait, stop: &Stop) -> Result<(), Error> {
+    pub(crate) fn wait_until_free(directory: &Path, wait: Wait, stop: &Stop) -> Result<(), Error> {
         let mut waited = Duration::ZERO;
         while Self::is_held(directory) {
             if wait.is_over(waited) || stop.raised() {

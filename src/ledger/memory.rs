@@ -28,11 +28,10 @@ use crate::types::{MessageNumber, Octets, Time, UniqueId, UniqueIdBuf};
 /// What is remembered of one mailbox's server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
-pub struct Memory {
+pub(crate) struct Memory {
     /// What it announced by `CAPA`.
     #[serde(deserialize_with = "or_default")]
     pub offers: Vec<Offer>,
-    /// Whether it pipelines.
     #[serde(deserialize_with = "or_default")]
     pub pipelining: KnownPipelining,
     /// The strongest mechanism ever used here, by its SASL name (or `APOP`, `USER`): nothing weaker is chosen without your word.
@@ -92,7 +91,7 @@ pub struct Memory {
 /// A message, as the next session will most likely list it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum ListedAs {
+pub(crate) enum ListedAs {
     /// With this unique-id,
     UniqueId(UniqueIdBuf),
     /// or without one, under this number and with this size.
@@ -103,7 +102,7 @@ pub enum ListedAs {
 /// and takes out of it what was retrieved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Popped {
+pub(crate) struct Popped {
     /// Since when the server has gone on to list some of them.
     pub since: Time,
     /// As many as are listed, up to a bound.
@@ -114,7 +113,7 @@ pub struct Popped {
 /// seen by the lock ([`super::lock::Lock::look`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct LastRun {
+pub(crate) struct LastRun {
     /// The exit code that this account alone would have made.
     pub exit: ExitCode,
     /// What ended it early, if anything did.
@@ -130,29 +129,27 @@ pub struct LastRun {
 /// An error as it was reported: it may hold a server's words, but no secret and no text of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Said {
+pub(crate) struct Said {
     /// The exit code that it alone would cause.
     pub exit: ExitCode,
     /// What happened, one sentence.
     pub message: String,
-    /// What to do about it.
     pub hint: Option<String>,
 }
 
 /// The alert of failures that end a run and are temporary.
-pub const PASSING: &str = "passing";
+pub(crate) const PASSING: &str = "passing";
 /// That of refused logins.
-pub const LOGIN: &str = "login";
+pub(crate) const LOGIN: &str = "login";
 /// That of a lock that another popfetch holds.
-pub const LOCKED: &str = "locked";
+pub(crate) const LOCKED: &str = "locked";
 
 /// What past listings have shown of a server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
-pub struct Habits {
+pub(crate) struct Habits {
     /// Where it puts new messages.
     pub adds: Adds,
-    /// What its unique-ids are.
     pub unique_ids: UniqueIds,
     /// How many messages the last full listing held.
     pub listed: u32,
@@ -170,7 +167,7 @@ pub struct Habits {
 /// what is known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Adds {
+pub(crate) enum Adds {
     /// Behind those that are there.
     #[default]
     AtEnd,
@@ -183,7 +180,7 @@ pub enum Adds {
 /// What a server's unique-ids are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum UniqueIds {
+pub(crate) enum UniqueIds {
     /// It shows too few to decide.
     #[default]
     Unknown,
@@ -196,7 +193,7 @@ pub enum UniqueIds {
 /// The question whose answer names a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum NamingForm {
+pub(crate) enum NamingForm {
     /// `UIDL n`.
     UniqueId,
     /// `LIST n`.
@@ -210,7 +207,7 @@ pub enum NamingForm {
 /// A server ended a session before deletions could be confirmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Limit {
+pub(crate) struct Limit {
     /// Commands after which the next session ends in `QUIT`.
     pub commands: u32,
     /// When that was learnt.
@@ -225,7 +222,7 @@ const MOST_DIED: usize = 64;
 /// The answer to one `CAPA`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Offer {
+pub(crate) struct Offer {
     /// How the server was reached: port, TLS mode, TLS configuration, in the caller's words.  Another way, another offer.
     pub way: String,
     /// Before or after login.
@@ -240,7 +237,7 @@ pub struct Offer {
 /// When a `CAPA` was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum OfferStage {
+pub(crate) enum OfferStage {
     /// In the AUTHORIZATION state.
     BeforeLogin,
     /// In the TRANSACTION state.
@@ -250,7 +247,7 @@ pub enum OfferStage {
 /// Whether a server pipelines as it announces.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum KnownPipelining {
+pub(crate) enum KnownPipelining {
     /// Not known yet: every pipelined answer is checked.
     #[default]
     Unproven,
@@ -263,11 +260,10 @@ pub enum KnownPipelining {
 /// Whether a server answers what comes behind PASS in one flight.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum KnownFlight {
+pub(crate) enum KnownFlight {
     /// Not known yet.
     #[default]
     Unproven,
-    /// It does.
     One,
     /// It did not, at that time.
     Two(Time),
@@ -276,7 +272,7 @@ pub enum KnownFlight {
 /// What a server that lists `UTF8` does with it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Utf8 {
+pub(crate) enum Utf8 {
     /// Not known.
     #[default]
     Unknown,
@@ -290,7 +286,7 @@ pub enum Utf8 {
 /// A login was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Pause {
+pub(crate) struct Pause {
     /// How often in a row.
     pub refusals: u32,
     /// The last time.
@@ -304,8 +300,7 @@ pub struct Pause {
 /// A failure that lasts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Alert {
-    /// Since when.
+pub(crate) struct Alert {
     pub since: Time,
     /// When it was last reported.
     pub reported: Option<Time>,
@@ -316,7 +311,7 @@ pub struct Alert {
 impl Alert {
     /// One that has not been reported.
     #[must_use]
-    pub fn since(since: Time) -> Self {
+    pub(crate) fn since(since: Time) -> Self {
         Self { since, reported: None, lasting: None }
     }
 }
@@ -324,14 +319,13 @@ impl Alert {
 /// What lasts, in words that hold no secret and no text of a message or a program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Lasting {
+pub(crate) struct Lasting {
     /// The exit code of a run that meets it.
     pub exit: ExitCode,
     /// Messages that count as failed for it.
     pub messages: u64,
     /// One sentence.
     pub message: String,
-    /// What to do about it.
     pub hint: Option<String>,
     /// Why, where it has reasons of its own: ours, without the words of a server or a program.
     #[serde(default)]
@@ -344,7 +338,7 @@ pub struct Lasting {
 /// The maildrop as it stood at the end of the last session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Quick {
+pub(crate) struct Quick {
     /// How many messages it held.
     pub messages: u32,
     /// Their octets by `STAT`.
@@ -365,24 +359,24 @@ pub struct Quick {
 
 impl Memory {
     /// The alert of that sort; a new one begins now.
-    pub fn alert(&mut self, kind: &str, now: Time) -> &mut Alert {
+    pub(crate) fn alert(&mut self, kind: &str, now: Time) -> &mut Alert {
         self.alerts.entry(kind.to_owned()).or_insert_with(|| Alert::since(now))
     }
 
     /// What was announced that way, at that stage.
     #[must_use]
-    pub fn offer(&self, way: &str, stage: OfferStage) -> Option<&Offer> {
+    pub(crate) fn offer(&self, way: &str, stage: OfferStage) -> Option<&Offer> {
         self.offers.iter().find(|offer| offer.way == way && offer.stage == stage)
     }
 
     /// Remembers an offer in the place of the one before.
-    pub fn put_offer(&mut self, offer: Offer) {
+    pub(crate) fn put_offer(&mut self, offer: Offer) {
         self.offers.retain(|old| old.way != offer.way || old.stage != offer.stage);
         self.offers.push(offer);
     }
 
     /// Forgets what was learnt of the server more than a week ago, or after `now`: servers change.
-    pub fn expire(&mut self, now: Time) {
+    pub(crate) fn expire(&mut self, now: Time) {
         let holds = |since: Time| (0..LASTS).contains(&now.seconds_since(since));
         if matches!(self.pipelining, KnownPipelining::Broken(since) if !holds(since)) {
             self.pipelining = KnownPipelining::Unproven;
@@ -400,7 +394,7 @@ impl Memory {
     }
 
     /// The connection ended at this message.
-    pub fn died_at(&mut self, message: ListedAs) {
+    pub(crate) fn died_at(&mut self, message: ListedAs) {
         self.died.retain(|other| *other != message);
         if self.died.len() >= MOST_DIED {
             self.died.remove(0);
@@ -409,7 +403,7 @@ impl Memory {
     }
 
     /// A message with this digest came under a unique-id whose deletion was confirmed.
-    pub fn withheld(&mut self, unique_id: UniqueIdBuf, digest: Digest) {
+    pub(crate) fn withheld(&mut self, unique_id: UniqueIdBuf, digest: Digest) {
         self.withheld.retain(|(other, _)| *other != unique_id);
         if self.withheld.len() >= MOST_DIED {
             self.withheld.remove(0);
@@ -418,7 +412,7 @@ impl Memory {
     }
 
     /// Has the next run take a full listing, since the ledger was changed from outside of one.
-    pub fn expect_work(&mut self) {
+    pub(crate) fn expect_work(&mut self) {
         if let Some(quick) = &mut self.quick {
             quick.idle_under = None;
         }

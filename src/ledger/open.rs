@@ -1,5 +1,5 @@
 //! An open ledger: opened, appended to, synced and closed.  What is asked of it stands in [`super::read`], what it records
-//! in [`super::batch`] and [`super::facts`], what follows a run that has died in [`super::recover`].
+//! in [`super::batch`] and [`super::facts`], what follows a run that has died in [`super::recovery`].
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ pub(super) type Arrivals = HashMap<ArrivalId, (Weak<Arrival>, u32)>;
 
 /// An open ledger: locked and to be written ([`Ledger::open`]), or only to be read ([`Ledger::read`]).
 #[derive(Debug)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     pub(super) directory: PathBuf,
     pub(super) mailbox: Mailbox,
     pub(super) id: String,
@@ -69,7 +69,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::Damaged`]: damage before the last group, or another mailbox's ledger; [`Error::Missing`]; [`Error::Disk`].
-    pub fn open(directory: &Path, mailbox: &Mailbox, lock: Lock, now: Time) -> Result<Self, Error> {
+    pub(crate) fn open(directory: &Path, mailbox: &Mailbox, lock: Lock, now: Time) -> Result<Self, Error> {
         let mut ledger = Self::load(directory, mailbox, now, durable::open)?;
         let time = ledger.now();
         match &ledger.journal {
@@ -97,12 +97,12 @@ impl Ledger {
     ///
     /// # Errors
     /// As for [`Ledger::open`].
-    pub fn read(directory: &Path, mailbox: &Mailbox, now: Time) -> Result<Self, Error> {
+    pub(crate) fn read(directory: &Path, mailbox: &Mailbox, now: Time) -> Result<Self, Error> {
         Self::load(directory, mailbox, now, durable::open_to_read)
     }
 
     /// From now on doubts that are recorded count, but no file is changed: for `--dry-run`, with a ledger that is only read.
-    pub fn pretend(&mut self) {
+    pub(crate) fn pretend(&mut self) {
         self.pretends = true;
     }
 
@@ -179,19 +179,20 @@ impl Ledger {
 
     /// What is reported to the user: a torn tail that was dropped, a ledger that was begun again.
     #[must_use]
-    pub fn warnings(&self) -> &[String] {
+    pub(crate) fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// Sets the clock, in a run that lasts.
-    pub fn tick(&mut self, now: Time) {
+    /// Sets the clock, as the next run does.
+    #[cfg(test)]
+    pub(crate) fn tick(&mut self, now: Time) {
         self.trusted &= follows(now, self.clock);
         self.clock = now;
     }
 
     /// Now, never before the latest time in the ledger.
     #[must_use]
-    pub fn now(&self) -> Time {
+    pub(crate) fn now(&self) -> Time {
         self.clock.max(self.index.time)
     }
 
@@ -199,14 +200,14 @@ impl Ledger {
     /// age waits for the next run.  This one writes the clock down with the next `listing` or group; if it is still the
     /// same clock then, it is believed.
     #[must_use]
-    pub fn trusted_now(&self) -> Option<Time> {
+    pub(crate) fn trusted_now(&self) -> Option<Time> {
         // Not `now()`: after a leap ahead that was corrected, ages must not be counted by the leap.
         self.trusted.then_some(self.clock)
     }
 
     /// How far the ledger's time is ahead of the clock, in seconds; 0 when it isn't.
     #[must_use]
-    pub fn ahead_of_clock(&self) -> i64 {
+    pub(crate) fn ahead_of_clock(&self) -> i64 {
         self.index.time.seconds_since(self.clock).max(0)
     }
 
@@ -215,7 +216,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub fn correct_clock(&mut self) -> Result<(), Error> {
+    pub(crate) fn correct_clock(&mut self) -> Result<(), Error> {
         self.append(ClockCorrected { time: self.clock })?;
         self.trusted = true;
         self.sync()
@@ -225,7 +226,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub fn flush(&mut self) -> Result<(), Error> {
+    pub(crate) fn flush(&mut self) -> Result<(), Error> {
         self.journal.as_mut().map_or(Ok(()), Journal::flush)
     }
 
@@ -233,7 +234,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When that fails: the ledger is not to be used again in this run, and the next open rewrites it.
-    pub fn sync(&mut self) -> Result<(), Error> {
+    pub(crate) fn sync(&mut self) -> Result<(), Error> {
         match &mut self.journal {
             Some(journal) if self.unsynced => journal.sync()?,
             _ => self.flush()?,
@@ -248,7 +249,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written or synced.  Lack of room to compact it is not an error.
-    pub fn close(mut self) -> Result<Option<LedgerExtent>, Error> {
+    pub(crate) fn close(mut self) -> Result<Option<LedgerExtent>, Error> {
         if self.lock.is_none() || self.journal.is_none() {
             return Ok(None);
         }

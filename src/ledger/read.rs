@@ -16,87 +16,84 @@ impl Ledger {
     /// This ledger's random id (16 hex digits): part of the names of its files in Maildirs.  Empty where there is none yet
     /// ([`Ledger::read`]).
     #[must_use]
-    pub fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         &self.id
     }
 
-    /// The entry of this unique-id.
     #[must_use]
-    pub fn find(&self, unique_id: UniqueId<'_>) -> Option<EntryId> {
+    pub(crate) fn find(&self, unique_id: UniqueId<'_>) -> Option<EntryId> {
         self.index.find_unique_id(unique_id.as_bytes())
     }
 
     /// The entry of this unique-id, of a listing in which the one before it was `last`'s: cheaper than [`Ledger::find`]
     /// where a server lists messages in the order in which they became known.
     #[must_use]
-    pub fn follow(&self, last: Option<EntryId>, unique_id: UniqueId<'_>) -> Option<EntryId> {
+    pub(crate) fn follow(&self, last: Option<EntryId>, unique_id: UniqueId<'_>) -> Option<EntryId> {
         self.index.follow(last, unique_id.as_bytes())
     }
 
-    /// The entry of this key.
     #[must_use]
-    pub fn find_key(&self, key: &Key) -> Option<EntryId> {
+    pub(crate) fn find_key(&self, key: &Key) -> Option<EntryId> {
         self.index.find(&KeyField::from(key))
     }
 
     /// What is known of it.
     #[must_use]
     #[inline(always)]
-    pub fn entry(&self, id: EntryId) -> Entry {
+    pub(crate) fn entry(&self, id: EntryId) -> Entry {
         self.index.entry(id)
     }
 
     /// How many entries there are; ids run from 0, in the order in which they became known.
     #[must_use]
-    pub fn len(&self) -> u32 {
+    pub(crate) fn len(&self) -> u32 {
         self.index.len()
     }
 
-    /// Whether there are none.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// All entries, in the order in which they became known.
-    pub fn entries(&self) -> impl Iterator<Item = EntryId> + '_ {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = EntryId> + '_ {
         self.index.ids()
     }
 
     /// The entries of the last complete listing that aren't deleted, and those that have come since.  If none of them is
     /// listed any more, the server may have renumbered.
-    pub fn present(&self) -> impl Iterator<Item = EntryId> + '_ {
+    pub(crate) fn present(&self) -> impl Iterator<Item = EntryId> + '_ {
         self.index.ids().filter(move |id| self.index.is_present(*id))
     }
 
     /// Whether it has come since the last complete listing: its place then means nothing.
     #[must_use]
-    pub fn is_recent(&self, id: EntryId) -> bool {
+    pub(crate) fn is_recent(&self, id: EntryId) -> bool {
         self.index.is_recent(id)
     }
 
     /// The order of the last complete listing, where this run has taken it and the entries don't stand in it yet.
     #[must_use]
-    pub fn order_taken(&self) -> Option<&[EntryId]> {
+    pub(crate) fn order_taken(&self) -> Option<&[EntryId]> {
         self.order.as_deref()
     }
 
     /// Whether messages are known that have no unique-id.
     #[must_use]
-    pub fn knows_nameless(&self) -> bool {
+    pub(crate) fn knows_nameless(&self) -> bool {
         self.index.has_nameless()
     }
 
     /// Whether this server has shown that its unique-ids don't keep to RFC 1939 §7: one has stood for two messages, or a
     /// message was listed under two.
     #[must_use]
-    pub fn has_unsteady_ids(&self) -> bool {
+    pub(crate) fn has_unsteady_ids(&self) -> bool {
         self.index.has_unsteady_ids()
     }
 
     /// The headers by which the server showed the entry's message besides the one that it was delivered with.
     #[must_use]
-    pub fn headers(&self, id: EntryId) -> &[Digest] {
+    pub(crate) fn headers(&self, id: EntryId) -> &[Digest] {
         self.index.headers(id)
     }
 
@@ -104,7 +101,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn key(&self, id: EntryId) -> Result<Key, Error> {
+    pub(crate) fn key(&self, id: EntryId) -> Result<Key, Error> {
         let (journal, offset) = self.line_of(id)?;
         journal.look_up(offset, |line| key_and_digests(line)?.0.to_key())
     }
@@ -113,7 +110,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn knows_unique_ids(&self) -> Result<bool, Error> {
+    pub(crate) fn knows_unique_ids(&self) -> Result<bool, Error> {
         for id in self.index.ids() {
             if matches!(self.key(id)?, Key::UniqueId(_)) {
                 return Ok(true);
@@ -134,7 +131,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn deliveries_of(&self, id: EntryId) -> Result<Vec<KnownDelivery>, Error> {
+    pub(crate) fn deliveries_of(&self, id: EntryId) -> Result<Vec<KnownDelivery>, Error> {
         let mut deliveries = Vec::new();
         let mut add = |digests, delivered| deliveries.push(KnownDelivery { digests, delivered });
         self.read_deliveries(id, |digests| digests.value(), &mut add)?;
@@ -164,21 +161,21 @@ impl Ledger {
     /// The destinations that must all have it, and whether each has; `None` when no set is fixed, since none of them has
     /// it nor is about to.
     #[must_use]
-    pub fn set(&self, id: EntryId) -> Option<&[(DestinationId, bool)]> {
+    pub(crate) fn set(&self, id: EntryId) -> Option<&[(DestinationId, bool)]> {
         let (_, message) = self.index.open_messages(id).into_iter().next()?;
         Some(&message.set)
     }
 
     /// The destinations of its set that lack it; `None` as for [`Ledger::set`].
     #[must_use]
-    pub fn lacking(&self, id: EntryId) -> Option<Vec<DestinationId>> {
+    pub(crate) fn lacking(&self, id: EntryId) -> Option<Vec<DestinationId>> {
         let lacking = self.set(id)?.iter().filter(|(_, has)| !has);
         Some(lacking.map(|(destination, _)| *destination).collect())
     }
 
     /// The messages that some destinations of their sets have, and others lack, oldest first.
     #[must_use]
-    pub fn begun(&self) -> Vec<Begun> {
+    pub(crate) fn begun(&self) -> Vec<Begun> {
         let begun = |(number, message): (u32, &OpenMessage)| {
             let some_have = message.set.iter().any(|(_, has)| *has);
             (some_have && message.intents.is_empty()).then(|| Begun {
@@ -195,19 +192,19 @@ impl Ledger {
 
     /// The table of destinations.
     #[must_use]
-    pub fn destinations(&self) -> &[DestinationRecord] {
+    pub(crate) fn destinations(&self) -> &[DestinationRecord] {
         self.index.destinations.records()
     }
 
     /// Whether anything was ever delivered there.
     #[must_use]
-    pub fn has_delivered_to(&self, id: DestinationId) -> bool {
+    pub(crate) fn has_delivered_to(&self, id: DestinationId) -> bool {
         self.index.destinations.is_used(id)
     }
 
     /// The open `staged` lines.
     #[must_use]
-    pub fn intents(&self) -> Vec<Intent> {
+    pub(crate) fn intents(&self) -> Vec<Intent> {
         self.index.messages.open_intents()
     }
 
@@ -218,7 +215,7 @@ impl Ledger {
     /// What an earlier run wrote is on disk, or the ledger would not have opened; what this one wrote is synced before
     /// `QUIT`.
     #[must_use]
-    pub fn prove_delivered(&self, id: EntryId, number: MessageNumber) -> Option<Delivered> {
+    pub(crate) fn prove_delivered(&self, id: EntryId, number: MessageNumber) -> Option<Delivered> {
         match self.entry(id).state {
             EntryState::Delivered | EntryState::Recorded => Some(Delivered::attest(number, id)),
             EntryState::Open | EntryState::Seen | EntryState::Deleted => None,
@@ -229,7 +226,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn deliveries(
+    pub(crate) fn deliveries(
         &self,
         wanted: impl Fn(EntryId, &Entry) -> bool,
     ) -> Result<Vec<(EntryId, usize, KnownDelivery)>, Error> {
@@ -247,7 +244,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn each_delivery(
+    pub(crate) fn each_delivery(
         &self,
         wanted: impl Fn(EntryId, &Entry) -> bool,
         mut each: impl FnMut(EntryId, usize, (DigestText, DigestText)),

@@ -15,12 +15,12 @@ const LONGEST: u64 = 100 * 1024 * 1024;
 
 /// Unique-ids by the numbers that they were shown under.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Shown(pub BTreeMap<MessageNumber, UniqueIdBuf>);
+pub(crate) struct Shown(pub BTreeMap<MessageNumber, UniqueIdBuf>);
 
 impl Shown {
     /// Reads what was shown last of the mailbox in `directory`; nothing where that isn't known.
     #[must_use]
-    pub fn load(directory: &Path) -> Self {
+    pub(crate) fn load(directory: &Path) -> Self {
         let path = directory.join(FILE);
         let is_ours =
             std::fs::metadata(&path).is_ok_and(|status| status.is_file() && status.len() <= LONGEST);
@@ -32,7 +32,7 @@ impl Shown {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn save(&self, directory: &Path) -> durable::Result<()> {
+    pub(crate) fn save(&self, directory: &Path) -> durable::Result<()> {
         if !directory.join(files::FILE).exists() {
             return Ok(());
         }

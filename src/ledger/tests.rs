@@ -62,6 +62,11 @@ fn unique_id(name: &str) -> UniqueIdBuf {
     UniqueId::new(name.as_bytes()).unwrap().to_buf()
 }
 
+fn forget(ledger: &mut Ledger, unique_ids: &[UniqueIdBuf]) -> Result<usize, Error> {
+    let entries: Vec<EntryId> = unique_ids.iter().filter_map(|id| ledger.find(id.borrow())).collect();
+    ledger.forget_entries(&entries)
+}
+
 fn digests(content: &str) -> Digests {
     let digest = |part: &str| Digest::of(format!("{part} {content}").as_bytes());
     Digests { message: digest("message"), header: digest("header"), identity: Some(digest("identity")) }

@@ -22,7 +22,7 @@ const LARGEST: u64 = 1024 * 1024 * 1024;
 
 /// What a ledger's text holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outline {
+pub(crate) struct Outline {
     /// The ledger's random id.
     pub id: String,
     /// How often it had been rewritten.
@@ -40,7 +40,7 @@ impl Outline {
     ///
     /// # Errors
     /// [`Error::Damaged`]: also for another mailbox's, and for one that holds less than a first line; [`Error::Newer`].
-    pub fn of(octets: &[u8], mailbox: &Mailbox) -> Result<Self, Error> {
+    pub(crate) fn of(octets: &[u8], mailbox: &Mailbox) -> Result<Self, Error> {
         let path = Path::new(FILE);
         let key = clock::random().map_err(|e| durable::Error::new(Step::Read, path, e))?;
         let mut index = Index::new(&key);
@@ -58,7 +58,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When one of them cannot be read, or is not what it was when the file was read first.
-    pub fn read_lines(&self) -> Result<(), Error> {
+    pub(crate) fn read_lines(&self) -> Result<(), Error> {
         self.entries().try_for_each(|id| self.key(id).map(drop))?;
         self.deliveries(|_, _| true).map(drop)
     }
@@ -68,7 +68,12 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::Disk`]; [`Error::Damaged`].
-    pub fn copy_to(&self, directory: &Path, mailbox: &Mailbox, _lock: &Lock) -> Result<LedgerExtent, Error> {
+    pub(crate) fn copy_to(
+        &self,
+        directory: &Path,
+        mailbox: &Mailbox,
+        _lock: &Lock,
+    ) -> Result<LedgerExtent, Error> {
         let journal = self.journal.as_ref().ok_or(Error::ReadOnly)?;
         let heading = LedgerHeading {
             id: &self.id,
@@ -84,7 +89,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::Disk`].
-    pub fn text(directory: &Path) -> Result<Vec<u8>, Error> {
+    pub(crate) fn text(directory: &Path) -> Result<Vec<u8>, Error> {
         let path = directory.join(FILE);
         let fail = |e: std::io::Error| Error::from(durable::Error::new(Step::Read, &path, e));
         let file = durable::open_to_read(&path)?;
@@ -103,7 +108,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::Disk`]: what was there is there still, unless the last step failed, the sync of the directory.
-    pub fn install(
+    pub(crate) fn install(
         directory: &Path,
         octets: &[u8],
         outline: &Outline,
@@ -130,7 +135,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::Disk`].
-    pub fn discard(directory: &Path, lock: Lock) -> Result<(), Error> {
+    pub(crate) fn discard(directory: &Path, lock: Lock) -> Result<(), Error> {
         // A memory without a ledger would show that one was lost.
         for name in super::memory::FILES {
             durable::remove(&directory.join(name))?;

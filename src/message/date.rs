@@ -13,7 +13,7 @@ const MONTHS: [&str; 12] =
 
 /// `Thu, 01 Jan 1970 00:00:00 +0000`.
 #[must_use]
-pub fn rfc5322(time: Time) -> String {
+pub(crate) fn rfc5322(time: Time) -> String {
     let t = Civil::of(time);
     format!(
         "{}, {:02} {} {:04} {:02}:{:02}:{:02} +0000",
@@ -23,7 +23,7 @@ pub fn rfc5322(time: Time) -> String {
 
 /// `Thu Jan  1 00:00:00 1970`: always 24 characters.
 #[must_use]
-pub fn asctime(time: Time) -> String {
+pub(crate) fn asctime(time: Time) -> String {
     let t = Civil::of(time);
     format!(
         "{} {} {:2} {:02}:{:02}:{:02} {:04}",
@@ -33,7 +33,7 @@ pub fn asctime(time: Time) -> String {
 
 /// `1970-01-01T00:00:00Z` (RFC 3339), in UTC.
 #[must_use]
-pub fn rfc3339(time: Time) -> String {
+pub(crate) fn rfc3339(time: Time) -> String {
     let DateTime { year, month, day, hour, minute, second, .. } = Civil::of(time).date;
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }

@@ -6,20 +6,20 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 /// A BLAKE3 digest, cut to 144 bits: 24 characters of base64 (URL alphabet) in the ledger.  Two messages chosen by an
 /// attacker collide after 2^72 tries.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Digest([u8; Self::OCTETS]);
+pub(crate) struct Digest([u8; Self::OCTETS]);
 
 impl Digest {
     /// Octets of a digest.
-    pub const OCTETS: usize = 18;
+    pub(crate) const OCTETS: usize = 18;
     /// Characters of a digest in text.
-    pub const CHARACTERS: usize = 24;
+    pub(crate) const CHARACTERS: usize = 24;
 
     /// Stands for the digest of what was never seen whole.  No message has it, but by a chance that doesn't happen.
-    pub const UNKNOWN: Self = Self([0; Self::OCTETS]);
+    pub(crate) const UNKNOWN: Self = Self([0; Self::OCTETS]);
 
     /// The digest of what the hasher was given.
     #[must_use]
-    pub fn from_hasher(hasher: &blake3::Hasher) -> Self {
+    pub(crate) fn from_hasher(hasher: &blake3::Hasher) -> Self {
         let mut octets = [0; Self::OCTETS];
         hasher.finalize_xof().fill(&mut octets);
         Self(octets)
@@ -27,7 +27,7 @@ impl Digest {
 
     /// The digest of `octets`.
     #[must_use]
-    pub fn of(octets: &[u8]) -> Self {
+    pub(crate) fn of(octets: &[u8]) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(octets);
         Self::from_hasher(&hasher)
@@ -35,13 +35,13 @@ impl Digest {
 
     /// Its octets.
     #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
     /// From the text form; `None` when it isn't one.
     #[must_use]
-    pub fn parse(text: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let mut octets = [0; Self::OCTETS];
         (text.len() == Self::CHARACTERS
             && URL_SAFE_NO_PAD.decode_slice(text, &mut octets) == Ok(Self::OCTETS))
@@ -64,24 +64,24 @@ impl std::fmt::Debug for Digest {
 /// A digest as it stands in a ledger: where many are compared and hardly any is equal, none has to be decoded.  Equal
 /// digests have equal texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DigestText([u8; Digest::CHARACTERS]);
+pub(crate) struct DigestText([u8; Digest::CHARACTERS]);
 
 impl DigestText {
     /// Of these characters, whatever they are.
     #[must_use]
-    pub fn new(text: [u8; Digest::CHARACTERS]) -> Self {
+    pub(crate) fn new(text: [u8; Digest::CHARACTERS]) -> Self {
         Self(text)
     }
 
     /// The digest; `None` when this isn't the text of one.
     #[must_use]
-    pub fn digest(&self) -> Option<Digest> {
+    pub(crate) fn digest(&self) -> Option<Digest> {
         Digest::parse(&self.0)
     }
 
     /// A number by which texts can be put in order: of the first eight characters, so that few have it in common.
     #[must_use]
-    pub fn rank(&self) -> u64 {
+    pub(crate) fn rank(&self) -> u64 {
         self.0.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
     }
 }
@@ -98,7 +98,7 @@ impl From<Digest> for DigestText {
 /// The digests of a message as received.  All leave out `Status, X-Status, X-Keywords, X-UID, X-UIDL, X-IMAP,
 /// X-IMAPbase, Content-Length, Lines`, which servers change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Digests {
+pub(crate) struct Digests {
     /// Of the whole message; of the line ends at its end one counts, however many there are.
     pub message: Digest,
     /// Of its header (the lines before the first empty line).
@@ -107,38 +107,9 @@ pub struct Digests {
     pub identity: Option<Digest>,
 }
 
-impl Digests {
-    /// Whether both are of one message: by all its octets, or by equal Message-ID, Date and From.
-    #[must_use]
-    pub fn is_same(&self, other: &Self) -> bool {
-        self.message == other.message || (self.identity.is_some() && self.identity == other.identity)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Digest, Digests};
-
-    #[test]
-    fn a_message_is_the_same_by_all_its_octets_or_by_its_identity() {
-        let digest = |text: &str| Digest::of(text.as_bytes());
-        let of = |message: &str, identity: Option<&str>| Digests {
-            message: digest(message),
-            header: digest("h"),
-            identity: identity.map(digest),
-        };
-        for (one, other, same) in [
-            (of("m", None), of("m", None), true),
-            (of("m", Some("i")), of("m", Some("j")), true),
-            (of("m", Some("i")), of("n", Some("i")), true),
-            (of("m", Some("i")), of("n", Some("j")), false),
-            (of("m", Some("i")), of("n", None), false),
-            (of("m", None), of("n", None), false),
-        ] {
-            assert_eq!(one.is_same(&other), same, "{one:?} {other:?}");
-            assert_eq!(other.is_same(&one), same, "{one:?} {other:?}");
-        }
-    }
+    use super::Digest;
 
     #[test]
     fn only_a_whole_digest_is_read_back() {

@@ -18,7 +18,7 @@ use crate::types::wide;
 
 /// What one pass over a message has found.
 #[derive(Debug, Clone)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// Octets received, line ends counted as LF.
     pub octets: u64,
     /// Octets as stored in a file of its own: with the prefix.
@@ -47,10 +47,9 @@ pub struct Facts {
 
 /// Takes a message in text form, in pieces of any size, and finds its [`Facts`].
 #[derive(Debug)]
-pub struct Examiner {
+pub(crate) struct Examiner {
     prefix_octets: u64,
     octets: u64,
-    /// The first octets of it.
     beginning: Beginning,
     in_header: bool,
     header: HeaderReader,
@@ -63,7 +62,7 @@ impl Examiner {
     /// For a message that is stored with `prefix` on top: whole header lines without an empty one, or nothing.  It is
     /// part of the stored digest only.
     #[must_use]
-    pub fn new(prefix: &[u8]) -> Self {
+    pub(crate) fn new(prefix: &[u8]) -> Self {
         let mut stored_header = Bulk::default();
         stored_header.update(prefix);
         let mut sum = Summing::default();
@@ -81,7 +80,7 @@ impl Examiner {
     }
 
     /// More of the message.
-    pub fn update(&mut self, text: &[u8]) {
+    pub(crate) fn update(&mut self, text: &[u8]) {
         if self.octets < Beginning::OCTETS {
             self.beginning.update(text);
         }
@@ -99,7 +98,7 @@ impl Examiner {
 
     /// The message is whole.
     #[must_use]
-    pub fn finish(self) -> Facts {
+    pub(crate) fn finish(self) -> Facts {
         let (body, stored_body) = self.body.finish();
         let (filtered, fields) = self.header.finish();
         let summary = fields.read();
@@ -127,7 +126,7 @@ impl Examiner {
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn stored(mut file: impl Read) -> io::Result<(u64, Digest)> {
+pub(crate) fn stored(mut file: impl Read) -> io::Result<(u64, Digest)> {
     let mut examiner = Examiner::new(b"");
     let mut buffer = vec![0; 4 * Bulk::STRIDE];
     loop {
@@ -144,7 +143,7 @@ pub fn stored(mut file: impl Read) -> io::Result<(u64, Digest)> {
 
 /// The envelope sender that a header, or the beginning of one, names; see [`Facts::sender`].
 #[must_use]
-pub fn sender(header: &[u8]) -> String {
+pub(crate) fn sender(header: &[u8]) -> String {
     let mut examiner = Examiner::new(b"");
     examiner.update(header);
     examiner.finish().sender

@@ -23,7 +23,7 @@ pub(super) struct HeaderFacts {
 /// Each has at most [`Headline::LONGEST`] octets; empty when the header lacks it.  They are decoded only where they are shown
 /// ([`super::summary::HeaderSummary::of_headline`]).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Headline {
+pub(crate) struct Headline {
     /// RFC 5322 §3.6.2; its words parted by single blanks.
     pub from: Vec<u8>,
     /// RFC 5322 §3.6.5; still folded.
@@ -36,11 +36,11 @@ pub struct Headline {
 
 impl Headline {
     /// Octets of a field that are kept at most: of a batch there may be thousands in memory.
-    pub const LONGEST: usize = 1024;
+    pub(crate) const LONGEST: usize = 1024;
 
     /// At most `most` octets of a field, on one line: whole words, where there are several.
     #[must_use]
-    pub fn shortened(value: &[u8], most: usize) -> Vec<u8> {
+    pub(crate) fn shortened(value: &[u8], most: usize) -> Vec<u8> {
         let trimmed = value.trim_ascii();
         if trimmed.len() <= most && !trimmed.iter().any(|octet| matches!(octet, b'\n' | b'\r' | b'\t')) {
             return trimmed.to_vec();

@@ -14,9 +14,8 @@ const MOST_ADDRESSES: usize = 50;
 /// Links of a text that are shown at most.
 const MOST_LINKS: usize = 100;
 
-/// A message, decoded.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct DecodedMessage {
+pub(crate) struct DecodedMessage {
     /// The fields that people look at, in order, with their names.
     pub fields: Vec<(&'static str, String)>,
     /// Its text; from HTML where there is no other.  Lines end in LF.
@@ -27,7 +26,7 @@ pub struct DecodedMessage {
 
 /// A part of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DecodedPart {
+pub(crate) struct DecodedPart {
     /// Its number, from 1, in the order of the message.
     pub number: u32,
     /// Its type and subtype, in lower case.
@@ -43,14 +42,14 @@ pub struct DecodedPart {
 impl DecodedPart {
     /// Whether a terminal may show it.
     #[must_use]
-    pub fn is_for_people(&self) -> bool {
+    pub(crate) fn is_for_people(&self) -> bool {
         self.media_type.starts_with("text/") || self.media_type.starts_with("message/")
     }
 }
 
 /// Reads a message; nothing where it has no header that could be read.
 #[must_use]
-pub fn read(message: &[u8]) -> DecodedMessage {
+pub(crate) fn read(message: &[u8]) -> DecodedMessage {
     let Some(parsed) = MessageParser::new().parse(message) else { return DecodedMessage::default() };
     let mut text = String::new();
     let mut shown = parsed.text_body.clone();
@@ -78,7 +77,7 @@ pub fn read(message: &[u8]) -> DecodedMessage {
 
 /// A part by its number, and its octets, decoded.
 #[must_use]
-pub fn part(message: &[u8], number: u32) -> Option<(DecodedPart, Vec<u8>)> {
+pub(crate) fn part(message: &[u8], number: u32) -> Option<(DecodedPart, Vec<u8>)> {
     let parsed = MessageParser::new().parse(message)?;
     let (_, _, part) = leaves(&parsed).find(|(found, _, _)| *found == number)?;
     Some((described(number, part, false), contents(part).to_vec()))
@@ -86,7 +85,7 @@ pub fn part(message: &[u8], number: u32) -> Option<(DecodedPart, Vec<u8>)> {
 
 /// All fields of a header, in order, unfolded and decoded (RFC 2047).
 #[must_use]
-pub fn header(header: &[u8]) -> Vec<(String, String)> {
+pub(crate) fn header(header: &[u8]) -> Vec<(String, String)> {
     let parser = MessageParser::new().default_header_raw();
     let Some(parsed) = parser.parse_headers(header) else { return Vec::new() };
     let fields = parsed.headers().iter().map(|field| {

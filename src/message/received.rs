@@ -8,7 +8,7 @@ use crate::types::Time;
 
 /// What a `Received` line records.
 #[derive(Debug, Clone, Copy)]
-pub struct Retrieval<'a> {
+pub(crate) struct Retrieval<'a> {
     /// The server's host name or address literal, as configured.
     pub server: &'a str,
     /// The address that was connected to.
@@ -30,7 +30,7 @@ pub struct Retrieval<'a> {
 ///     with POP3 (popfetch 0.1.0, account work); Thu, 01 Jan 1970 00:00:00 +0000
 /// ```
 #[must_use]
-pub fn received_line(retrieval: &Retrieval<'_>) -> Vec<u8> {
+pub(crate) fn received_line(retrieval: &Retrieval<'_>) -> Vec<u8> {
     let address = retrieval.address.map(|ip| format!(" ({})", literal(ip))).unwrap_or_default();
     format!(
         "Received: from {}{address} by {}\n\twith POP3 (popfetch {}, account {});\n\t{}\n",

@@ -13,7 +13,7 @@ const LONGEST: usize = 1_000;
 
 /// What a header holds for the reader.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct HeaderSummary {
+pub(crate) struct HeaderSummary {
     /// The first author: the display name, or the address where there is none (RFC 5322 §3.6.2).
     pub from: Option<String>,
     /// The first author's address.
@@ -29,7 +29,7 @@ pub struct HeaderSummary {
 impl HeaderSummary {
     /// Reads a header: the octets of `TOP n 0` or of a message's beginning.  Octets behind the header don't matter.
     #[must_use]
-    pub fn of(header: &[u8]) -> Self {
+    pub(crate) fn of(header: &[u8]) -> Self {
         let parser = MessageParser::new()
             .header_address("From")
             .header_text("Subject")
@@ -53,7 +53,7 @@ impl HeaderSummary {
 impl HeaderSummary {
     /// Reads what was kept of a header.
     #[must_use]
-    pub fn of_headline(headline: &Headline) -> Self {
+    pub(crate) fn of_headline(headline: &Headline) -> Self {
         let Headline { from, subject, date, message_id } = headline;
         let mut header = Vec::new();
         for (name, value) in

@@ -62,7 +62,6 @@ pub(super) struct Device {
     pub(super) code: Secret,
     /// What the user types.
     pub(super) user_code: String,
-    /// Where.
     pub(super) address: String,
     /// The same with the code in it.
     pub(super) whole_address: Option<String>,

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::answer::{self, Malformed, NoToken, TokenRefused, Tokens};
 use super::error::Error;
+use super::observer::TokenObserver;
 use super::refusal::{OAuthRefusal, RefusedRequest, explain};
-use super::watch::Watch;
 use crate::http::{self, HttpAnswer, HttpWay, Url};
 use crate::protocol::redact::Redactor;
 use crate::secret::Secret;
@@ -51,7 +51,7 @@ pub(super) const LONGEST_WAIT: u64 = 3600;
 /// Asks.
 pub(super) struct Asker<'a> {
     pub(super) way: HttpWay<'a>,
-    pub(super) watch: &'a dyn Watch,
+    pub(super) watch: &'a dyn TokenObserver,
     redactor: RefCell<Redactor>,
 }
 
@@ -66,7 +66,7 @@ pub(super) enum AskOutcome {
 }
 
 impl<'a> Asker<'a> {
-    pub(super) fn new(way: HttpWay<'a>, watch: &'a dyn Watch) -> Self {
+    pub(super) fn new(way: HttpWay<'a>, watch: &'a dyn TokenObserver) -> Self {
         Self { way, watch, redactor: RefCell::new(Redactor::default()) }
     }
 

@@ -15,48 +15,34 @@ use crate::text;
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// Nobody has logged in yet, or the store has been lost: typically a service whose user is another one.
     #[error("{} isn't logged in", text::printable(account.as_bytes()))]
     NotLoggedIn {
-        /// The account.
         account: String,
         /// Where its tokens are kept, in words.
         store: String,
     },
     /// The authorization server refused.
     #[error("{host}: {}", refusal.what)]
-    Refused {
-        /// The server.
-        host: String,
-        /// What that means.
-        refusal: OAuthRefusal,
-    },
+    Refused { host: String, refusal: OAuthRefusal },
     /// The server can't be asked, or doesn't answer.
     #[error(transparent)]
     Http(#[from] http::Error),
     /// What came is no answer of an authorization server: typically a captive portal's page.
     #[error("{host} answered with {what}, not with {expected}")]
     NotAnAnswer {
-        /// The server.
         host: String,
-        /// What came.
         what: &'static str,
         /// What was due.
         expected: &'static str,
     },
     /// A token came that popfetch can't send: typically of a type that mail servers don't take either.
     #[error("{host} gave a token that can't be used: {why}")]
-    UnusableToken {
-        /// The server.
-        host: String,
-        /// What is wrong with it.
-        why: &'static str,
-    },
+    UnusableToken { host: String, why: &'static str },
     /// The server is busy, or asks to be left alone for a while.
     #[error("{host} can't give a token now ({why})")]
     Unavailable {
-        /// The server.
         host: String,
         /// Its status.
         why: String,
@@ -76,7 +62,6 @@ pub enum Error {
     /// The store holds something else.
     #[error("{store} holds no login that this popfetch understands")]
     Damaged {
-        /// The account.
         account: String,
         /// The file, or the command.
         store: String,
@@ -84,21 +69,14 @@ pub enum Error {
     /// `load-command` or `save-command` failed: typically it wants a passphrase, and no user can be asked.
     #[error("{which} {what}")]
     Command {
-        /// The key.
         which: &'static str,
         /// What came of it.
         what: String,
-        /// The account.
         account: String,
     },
     /// The system has no room for `load-command` or `save-command` now.
     #[error("{which} did not start: {source}")]
-    NoResources {
-        /// The key.
-        which: &'static str,
-        /// Why not.
-        source: io::Error,
-    },
+    NoResources { which: &'static str, source: io::Error },
     /// Other processes renew the same token, one after the other, and it takes too long.
     #[error("another popfetch has been renewing the token for {} s", waited.as_secs())]
     Locked {
@@ -112,37 +90,25 @@ pub enum Error {
     ClientSecret(Box<dyn Problem>),
     /// Settings that can't be used, or a server that lacks what they need.
     #[error("{what}")]
-    Settings {
-        /// What is wrong.
-        what: String,
-        /// What to do.
-        hint: String,
-    },
+    Settings { what: String, hint: String },
     /// The user didn't come to an end in time.
     #[error("nobody agreed within {} minutes", limit.as_secs() / 60)]
     TooLate {
         /// How long was waited.
         limit: Duration,
-        /// The account.
         account: String,
     },
-    /// A signal came.
     #[error("stopped by a signal")]
     Stopped,
     /// The system refused something on this side.
     #[error("cannot {action}: {source}")]
-    Local {
-        /// What was to be done.
-        action: &'static str,
-        /// Why not.
-        source: io::Error,
-    },
+    Local { action: &'static str, source: io::Error },
 }
 
 impl Error {
     /// Whether only the user can help, by a login or a consent: asking the same again would be refused again.
     #[must_use]
-    pub fn needs_login(&self) -> bool {
+    pub(crate) fn needs_login(&self) -> bool {
         match self {
             Self::NotLoggedIn { .. } => true,
             Self::Refused { refusal, .. } => {

@@ -46,7 +46,6 @@ struct Guest {
 pub(super) enum Asks<'a> {
     /// More of it is to come.
     More,
-    /// `GET`, and for what.
     Get(&'a str),
     /// Anything else.
     Other,

@@ -11,7 +11,7 @@ use super::listener::RedirectListener;
 use super::record::LoginRecord;
 use super::refusal::RefusalKind;
 use super::request::{self, Came, Consent, Proof};
-use super::store::Notes;
+use super::store::LoginNotes;
 use super::terminal::LoginTerminal;
 use super::{Token, TokenHolder, lasting};
 use crate::account::OAuthFlow;
@@ -30,7 +30,7 @@ const SLOWEST: u64 = 60;
 
 /// Where the user sits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct UserPlace {
+pub(crate) struct UserPlace {
     /// There is a screen, or `$BROWSER`.
     pub has_browser: bool,
     /// The terminal is that of another machine.
@@ -39,7 +39,7 @@ pub struct UserPlace {
 
 /// How a login goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flow {
+pub(crate) enum Flow {
     /// In a browser that popfetch opens.
     Browser,
     /// In a browser that the user opens, wherever it is.
@@ -73,7 +73,7 @@ impl TokenHolder<'_> {
     ///
     /// # Errors
     /// What keeps a flow from its end; a store that can't be written.
-    pub fn log_in(
+    pub(crate) fn log_in(
         &self,
         wanted: OAuthFlow,
         place: UserPlace,
@@ -166,7 +166,7 @@ impl TokenHolder<'_> {
         self.invite(&address, open, listener.port, terminal);
         let issuer = endpoints.issuer.as_ref().map(|(issuer, always)| (issuer.as_str(), *always));
         let judge = |address: &str| request::came(address, &proof, issuer);
-        let came = listener.wait(terminal, self.way.stop, self.patience.browser, &judge)?;
+        let came = listener.wait(terminal, self.way.stop, self.limits.browser, &judge)?;
         drop(listener);
         let code = match came {
             Some(Came::Code(code)) => code,
@@ -175,10 +175,7 @@ impl TokenHolder<'_> {
             }
             Some(Came::OtherIssuer) => return Err(Error::OtherIssuer { host: authorize.host().to_owned() }),
             Some(Came::Stray) | None => {
-                return Err(Error::TooLate {
-                    limit: self.patience.browser,
-                    account: self.account.to_owned(),
-                });
+                return Err(Error::TooLate { limit: self.limits.browser, account: self.account.to_owned() });
             }
         };
         let form = [
@@ -327,7 +324,7 @@ impl TokenHolder<'_> {
         let lock = store.lock()?;
         let room = store.make_room(&lock, None)?;
         store.save(&lock, room, &record)?;
-        Notes { login: now.0, leave_alone_until: 0 }.write(&lock);
+        LoginNotes { login: now.0, leave_alone_until: 0 }.write(&lock);
         Ok(Token { secret: record.access, is_new: true })
     }
 }

@@ -1,5 +1,5 @@
-//! OAuth 2 (RFC 6749): logins in the browser or by a code, tokens that are kept and renewed, so that only the
-//! end of a login, where the user has to log in again, keeps mail from being fetched.  Independent of what the tokens are used for.
+//! OAuth 2 (RFC 6749): logins in the browser or by a code, and tokens that are kept and renewed.  Mail can be fetched until the
+//! provider ends the login; then the user has to log in again.  Nothing here depends on what the tokens are used for.
 //!
 //! ```text
 //! answer, request, refusal, record   without I/O: what is asked, what is answered, what it means, what is kept
@@ -17,8 +17,10 @@ mod answer;
 mod ask;
 mod endpoints;
 mod error;
+mod limits;
 mod listener;
 mod login;
+mod observer;
 mod record;
 mod refusal;
 mod request;
@@ -26,17 +28,18 @@ mod store;
 mod terminal;
 #[cfg(test)]
 mod tests;
-mod watch;
 
 use std::path::Path;
-use std::time::Duration;
 
-pub use error::Error;
-pub use login::{Flow, UserPlace};
-pub use refusal::{OAuthRefusal, RefusalKind};
-pub use store::{end_of_login, last_login};
-pub use terminal::LoginTerminal;
-pub use watch::Watch;
+pub(crate) use error::Error;
+pub(crate) use limits::WaitLimits;
+pub(crate) use login::UserPlace;
+pub(crate) use observer::TokenObserver;
+#[cfg(test)]
+pub(crate) use refusal::OAuthRefusal;
+pub(crate) use refusal::RefusalKind;
+pub(crate) use store::{end_of_login, last_login};
+pub(crate) use terminal::LoginTerminal;
 
 use crate::account::OAuth;
 use crate::clock;
@@ -49,36 +52,14 @@ use ask::{AskOutcome, Asker};
 use endpoints::OAuthClient;
 use record::LoginRecord;
 use refusal::RefusedRequest;
-use store::{LockedStore, Notes, Store};
+use store::{LockedStore, LoginNotes, Store};
 
 /// Where the client's secret comes from.
-pub type SecretSource<'a> = dyn Fn() -> Result<Option<Secret>, Box<dyn Problem>> + 'a;
-
-/// How long others are waited for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
-    /// Another process that renews the same token.
-    pub lock: Duration,
-    /// One of the two commands that keep a login.
-    pub command: Duration,
-    /// The user, in the browser.
-    pub browser: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            // Longer than a question to the server may take.
-            lock: Duration::from_secs(45),
-            command: Duration::from_secs(20),
-            browser: Duration::from_secs(300),
-        }
-    }
-}
+pub(crate) type SecretSource<'a> = dyn Fn() -> Result<Option<Secret>, Box<dyn Problem>> + 'a;
 
 /// An account that has, or is to have, tokens; and all that is needed to get one.
 #[derive(Clone, Copy)]
-pub struct TokenHolder<'a> {
+pub(crate) struct TokenHolder<'a> {
     /// The account's name, for messages.
     pub account: &'a str,
     /// The user at the mail server.
@@ -92,17 +73,16 @@ pub struct TokenHolder<'a> {
     /// The way to the authorization server.
     pub way: HttpWay<'a>,
     /// How long others are waited for.
-    pub patience: Patience,
+    pub limits: WaitLimits,
     /// Sees it.
-    pub watch: &'a dyn Watch,
+    pub watch: &'a dyn TokenObserver,
 }
 
 shown_by!(TokenHolder<'_>, account);
 
 /// A token that is good now.
 #[derive(Debug, Clone)]
-pub struct Token {
-    /// The token.
+pub(crate) struct Token {
     pub secret: Secret,
     /// Whether it was renewed just now: one that is refused all the same won't get better.
     pub is_new: bool,
@@ -110,7 +90,7 @@ pub struct Token {
 
 /// What is known of a login without asking anybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LoginStanding {
+pub(crate) struct LoginStanding {
     /// When the user logged in.
     pub login: Time,
     /// When a token was given last.
@@ -126,7 +106,7 @@ pub struct LoginStanding {
 impl LoginStanding {
     /// Whether the user has to log in again.
     #[must_use]
-    pub fn is_due(&self, now: Time) -> bool {
+    pub(crate) fn is_due(&self, now: Time) -> bool {
         let over = |ends: Time| ends.seconds_since(now) <= 0;
         self.login_ends.is_some_and(over) || (!self.is_renewable && over(self.ends))
     }
@@ -137,7 +117,7 @@ impl TokenHolder<'_> {
     ///
     /// # Errors
     /// When there was no login, or it has ended; when the server can't be asked; when the disk is full.
-    pub fn token(&self) -> Result<Token, Error> {
+    pub(crate) fn token(&self) -> Result<Token, Error> {
         let store = self.store();
         let before = store.load()?.ok_or_else(|| self.not_logged_in(&store))?;
         if let Some(token) = self.good(&before) {
@@ -156,7 +136,7 @@ impl TokenHolder<'_> {
     ///
     /// # Errors
     /// As [`TokenHolder::token`].
-    pub fn other_than(&self, refused: &Secret) -> Result<Token, Error> {
+    pub(crate) fn other_than(&self, refused: &Secret) -> Result<Token, Error> {
         let store = self.store();
         let lock = store.lock()?;
         let before = store.load_locked(&lock)?.ok_or_else(|| self.not_logged_in(&store))?;
@@ -170,7 +150,7 @@ impl TokenHolder<'_> {
     ///
     /// # Errors
     /// A store that can't be read.
-    pub fn standing(&self) -> Result<Option<LoginStanding>, Error> {
+    pub(crate) fn standing(&self) -> Result<Option<LoginStanding>, Error> {
         let Some(record) = self.store().load()? else { return Ok(None) };
         let unused = self
             .settings
@@ -188,7 +168,7 @@ impl TokenHolder<'_> {
 
     /// Where the login is kept, for people.
     #[must_use]
-    pub fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         self.store().shown()
     }
 
@@ -197,7 +177,7 @@ impl TokenHolder<'_> {
     ///
     /// # Errors
     /// A store that can't be removed.  A server that can't be asked is not an error.
-    pub fn log_out(&self) -> Result<Option<bool>, Error> {
+    pub(crate) fn log_out(&self) -> Result<Option<bool>, Error> {
         let store = self.store();
         let lock = store.lock()?;
         let record = match store.load_locked(&lock) {
@@ -226,7 +206,7 @@ impl TokenHolder<'_> {
 
     fn store(&self) -> Store<'_> {
         let mut store = Store::new(self.account, self.user, self.settings, self.state, self.way.stop);
-        store.patience = self.patience;
+        store.limits = self.limits;
         store
     }
 
@@ -255,7 +235,7 @@ impl TokenHolder<'_> {
     /// Renews, with the lock held: room first, then the question, then the disk, then the use.
     fn renewed(&self, store: &Store<'_>, lock: &LockedStore, before: LoginRecord) -> Result<Token, Error> {
         let url = endpoints::url("token-url", &before.token_url)?;
-        let notes = Notes::read(lock);
+        let notes = LoginNotes::read(lock);
         let wait = notes.leave_alone_until.saturating_sub(clock::now().0);
         if (1..=i64::try_from(ask::LONGEST_WAIT).unwrap_or(0)).contains(&wait) {
             let why = format!("it asked to be left alone for {}", lasting(wait));
@@ -316,7 +296,7 @@ impl TokenHolder<'_> {
             AskOutcome::Later { status, after } => {
                 if let Some(after) = after {
                     let until = clock::now().0.saturating_add(i64::try_from(after).unwrap_or(0));
-                    Notes { leave_alone_until: until, ..Notes::read(lock) }.write(lock);
+                    LoginNotes { leave_alone_until: until, ..LoginNotes::read(lock) }.write(lock);
                 }
                 Err(Error::Unavailable { host: url.host().to_owned(), why: format!("status {status}") })
             }

@@ -12,20 +12,16 @@ use std::path::Path;
 
 /// A refusal as the user sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OAuthRefusal {
+pub(crate) struct OAuthRefusal {
     /// What happened, behind the server's name.
     pub what: String,
-    /// What to do.
     pub hint: Option<String>,
-    /// The exit code.
     pub exit: ExitCode,
-    /// What follows.
     pub kind: RefusalKind,
 }
 
-/// What follows a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RefusalKind {
+pub(crate) enum RefusalKind {
     /// The login has ended, or never began: only another one helps.
     Login,
     /// The user, or an administrator, has to agree.

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
-use super::Patience;
 use super::error::Error;
+use super::limits::WaitLimits;
 use super::record::{LARGEST, LoginRecord};
 use crate::access;
 use crate::account::{OAuth, StoreCommands};
@@ -38,7 +38,7 @@ pub(super) struct Store<'a> {
     name: String,
     commands: Option<&'a StoreCommands>,
     stop: &'a Stop,
-    pub(super) patience: Patience,
+    pub(super) limits: WaitLimits,
 }
 
 /// The right to change a store; gone when it is dropped.
@@ -71,7 +71,7 @@ impl<'a> Store<'a> {
             name,
             commands: settings.store.as_ref(),
             stop,
-            patience: Patience::default(),
+            limits: WaitLimits::default(),
         }
     }
 
@@ -126,8 +126,8 @@ impl<'a> Store<'a> {
                 Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(e)) => return Err(durable::Error::new(Step::Open, &path, e).into()),
             }
-            if begun.elapsed() >= self.patience.lock {
-                return Err(Error::Locked { path, waited: self.patience.lock });
+            if begun.elapsed() >= self.limits.lock {
+                return Err(Error::Locked { path, waited: self.limits.lock });
             }
             if self.stop.wait(PAUSE) {
                 return Err(Error::Stopped);
@@ -232,11 +232,10 @@ impl<'a> Store<'a> {
 
     fn run(&self, which: &'static str, argv: &[String], input: Option<&Secret>) -> Result<Secret, Error> {
         let failed = |what| Error::Command { which, what, account: self.account.to_owned() };
-        let program =
-            Program { argv, owner: None, input, limit: self.patience.command, longest: 2 * LARGEST };
+        let program = Program { argv, owner: None, input, limit: self.limits.command, longest: 2 * LARGEST };
         let ended = process::run(program, self.stop).map_err(|end| match end {
             NoEnd::Late if self.stop.raised() => Error::Stopped,
-            NoEnd::Late => failed(format!("took longer than {} s", self.patience.command.as_secs())),
+            NoEnd::Late => failed(format!("took longer than {} s", self.limits.command.as_secs())),
             NoEnd::Start(e) => failed(format!("cannot be run: {e}")),
             NoEnd::NoRoom(source) => Error::NoResources { which, source },
             NoEnd::Wait(e) => failed(format!("was lost sight of: {e}")),
@@ -247,12 +246,12 @@ impl<'a> Store<'a> {
 
 /// What is written beside the lock: when the user last logged in, and until when the server wants to be left alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Notes {
+pub(super) struct LoginNotes {
     pub(super) login: i64,
     pub(super) leave_alone_until: i64,
 }
 
-impl Notes {
+impl LoginNotes {
     pub(super) fn read(lock: &LockedStore) -> Self {
         let mut text = String::new();
         let mut file = &lock.file;
@@ -279,17 +278,17 @@ impl Notes {
 
 /// When the user last logged in, for callers that remember a refusal: a later login ends it.  No lock, no command.
 #[must_use]
-pub fn last_login(user: &str, settings: &OAuth, state: &Path) -> Option<Time> {
+pub(crate) fn last_login(user: &str, settings: &OAuth, state: &Path) -> Option<Time> {
     let path = state.join("oauth").join(format!("{}.lock", name(user, settings)));
     // Who else may write there could put something that is waited for.
     let text = path.metadata().ok()?.is_file().then(|| std::fs::read_to_string(&path))?.ok()?;
-    Some(Time(Notes::of(&text).login))
+    Some(Time(LoginNotes::of(&text).login))
 }
 
 /// When a login ends however much it is used, if the server has given it an end and the login is kept in a file.  No lock,
 /// no command.
 #[must_use]
-pub fn end_of_login(user: &str, settings: &OAuth, state: &Path) -> Option<Time> {
+pub(crate) fn end_of_login(user: &str, settings: &OAuth, state: &Path) -> Option<Time> {
     let path = state.join("oauth").join(format!("{}.json", name(user, settings)));
     let content = access::read_private(&path, "store of tokens", wide(2 * LARGEST), None).ok()?;
     LoginRecord::read(content.expose())?.refresh_ends

@@ -3,8 +3,7 @@
 use std::os::fd::BorrowedFd;
 
 /// Where the user reads and types.
-pub trait LoginTerminal {
-    /// Shows a text.
+pub(crate) trait LoginTerminal {
     fn show(&self, text: &str);
     /// Opens an address in the browser; whether one was started.
     fn open(&self, address: &str) -> bool;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::record::tests::record;
-use super::store::{Notes, Store};
-use super::{Error, LoginTerminal, Patience, TokenHolder, UserPlace, fuzz_oauth};
+use super::store::{LoginNotes, Store};
+use super::{Error, LoginTerminal, TokenHolder, UserPlace, WaitLimits, fuzz_oauth};
 use crate::account::{OAuth, OAuthFlow, Provider, StoreCommands};
 use crate::connection::Connectors;
 use crate::exit::ExitCode;
@@ -86,8 +86,8 @@ fn the_lock_is_waited_for_and_a_signal_ends_the_wait() {
         stop.raise();
         assert!(matches!(other.join().unwrap(), Err(Error::Stopped)));
     });
-    Notes { login: 7, leave_alone_until: -1 }.write(&lock);
-    assert_eq!(Notes::read(&lock), Notes { login: 7, leave_alone_until: -1 });
+    LoginNotes { login: 7, leave_alone_until: -1 }.write(&lock);
+    assert_eq!(LoginNotes::read(&lock), LoginNotes { login: 7, leave_alone_until: -1 });
     assert_eq!(super::last_login("me", &settings, home.path()).unwrap().0, 7);
     assert!(super::last_login("you", &settings, home.path()).is_none());
 }
@@ -114,7 +114,7 @@ fn a_command_that_hangs_or_fails_is_no_store() {
 
 struct Nobody;
 
-impl super::Watch for Nobody {
+impl super::TokenObserver for Nobody {
     fn detail(&self, _: String) {}
     fn wants_dialogue(&self) -> bool {
         false
@@ -138,7 +138,7 @@ impl LoginTerminal for Nobody {
 
 /// What a holder that waits for nobody any longer than this comes to.
 fn impatient<T>(
-    patience: Patience,
+    limits: WaitLimits,
     settings: &OAuth,
     home: &Path,
     work: impl FnOnce(&TokenHolder<'_>) -> Result<T, Error>,
@@ -151,7 +151,7 @@ fn impatient<T>(
         client_secret: &|| Ok(None),
         state: home,
         way: HttpWay::direct(&connectors, &stop),
-        patience,
+        limits,
         watch: &Nobody,
     };
     work(&holder).err().expect("it gives up")
@@ -164,10 +164,10 @@ fn another_process_that_keeps_the_lock_is_waited_for_so_long() {
     let lock = store.lock().unwrap();
     let room = store.make_room(&lock, None).unwrap();
     store.save(&lock, room, &record()).unwrap();
-    assert_eq!(store.patience.lock, Duration::from_secs(45));
-    let patience = Patience { lock: Duration::ZERO, ..Patience::default() };
+    assert_eq!(store.limits.lock, Duration::from_secs(45));
+    let limits = WaitLimits { lock: Duration::ZERO, ..WaitLimits::default() };
     let refused = record().access;
-    let e = impatient(patience, &settings, home.path(), |holder| holder.other_than(&refused));
+    let e = impatient(limits, &settings, home.path(), |holder| holder.other_than(&refused));
     assert!(matches!(e, Error::Locked { .. }), "{e}");
     assert_eq!(e.exit_code(), ExitCode::Later);
     assert_eq!(store.load().unwrap(), Some(record()), "there is no way without the lock");
@@ -178,9 +178,9 @@ fn a_command_of_the_store_gets_so_long() {
     let (home, began) = (tempfile::tempdir().unwrap(), Instant::now());
     let hangs = ["/bin/sh", "-c", "sleep 600"].map(str::to_owned).to_vec();
     let settings = OAuth { store: Some(StoreCommands { load: hangs.clone(), save: hangs }), ..settings() };
-    assert_eq!(Patience::default().command, Duration::from_secs(20));
-    let patience = Patience { command: Duration::from_millis(50), ..Patience::default() };
-    let e = impatient(patience, &settings, home.path(), |holder| holder.token());
+    assert_eq!(WaitLimits::default().command, Duration::from_secs(20));
+    let limits = WaitLimits { command: Duration::from_millis(50), ..WaitLimits::default() };
+    let e = impatient(limits, &settings, home.path(), |holder| holder.token());
     assert!(e.to_string().contains("load-command took longer than"), "{e}");
     assert!(began.elapsed() < Duration::from_secs(300), "the command is ended");
 }
@@ -192,9 +192,9 @@ fn the_browser_gets_so_long() {
     let (token, scope) = (settings().provider.token, Some("mail".to_owned()));
     let provider = Provider { authorize, token, scope, ..Provider::default() };
     let settings = OAuth { provider, ..settings() };
-    assert_eq!(Patience::default().browser, Duration::from_secs(300));
-    let patience = Patience { browser: Duration::ZERO, ..Patience::default() };
-    let e = impatient(patience, &settings, home.path(), |holder| {
+    assert_eq!(WaitLimits::default().browser, Duration::from_secs(300));
+    let limits = WaitLimits { browser: Duration::ZERO, ..WaitLimits::default() };
+    let e = impatient(limits, &settings, home.path(), |holder| {
         holder.log_in(OAuthFlow::Browser, UserPlace::default(), &Nobody)
     });
     assert!(matches!(e, Error::TooLate { .. }), "{e}");

@@ -15,7 +15,7 @@ use crate::types::{MessageNumber, Octets, UniqueId, UniqueIdBuf};
 
 /// The messages of one session, ascending by number.
 #[derive(Debug)]
-pub struct Maildrop {
+pub(crate) struct Maildrop {
     seats: Vec<Seat>,
     /// Parallel to the seats once `LIST` has been read; [`NO_SIZE`] where it had none.
     octets: Vec<u64>,
@@ -51,7 +51,7 @@ const NAMELESS: u32 = u32::MAX;
 
 /// Which message this is, as far as its unique-id shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Who<'a> {
+pub(crate) enum Who<'a> {
     /// The ledger has an entry for it.
     Known(EntryId),
     /// The ledger doesn't know it.
@@ -62,10 +62,9 @@ pub enum Who<'a> {
 
 /// One message of the listing.
 #[derive(Debug, Clone, Copy)]
-pub struct Listed<'a> {
+pub(crate) struct Listed<'a> {
     /// Its number in this session.
     pub number: MessageNumber,
-    /// Which one it is.
     pub who: Who<'a>,
     /// Its size, if `LIST` had it.
     pub octets: Option<Octets>,
@@ -74,7 +73,7 @@ pub struct Listed<'a> {
 impl<'a> Listed<'a> {
     /// Its unique-id, if the ledger doesn't know it.
     #[must_use]
-    pub fn new_unique_id(&self) -> Option<UniqueId<'a>> {
+    pub(crate) fn new_unique_id(&self) -> Option<UniqueId<'a>> {
         match self.who {
             Who::New(unique_id) => Some(unique_id),
             Who::Known(_) | Who::Nameless => None,
@@ -85,7 +84,7 @@ impl<'a> Listed<'a> {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub fn unique_id(&self, ledger: &Ledger) -> Result<Option<UniqueIdBuf>, Error> {
+    pub(crate) fn unique_id(&self, ledger: &Ledger) -> Result<Option<UniqueIdBuf>, Error> {
         Ok(match self.who {
             Who::New(unique_id) => Some(unique_id.to_buf()),
             Who::Known(id) => match ledger.key(id)? {
@@ -100,7 +99,7 @@ impl<'a> Listed<'a> {
 /// A listing that contradicts itself: typically a server that renumbers while it lists, or a balancer between two of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the server listed message {0} twice, with different data")]
-pub struct ListedTwice(pub MessageNumber);
+pub(crate) struct ListedTwice(pub MessageNumber);
 
 impl Problem for ListedTwice {
     fn hint(&self) -> Option<Cow<'_, str>> {
@@ -131,7 +130,12 @@ impl Default for Maildrop {
 
 impl Maildrop {
     /// One line of the unique-id listing, with what the ledger finds for it.
-    pub fn add(&mut self, number: MessageNumber, unique_id: Option<UniqueId<'_>>, entry: Option<EntryId>) {
+    pub(crate) fn add(
+        &mut self,
+        number: MessageNumber,
+        unique_id: Option<UniqueId<'_>>,
+        entry: Option<EntryId>,
+    ) {
         let who = match (entry, unique_id) {
             (Some(id), _) => Packed(id.0),
             (None, Some(unique_id)) => Packed(NEW | self.name(unique_id)),
@@ -169,7 +173,7 @@ impl Maildrop {
     ///
     /// # Errors
     /// When a number stands for two messages.
-    pub fn complete(&mut self) -> Result<(), ListedTwice> {
+    pub(crate) fn complete(&mut self) -> Result<(), ListedTwice> {
         if !self.ascending {
             self.seats.sort_by_key(|seat| seat.number);
             self.seats.dedup();
@@ -210,7 +214,7 @@ impl Maildrop {
 
     /// One line of the scan listing.  A message that the unique-id listing didn't have came in between: it waits for
     /// the next session.
-    pub fn set_size(&mut self, number: MessageNumber, octets: Option<Octets>) {
+    pub(crate) fn set_size(&mut self, number: MessageNumber, octets: Option<Octets>) {
         if self.octets.is_empty() {
             self.octets = vec![NO_SIZE; self.seats.len()];
         }
@@ -228,7 +232,7 @@ impl Maildrop {
     }
 
     /// Messages that the scan listing has, and the unique-id listing lacks: they have no unique-id.
-    pub fn add_nameless(&mut self, messages: &[(MessageNumber, Option<Octets>)]) {
+    pub(crate) fn add_nameless(&mut self, messages: &[(MessageNumber, Option<Octets>)]) {
         let octets = |at: usize| self.octets.get(at).copied().unwrap_or(NO_SIZE);
         let known = self.seats.iter().enumerate().map(|(at, seat)| (*seat, octets(at)));
         let more = messages.iter().map(|(number, octets)| {
@@ -242,7 +246,7 @@ impl Maildrop {
     }
 
     /// The unique-ids prove nothing: as if the server had given none.
-    pub fn forget_unique_ids(&mut self) {
+    pub(crate) fn forget_unique_ids(&mut self) {
         let mut nameless = Self::default();
         for seat in &self.seats {
             nameless.add(seat.number, None, None);
@@ -251,7 +255,7 @@ impl Maildrop {
     }
 
     /// A message whose new unique-id turned out to be, or became, this entry.
-    pub fn assign(&mut self, number: MessageNumber, entry: EntryId) {
+    pub(crate) fn assign(&mut self, number: MessageNumber, entry: EntryId) {
         if let Ok(index) = self.seats.binary_search_by_key(&number, |seat| seat.number) {
             let Some(seat) = self.seats.get_mut(index) else { return };
             if seat.who == Packed(entry.0) {
@@ -263,25 +267,24 @@ impl Maildrop {
     }
 
     /// The messages, ascending by number.
-    pub fn iter(&self) -> impl Iterator<Item = Listed<'_>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Listed<'_>> {
         self.seats.iter().enumerate().map(|(index, seat)| self.listed_at(index, *seat))
     }
 
     /// The `index`-th message, from 0.
     #[must_use]
-    pub fn at(&self, index: usize) -> Option<Listed<'_>> {
+    pub(crate) fn at(&self, index: usize) -> Option<Listed<'_>> {
         self.seats.get(index).map(|seat| self.listed_at(index, *seat))
     }
 
-    /// The message of that number.
     #[must_use]
-    pub fn find(&self, number: MessageNumber) -> Option<Listed<'_>> {
+    pub(crate) fn find(&self, number: MessageNumber) -> Option<Listed<'_>> {
         self.at(self.index_of(number)?)
     }
 
     /// Where the message of that number stands, from 0.
     #[must_use]
-    pub fn index_of(&self, number: MessageNumber) -> Option<usize> {
+    pub(crate) fn index_of(&self, number: MessageNumber) -> Option<usize> {
         self.seats.binary_search_by_key(&number, |seat| seat.number).ok()
     }
 
@@ -299,31 +302,30 @@ impl Maildrop {
 
     /// How many messages there are.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.seats.len()
     }
 
-    /// Whether there are none.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.seats.is_empty()
     }
 
     /// Whether the server gave any message a unique-id.
     #[must_use]
-    pub fn has_unique_ids(&self) -> bool {
+    pub(crate) fn has_unique_ids(&self) -> bool {
         self.named
     }
 
     /// Whether sizes have been read.
     #[must_use]
-    pub fn has_sizes(&self) -> bool {
+    pub(crate) fn has_sizes(&self) -> bool {
         !self.octets.is_empty() || self.seats.is_empty()
     }
 
     /// How often an entry is listed.
     #[must_use]
-    pub fn times_listed(&self, id: EntryId) -> u32 {
+    pub(crate) fn times_listed(&self, id: EntryId) -> u32 {
         let (word, bit) = bit_of(id);
         match self.listed.get(word) {
             Some(word) if word & bit != 0 => self.repeated.get(&id).copied().unwrap_or(1),

@@ -20,7 +20,7 @@ const DAY: i64 = 86_400;
 
 /// What a session has done, as far as the next quick poll depends on it.
 #[derive(Debug, Clone, Copy)]
-pub struct Done<'a> {
+pub(crate) struct Done<'a> {
     /// Whether it did all that it had set out to do.
     pub everything: bool,
     /// Entries whose deletion the server has accepted.
@@ -32,7 +32,7 @@ pub struct Done<'a> {
 /// The number of the last message, if a quick poll may stand for a listing now: nothing was left to do under this
 /// `configuration`, which is asked for only where that matters, and a full listing isn't due, as it is after `every`.
 #[must_use]
-pub fn may_stand(
+pub(crate) fn may_stand(
     quick: &Quick,
     configuration: impl FnOnce() -> String,
     now: Time,
@@ -49,7 +49,7 @@ pub fn may_stand(
 
 /// Whether the maildrop is as it was left, by what the server answered to `STAT` and to `UIDL` for its ends.
 #[must_use]
-pub fn is_unchanged(
+pub(crate) fn is_unchanged(
     quick: &Quick,
     drop_listing: Option<(u32, Octets)>,
     first: Option<&UniqueIdBuf>,
@@ -67,7 +67,7 @@ pub fn is_unchanged(
 ///
 /// # Errors
 /// When the ledger cannot be read.
-pub fn was_misled(quick: &Quick, maildrop: &Maildrop, ledger: &Ledger) -> Result<bool, Error> {
+pub(crate) fn was_misled(quick: &Quick, maildrop: &Maildrop, ledger: &Ledger) -> Result<bool, Error> {
     // Where the last one left something to do, what is new may be what was left then.
     let was_idle = quick.grows_at_end && quick.idle_under.is_some();
     Ok(was_idle && (has_inserted(maildrop, ledger) || has_reordered(quick, maildrop, ledger)?))
@@ -101,7 +101,7 @@ fn has_reordered(quick: &Quick, maildrop: &Maildrop, ledger: &Ledger) -> Result<
 ///
 /// # Errors
 /// When the ledger cannot be read.
-pub fn settled(
+pub(crate) fn settled(
     maildrop: &Maildrop,
     ledger: &Ledger,
     policy: &Policy,
@@ -163,7 +163,7 @@ pub fn settled(
 
 /// Something is left to do: the next poll must list.
 #[must_use]
-pub fn unsettled(grows_at_end: bool) -> Quick {
+pub(crate) fn unsettled(grows_at_end: bool) -> Quick {
     Quick {
         messages: 0,
         octets: Octets(0),

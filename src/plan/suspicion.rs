@@ -6,14 +6,14 @@ use std::collections::HashMap;
 use std::fmt;
 
 use crate::ledger::Ledger;
-pub use crate::ledger::memory::Adds;
+pub(crate) use crate::ledger::memory::Adds;
 use crate::proof::EntryId;
 
 use super::maildrop::{Maildrop, Who};
 
 /// What a listing shows that servers which keep to RFC 1939 §7 hardly ever show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Suspicion {
+pub(crate) enum Suspicion {
     /// More than half of the last listing's messages are gone, while unknown ones came.
     MostAreGone,
     /// Known messages stand in another order.
@@ -38,7 +38,7 @@ impl fmt::Display for Suspicion {
 /// What there is to doubt in a listing, and where the server adds messages, as far as it shows.  `complete`: the session
 /// before left no message unknown, so that what is unknown now has come since.
 #[must_use]
-pub fn suspicion(
+pub(crate) fn suspicion(
     maildrop: &Maildrop,
     ledger: &Ledger,
     adds: Adds,
@@ -61,7 +61,7 @@ pub fn suspicion(
 /// Whether none of the last complete listing's messages is listed, though something is: RFC 1939 §7 forbids it, servers
 /// do it when their mail is moved.
 #[must_use]
-pub fn is_renumbered(maildrop: &Maildrop, ledger: &Ledger) -> bool {
+pub(crate) fn is_renumbered(maildrop: &Maildrop, ledger: &Ledger) -> bool {
     let mut present = ledger.present().peekable();
     maildrop.has_unique_ids() && present.peek().is_some() && present.all(|id| maildrop.times_listed(id) == 0)
 }

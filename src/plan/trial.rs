@@ -52,7 +52,6 @@ impl World {
         Self { home, ledger, maildirs, stream, size: SIZE, again: false }
     }
 
-    /// The ledger's file.
     pub(crate) fn file(&self) -> PathBuf {
         self.home.path().join("ledger")
     }

@@ -30,7 +30,7 @@ const KNOWN: [&str; 12] = [
 
 /// One list of capabilities.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Capabilities {
+pub(crate) struct Capabilities {
     entries: Vec<Capability>,
 }
 
@@ -43,7 +43,7 @@ struct Capability {
 
 /// How long mail left on the server stays there (RFC 2449 §6.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expire {
+pub(crate) enum Expire {
     /// For good.
     Never,
     /// For this many days.  0: mail may not be left, and what was retrieved may be deleted at QUIT.
@@ -55,7 +55,7 @@ impl Capabilities {
     ///
     /// # Errors
     /// [`Error::TooManyLines`] beyond [`CAPABILITY_LIMIT`].
-    pub fn add(&mut self, line: &[u8]) -> Result<(), Error> {
+    pub(crate) fn add(&mut self, line: &[u8]) -> Result<(), Error> {
         // Tags and mechanisms are ASCII; whatever else a server writes is unknown, and kept for show only.
         let line = String::from_utf8_lossy(line);
         let mut words = line.split_ascii_whitespace();
@@ -80,66 +80,66 @@ impl Capabilities {
 
     /// Whether `tag` is listed, in whatever case of letters.
     #[must_use]
-    pub fn has(&self, tag: &str) -> bool {
+    pub(crate) fn has(&self, tag: &str) -> bool {
         self.arguments(tag).is_some()
     }
 
     /// Whether TOP exists (RFC 2449 §6.1).
     #[must_use]
-    pub fn top(&self) -> bool {
+    pub(crate) fn top(&self) -> bool {
         self.has("TOP")
     }
 
     /// Whether UIDL exists (RFC 2449 §6.8).
     #[must_use]
-    pub fn uidl(&self) -> bool {
+    pub(crate) fn uidl(&self) -> bool {
         self.has("UIDL")
     }
 
     /// Whether USER and PASS are accepted here and now (RFC 2449 §6.2).
     #[must_use]
-    pub fn user(&self) -> bool {
+    pub(crate) fn user(&self) -> bool {
         self.has("USER")
     }
 
     /// Whether the server has UTF8 (RFC 6856 §2.1).
     #[must_use]
-    pub fn utf8(&self) -> bool {
+    pub(crate) fn utf8(&self) -> bool {
         self.has("UTF8")
     }
 
     /// Whether USER, PASS and APOP may hold UTF-8 (RFC 6856 §2.2).
     #[must_use]
-    pub fn utf8_user(&self) -> bool {
+    pub(crate) fn utf8_user(&self) -> bool {
         self.arguments("UTF8").is_some_and(|words| words.iter().any(|word| word.eq_ignore_ascii_case("USER")))
     }
 
     /// Whether commands may be sent before earlier ones are answered (RFC 2449 §6.6).
     #[must_use]
-    pub fn pipelining(&self) -> bool {
+    pub(crate) fn pipelining(&self) -> bool {
         self.has("PIPELINING")
     }
 
     /// Whether every failure of credentials carries `[AUTH]` (RFC 3206 §6).
     #[must_use]
-    pub fn auth_resp_code(&self) -> bool {
+    pub(crate) fn auth_resp_code(&self) -> bool {
         self.has("AUTH-RESP-CODE")
     }
 
     /// Whether this is Gmail's, where a message retrieved is gone from POP3 after QUIT.
     #[must_use]
-    pub fn google_rico(&self) -> bool {
+    pub(crate) fn google_rico(&self) -> bool {
         self.has("X-GOOGLE-RICO")
     }
 
     /// The SASL mechanisms, as written (RFC 5034 §3).  Compare without regard to case.
-    pub fn sasl(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn sasl(&self) -> impl Iterator<Item = &str> {
         self.arguments("SASL").unwrap_or_default().iter().map(String::as_str)
     }
 
     /// How long mail may stay, when that is listed and can be read.
     #[must_use]
-    pub fn expire(&self) -> Option<Expire> {
+    pub(crate) fn expire(&self) -> Option<Expire> {
         let days = self.arguments("EXPIRE")?.first()?;
         if days.eq_ignore_ascii_case("NEVER") {
             return Some(Expire::Never);
@@ -149,20 +149,20 @@ impl Capabilities {
 
     /// The least time between two logins, when that is listed and can be read (RFC 2449 §6.5).
     #[must_use]
-    pub fn login_delay(&self) -> Option<Duration> {
+    pub(crate) fn login_delay(&self) -> Option<Duration> {
         let seconds = self.arguments("LOGIN-DELAY")?.first()?;
         parse_decimal(seconds.as_bytes()).map(Duration::from_secs)
     }
 
     /// Every capability, in the server's order: its tag in upper case, and its arguments as written.  Not fit to print.
-    pub fn entries(&self) -> impl Iterator<Item = (&str, &[String])> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, &[String])> {
         self.entries.iter().map(|entry| (entry.tag.as_str(), entry.arguments.as_slice()))
     }
 
     /// The known ones, one a line, in printable ASCII: a form for a file, read back by [`Self::from_lines`].
     /// Other characters mean nothing in an argument we know; each becomes `?`.
     #[must_use]
-    pub fn to_lines(&self) -> String {
+    pub(crate) fn to_lines(&self) -> String {
         let mut lines = String::new();
         for entry in self.entries.iter().filter(|entry| KNOWN.contains(&entry.tag.as_str())) {
             if !lines.is_empty() {
@@ -179,7 +179,7 @@ impl Capabilities {
 
     /// What [`Self::to_lines`] wrote; lines beyond the limit are ignored.
     #[must_use]
-    pub fn from_lines(lines: &str) -> Self {
+    pub(crate) fn from_lines(lines: &str) -> Self {
         let mut capabilities = Self::default();
         for line in lines.lines().take(CAPABILITY_LIMIT) {
             // No more lines than the limit, so none is refused.

@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 
 /// What ends a line of a multi-line answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LineEnd {
+pub(crate) enum LineEnd {
     /// CRLF and nothing else.
     #[default]
     CrLf,
@@ -46,7 +46,7 @@ impl LineEnd {
 
 /// What stands at the front of unread octets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Front {
+pub(crate) enum Front {
     /// A line of this many octets, and its end of this many more.
     Line {
         /// Without its end.
@@ -62,7 +62,7 @@ pub enum Front {
 
 /// Looks for a line of at most `limit` octets, its end included.
 #[must_use]
-pub fn front(unread: &[u8], line_end: LineEnd, limit: usize) -> Front {
+pub(crate) fn front(unread: &[u8], line_end: LineEnd, limit: usize) -> Front {
     let window = unread.get(..limit).unwrap_or(unread);
     match line_end.find(window) {
         Some((length, end)) => Front::Line { length, end },
@@ -73,7 +73,7 @@ pub fn front(unread: &[u8], line_end: LineEnd, limit: usize) -> Front {
 
 /// A line of a multi-line answer, as it was before it was stuffed; `None` when it's the terminator.
 #[must_use]
-pub fn unstuffed(line: &[u8]) -> Option<&[u8]> {
+pub(crate) fn unstuffed(line: &[u8]) -> Option<&[u8]> {
     match line {
         b"." => None,
         [b'.', rest @ ..] => Some(rest),
@@ -83,20 +83,20 @@ pub fn unstuffed(line: &[u8]) -> Option<&[u8]> {
 
 /// Whether an empty line ends in this piece of a text, which follows the octet `before`: a line end where the text begins.
 #[must_use]
-pub fn has_empty_line(before: u8, text: &[u8]) -> bool {
+pub(crate) fn has_empty_line(before: u8, text: &[u8]) -> bool {
     (before == b'\n' && text.first() == Some(&b'\n')) || memchr::memmem::find(text, b"\n\n").is_some()
 }
 
 /// The text of a message, as its octets come in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BodyDecoder {
+pub(crate) struct BodyDecoder {
     line_end: LineEnd,
     at_line_start: bool,
 }
 
 /// What one look at unread octets gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Unstuffed {
+pub(crate) struct Unstuffed {
     /// So many octets at their front are text now.
     pub text: usize,
     /// So many of them are used up; the rest must be there again, at the front, next time.
@@ -110,7 +110,7 @@ pub struct Unstuffed {
 impl BodyDecoder {
     /// Right after the status line.
     #[must_use]
-    pub fn new(line_end: LineEnd) -> Self {
+    pub(crate) fn new(line_end: LineEnd) -> Self {
         Self { line_end, at_line_start: true }
     }
 
@@ -119,7 +119,7 @@ impl BodyDecoder {
     ///
     /// Up to two octets may stay unused, whose meaning the next one decides (`.`, `.` CR, CR): so no other state than
     /// "at the beginning of a line" is carried over, and every split is right.
-    pub fn unstuff(&mut self, unread: &mut [u8]) -> Unstuffed {
+    pub(crate) fn unstuff(&mut self, unread: &mut [u8]) -> Unstuffed {
         let mut piece = Unstuffed::default();
         loop {
             let rest = unread.get(piece.used..).unwrap_or_default();

@@ -9,7 +9,7 @@ use crate::types::{MessageNumber, Octets, UniqueId, parse_decimal, split_decimal
 
 /// What STAT reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DropListing {
+pub(crate) struct DropListing {
     /// Messages in the maildrop, those marked as deleted not counted.
     pub messages: u32,
     /// Their size; `None` when the server gives none, or one beyond 64 bits.
@@ -20,7 +20,7 @@ pub struct DropListing {
 ///
 /// # Errors
 /// [`Error::MalformedListing`] without a number of messages, [`Error::TooManyMessages`] beyond [`LISTING_LIMIT`].
-pub fn drop_listing(text: &[u8]) -> Result<DropListing, Error> {
+pub(crate) fn drop_listing(text: &[u8]) -> Result<DropListing, Error> {
     let malformed = || Error::MalformedListing { listing: "drop listing", line: ServerWords::new(text) };
     let (messages, rest) = word(text);
     let messages = parse_decimal(messages).ok_or_else(malformed)?;
@@ -37,7 +37,7 @@ pub fn drop_listing(text: &[u8]) -> Result<DropListing, Error> {
 ///
 /// # Errors
 /// [`Error::MalformedListing`] when the line doesn't begin with a message-number.
-pub fn scan_line(line: &[u8]) -> Result<(MessageNumber, Option<Octets>), Error> {
+pub(crate) fn scan_line(line: &[u8]) -> Result<(MessageNumber, Option<Octets>), Error> {
     let (number, rest) = numbered(line, "scan listing")?;
     Ok((number, octets(rest)))
 }
@@ -48,7 +48,7 @@ pub fn scan_line(line: &[u8]) -> Result<(MessageNumber, Option<Octets>), Error> 
 ///
 /// # Errors
 /// [`Error::MalformedListing`] when the line doesn't begin with a message-number.
-pub fn unique_id_line(line: &[u8]) -> Result<(MessageNumber, Option<UniqueId<'_>>), Error> {
+pub(crate) fn unique_id_line(line: &[u8]) -> Result<(MessageNumber, Option<UniqueId<'_>>), Error> {
     let (number, rest) = numbered(line, "unique-id listing")?;
     Ok((number, UniqueId::new(trim_blanks(rest))))
 }

@@ -7,22 +7,22 @@
 //!
 //! 1. `send` what is wanted; write `outgoing`, report how much by `wrote`.
 //! 2. `poll`. If it returns `true`, look at `event`, and poll again. Events lend from the read buffer.
-//! 3. If it returns `false`, read into `room` and report how much by `received`; at the end of the stream ask `end_of_stream`
-//!    what that means. How long to wait is the driver's; `awaiting` names what for.
+//! 3. If it returns `false`, read into `room` and report how much by `received`. At the end of the stream, `end_of_stream`
+//!    returns what that means. The caller decides how long to wait; `awaiting` names what it waits for.
 //!
 //! The session promises:
 //! - Events depend on the octets alone, never on how reads cut them. Only text comes in pieces as it arrives.
-//! - Each answer is matched to its command by the queue of commands sent. Where that can't be right any more (something that is no
-//!   status line, an answer to nothing), it's an error, and no later octet is interpreted.
+//! - Each answer is matched to its command by the queue of commands sent. A line that is not a status line where one is due,
+//!   or an answer that no command asked for, is an error, and no later octet is interpreted.
 //! - No answer is taken for that of a command whose line was not yet written: `wrote` comes before the next `received`.
 //! - A terminator is only where a message seems to end: a caller that stores messages waits for an answer that names one.
 //! - Memory is bounded by the read buffer, 256 KiB at most, and by what the driver itself sends. Every other limit is a
 //!   named constant in [`limits`].
-//! - No argument can break out of its command, and no secret has a path into a trace or a `Debug` output. Into an error
-//!   it has one, a server that echoes it: [`error::Error::redacted`] closes it.
+//! - No argument can break out of its command, and no secret can get into a trace or a `Debug` output. A secret could get
+//!   into an error if the server echoes it: [`error::Error::redacted`] removes it there.
 //!
-//! It enforces the order of commands, not whether they should be sent: whether a password may be sent, a message
-//! deleted, a refusal retried, is decided by its callers.
+//! It enforces the order of commands, not whether they should be sent. Its callers decide whether a password may be sent, a
+//! message deleted, or a refused command sent again.
 //!
 //! # The states
 //!
@@ -38,8 +38,8 @@
 //!       └───────── a farewell, an error ─────────────────┘
 //! ```
 //!
-//! Nothing may be sent behind an unanswered STLS, AUTH or QUIT (the barriers). Whether a command belongs to the
-//! AUTHORIZATION or the TRANSACTION state (RFC 1939 §3) is the client's to keep in types.
+//! Nothing may be sent behind an unanswered STLS, AUTH or QUIT (the barriers). The client's types
+//! keep apart the commands of the AUTHORIZATION and the TRANSACTION state (RFC 1939 §3).
 //!
 //! # The standards
 //!
@@ -83,15 +83,15 @@
 //! | Dovecot, Gmail | SASL and USER no longer listed after the login | lists of two states are never merged | `gmail_and_dovecot` |
 //! | any, on an attacker's behalf | answers behind the `+OK` to STLS | the session ends | `stls-injection.txt` |
 
-pub mod auth;
+pub(crate) mod auth;
 mod buffer;
-pub mod capability;
-pub mod command;
-pub mod error;
-pub mod framing;
-pub mod limits;
-pub mod listing;
-pub mod redact;
-pub mod response;
-pub mod sasl;
-pub mod session;
+pub(crate) mod capability;
+pub(crate) mod command;
+pub(crate) mod error;
+pub(crate) mod framing;
+pub(crate) mod limits;
+pub(crate) mod listing;
+pub(crate) mod redact;
+pub(crate) mod response;
+pub(crate) mod sasl;
+pub(crate) mod session;

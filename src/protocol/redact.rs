@@ -37,7 +37,7 @@ const SHORTEST_IN_UNIQUE_ID: usize = 6;
 
 /// Knows every form in which one account's secret was sent.
 #[derive(Clone, Default)]
-pub struct Redactor {
+pub(crate) struct Redactor {
     needles: Vec<Needle>,
     /// The same in the case in which they were sent, for [`Searcher`], which compares in it.
     as_sent: Vec<Secret>,
@@ -53,7 +53,7 @@ struct Needle {
 }
 
 /// Finds a secret in many short texts.
-pub struct Searcher<'a>(Vec<Finder<'a>>);
+pub(crate) struct Searcher<'a>(Vec<Finder<'a>>);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum NeedleForm {
@@ -66,14 +66,14 @@ enum NeedleForm {
 impl Redactor {
     /// Hides `secret` as it is and in base64, whatever comes before and after it there.
     #[must_use]
-    pub fn new(secret: &Secret) -> Self {
+    pub(crate) fn new(secret: &Secret) -> Self {
         let mut redactor = Self::default();
         redactor.also(secret);
         redactor
     }
 
     /// Also hides another secret in the same forms: that of a proxy, for example.
-    pub fn also(&mut self, secret: &Secret) {
+    pub(crate) fn also(&mut self, secret: &Secret) {
         self.add(secret.expose(), NeedleForm::Whole);
         for before in 0..3 {
             self.add(aligned(secret.expose(), before).expose(), NeedleForm::Fragment);
@@ -83,7 +83,7 @@ impl Redactor {
     }
 
     /// Also hides something that was sent, in either case: a line, a part of one, or a digest.
-    pub fn hide(&mut self, sent: &Secret) {
+    pub(crate) fn hide(&mut self, sent: &Secret) {
         self.add(sent.expose(), NeedleForm::Whole);
     }
 
@@ -111,7 +111,7 @@ impl Redactor {
 
     /// `text` without the secret; borrowed when it holds none.
     #[must_use]
-    pub fn redact<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
+    pub(crate) fn redact<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
         let hidden = self.hidden(text);
         if !hidden.contains(&true) {
             return Cow::Borrowed(text);
@@ -132,13 +132,13 @@ impl Redactor {
 
     /// Text of a server as it may be shown: without the secret, and without anything that steers a terminal.
     #[must_use]
-    pub fn printable(&self, text: &[u8]) -> String {
+    pub(crate) fn printable(&self, text: &[u8]) -> String {
         crate::text::printable(&self.redact(text))
     }
 
     /// For texts that must not be stored with the secret in them: as it is, or in base64.
     #[must_use]
-    pub fn searcher(&self) -> Searcher<'_> {
+    pub(crate) fn searcher(&self) -> Searcher<'_> {
         let long = |sent: &&Secret| sent.expose().len() >= SHORTEST_IN_UNIQUE_ID;
         Searcher(self.as_sent.iter().filter(long).map(|sent| Finder::new(sent.expose())).collect())
     }
@@ -160,7 +160,7 @@ impl Redactor {
 impl Searcher<'_> {
     /// Whether `text` holds the secret.
     #[must_use]
-    pub fn finds(&self, text: &[u8]) -> bool {
+    pub(crate) fn finds(&self, text: &[u8]) -> bool {
         self.0.iter().any(|needle| needle.find(text).is_some())
     }
 }

@@ -63,7 +63,7 @@ pub struct Reply<'a> {
 
 /// What a line where a status line is due can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StatusLine<'a> {
+pub(crate) enum StatusLine<'a> {
     /// `+OK` or `-ERR`.
     Reply(Reply<'a>),
     /// `+`: a SASL challenge, in base64, blanks around it trimmed.  Legal inside AUTH only.
@@ -75,7 +75,7 @@ pub enum StatusLine<'a> {
 /// The indicator counts in either case of letters, and must end where it ends: `+OKAY` isn't one.  `+ERR` is what
 /// hMailServer sends for `-ERR`.
 #[must_use]
-pub fn status_line(line: &[u8]) -> Option<StatusLine<'_>> {
+pub(crate) fn status_line(line: &[u8]) -> Option<StatusLine<'_>> {
     let blank = |octet: &u8| matches!(octet, b' ' | b'\t' | b'\r' | b'\n');
     let end = line.iter().position(blank).unwrap_or(line.len());
     let (indicator, rest) = line.split_at_checked(end)?;

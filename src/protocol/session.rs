@@ -14,8 +14,9 @@ use super::limits::{CHALLENGE_LIMIT, LISTING_LINE_LIMIT, LISTING_OCTETS, STATUS_
 use super::response::{StatusLine, status_line};
 use crate::types::{MessageNumber, wide};
 
-pub use super::command::Sent;
-pub use super::response::{Reply, ResponseCode};
+pub(crate) use super::command::Sent;
+pub use super::response::Reply;
+pub(crate) use super::response::ResponseCode;
 
 /// What a TLS record begins with when it's an alert or a handshake (RFC 8446 §5.1).
 const TLS_RECORDS: [u8; 2] = [0x15, 0x16];

@@ -117,7 +117,7 @@ const LONGEST: usize = 1000;
 
 /// Renders a run as objects, and as lines on standard error.
 #[derive(Debug)]
-pub struct Json {
+pub(crate) struct Json {
     plain: Plain,
     // For each account, how many objects have been written of those that are limited.
     written: Mutex<HashMap<String, u32>>,
@@ -126,7 +126,7 @@ pub struct Json {
 impl Json {
     /// Objects go to standard output, the lines of `plain` to standard error.
     #[must_use]
-    pub fn new(plain: Plain) -> Self {
+    pub(crate) fn new(plain: Plain) -> Self {
         Self { plain: plain.without_plans(), written: Mutex::default() }
     }
 
@@ -172,7 +172,7 @@ impl Reporter for Json {
 
 /// One line of output: `object`, which brings its `type`, with the version and the account before it.
 #[must_use]
-pub fn line(account: &str, object: &impl Serialize) -> String {
+pub(crate) fn line(account: &str, object: &impl Serialize) -> String {
     let line = AccountLine { v: VERSION, account: &name(account), object };
     // Fields with names, text and numbers: nothing in it can fail.
     let mut line = serde_json::to_string(&line).unwrap_or_default();
@@ -182,13 +182,13 @@ pub fn line(account: &str, object: &impl Serialize) -> String {
 
 /// The line of a message that was delivered, as `--json` prints it.
 #[must_use]
-pub fn delivered_line(account: &str, delivery: &Delivery) -> String {
+pub(crate) fn delivered_line(account: &str, delivery: &Delivery) -> String {
     line(account, &Object::delivered(delivery))
 }
 
 /// The line of a past delivery, as `popfetch history --json` prints it.
 #[must_use]
-pub fn history_line(account: &str, delivery: &Delivery, server: Option<&str>) -> String {
+pub(crate) fn history_line(account: &str, delivery: &Delivery, server: Option<&str>) -> String {
     let Delivery { unique_id, octets, from, subject, destinations, time, .. } = delivery;
     let object = Object::History {
         unique_id: unique_id.as_deref(),
@@ -297,7 +297,7 @@ struct LastingObject<'a> {
 
 /// What ended a run or a command: the `error` of an object.
 #[derive(Debug, Serialize)]
-pub struct ErrorObject<'a> {
+pub(crate) struct ErrorObject<'a> {
     message: &'a str,
     hint: Option<&'a str>,
     news: bool,
@@ -385,7 +385,7 @@ impl<'a> StoredAtObject<'a> {
 impl<'a> ErrorObject<'a> {
     /// The object for `failure`.
     #[must_use]
-    pub fn of(failure: &'a ReportedError) -> Self {
+    pub(crate) fn of(failure: &'a ReportedError) -> Self {
         Self { message: &failure.message, hint: failure.hint.as_deref(), news: failure.news }
     }
 }

@@ -20,7 +20,7 @@ use crate::text::{self, shown_by, size};
 const WITHOUT_WAITING: i32 = (OFlags::NONBLOCK.bits() | OFlags::NOCTTY.bits()).cast_signed();
 
 /// A reporter, and a log.
-pub struct Logged {
+pub(crate) struct Logged {
     inner: Arc<dyn Reporter>,
     path: PathBuf,
     /// The time now, in words.
@@ -39,7 +39,7 @@ struct LogState {
 impl Logged {
     /// A log at `path` besides `inner`.
     #[must_use]
-    pub fn new(inner: Arc<dyn Reporter>, path: PathBuf, now: fn() -> String) -> Self {
+    pub(crate) fn new(inner: Arc<dyn Reporter>, path: PathBuf, now: fn() -> String) -> Self {
         Self { inner, path, now, state: Mutex::default() }
     }
 

@@ -4,14 +4,14 @@
 //! Every text in an event is printable: the code that makes the event escapes what a server sent and hides secrets.
 
 mod dry_run;
-pub mod json;
-pub mod log;
-pub mod plain;
-pub mod progress;
-pub mod prose;
-pub mod reasons;
-pub mod table;
-pub mod terminal;
+pub(crate) mod json;
+pub(crate) mod log;
+pub(crate) mod plain;
+pub(crate) mod progress;
+pub(crate) mod prose;
+pub(crate) mod reasons;
+pub(crate) mod table;
+pub(crate) mod terminal;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::types::{MessageNumber, Octets, Time};
 
 /// Something that happened in one account's run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
+pub(crate) enum Event {
     /// The account is part of the run, and waits for its turn.
     Waiting {
         /// Where its mail will go.
@@ -42,7 +42,6 @@ pub enum Event {
         /// How long it lasts, in seconds.
         expires_in: u64,
     },
-    /// The login succeeded.
     LoggedIn {
         /// Name of the mechanism, as in `auth`.
         mechanism: &'static str,
@@ -76,9 +75,7 @@ pub enum Event {
         unique_id: Option<String>,
         /// Its size, if listed.
         octets: Option<Octets>,
-        /// What would be done.
         action: Action,
-        /// Why.
         why: Cause,
     },
     /// Recovery settled the work of an interrupted run.
@@ -103,7 +100,6 @@ pub enum Event {
     TooLarge {
         /// Its number in this session.
         number: MessageNumber,
-        /// Its size.
         octets: Octets,
     },
     /// Something the user should know, though the run goes on.
@@ -120,7 +116,7 @@ pub enum Event {
 
 /// A message that was delivered, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delivery {
+pub(crate) struct Delivery {
     /// Its number in this session; none where an earlier run retrieved it.
     pub number: Option<MessageNumber>,
     /// Its unique-id, if it has one.
@@ -143,7 +139,7 @@ pub struct Delivery {
 
 /// Where a message is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredAt {
+pub(crate) struct StoredAt {
     /// `maildir`, `mbox`, `pipe` or `stdout`.
     pub kind: &'static str,
     /// The Maildir, the mbox, the command, or `-`.
@@ -155,14 +151,14 @@ pub struct StoredAt {
 impl StoredAt {
     /// Where to look for the message: its own file, if it has one.
     #[must_use]
-    pub fn shown(&self) -> &str {
+    pub(crate) fn shown(&self) -> &str {
         self.file.as_deref().unwrap_or(&self.path)
     }
 }
 
 /// Why something would be done with a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cause {
+pub(crate) struct Cause {
     /// For programs: one word, which stays when the text changes.
     pub word: &'static str,
     /// For people.
@@ -171,21 +167,19 @@ pub struct Cause {
 
 /// What `--dry-run` would do with a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     /// Retrieved and delivered.
     Retrieve,
     /// Compared with what was delivered.
     Compare,
-    /// Deleted.
     Delete,
     /// Left.
     Leave,
 }
 
 impl Action {
-    /// The verb.
     #[must_use]
-    pub fn verb(self) -> &'static str {
+    pub(crate) fn verb(self) -> &'static str {
         match self {
             Self::Retrieve => "retrieve",
             Self::Compare => "compare",
@@ -197,7 +191,7 @@ impl Action {
 
 /// How an account's run went.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RunSummary {
+pub(crate) struct RunSummary {
     /// Messages on the server when the last session began.
     pub listed: u64,
     /// Messages delivered by this run, recovery included.
@@ -227,13 +221,13 @@ pub struct RunSummary {
 impl RunSummary {
     /// The exit code of this account alone.
     #[must_use]
-    pub fn exit(&self) -> ExitCode {
+    pub(crate) fn exit(&self) -> ExitCode {
         let failure = self.failure.as_ref().map_or(ExitCode::Done, |failure| failure.exit);
         self.conditions.iter().fold(failure, |exit, condition| exit.merge(condition.exit))
     }
 
     /// Records a condition, replacing an earlier one of its kind.
-    pub fn put(&mut self, condition: Condition) {
+    pub(crate) fn put(&mut self, condition: Condition) {
         self.conditions.retain(|earlier| earlier.kind != condition.kind);
         self.conditions.push(condition);
     }
@@ -241,16 +235,15 @@ impl RunSummary {
 
 /// Messages that were delivered before, to destinations that aren't those of today's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Elsewhere {
+pub(crate) struct Elsewhere {
     /// How many of those on the server.
     pub messages: u64,
-    /// Where.
     pub to: String,
 }
 
 /// Messages that `max-messages` or `max-bytes` left for the next run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Postponed {
+pub(crate) struct Postponed {
     /// How many.
     pub messages: u64,
     /// Whether `max-messages` left any,
@@ -262,8 +255,7 @@ pub struct Postponed {
 /// A problem that did not end the run, and that may last.  All kinds are treated alike: they count in the exit code, are
 /// part of the report, and `--quiet` reports them once they have lasted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Condition {
-    /// Its kind.
+pub(crate) struct Condition {
     pub kind: ConditionKind,
     /// The exit code that it alone would cause.
     pub exit: ExitCode,
@@ -271,7 +263,6 @@ pub struct Condition {
     pub messages: u64,
     /// What is wrong, one sentence, without text from a program or a message.
     pub message: String,
-    /// What to do about it.
     pub hint: Option<String>,
     /// Why, where there are reasons of its own: ours, without the words of a server or a program.
     pub reason: Option<String>,
@@ -285,7 +276,7 @@ pub struct Condition {
 
 /// The kinds of [`Condition`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConditionKind {
+pub(crate) enum ConditionKind {
     /// Messages that failed: each is tried again, at the next run or later.
     MessagesFailed,
     /// Messages that only a destination lacks which is no longer configured.
@@ -301,8 +292,7 @@ pub enum ConditionKind {
 }
 
 impl ConditionKind {
-    /// All kinds.
-    pub const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::MessagesFailed,
         Self::DestinationGone,
         Self::DeletionRefused,
@@ -313,7 +303,7 @@ impl ConditionKind {
 
     /// Its name in `--json` and in the memory between runs.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::MessagesFailed => "messages-failed",
             Self::DestinationGone => "destination-gone",
@@ -326,7 +316,7 @@ impl ConditionKind {
 
     /// Whether only the next listing shows what the server did, so that one run proves nothing.
     #[must_use]
-    pub fn may_be_chance(self) -> bool {
+    pub(crate) fn may_be_chance(self) -> bool {
         match self {
             Self::QuitRefused | Self::NotDeleted => true,
             Self::MessagesFailed
@@ -339,7 +329,7 @@ impl ConditionKind {
 
 /// What ended a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReportedError {
+pub(crate) struct ReportedError {
     /// The exit code that it alone would cause.
     pub exit: ExitCode,
     /// What happened and where, one sentence.
@@ -353,14 +343,14 @@ pub struct ReportedError {
 impl ReportedError {
     /// An error as the user sees it.
     #[must_use]
-    pub fn of(problem: &dyn Problem, news: bool) -> Self {
+    pub(crate) fn of(problem: &dyn Problem, news: bool) -> Self {
         let hint = problem.hint().map(Cow::into_owned);
         Self { exit: problem.exit_code(), message: problem.to_string(), hint, news }
     }
 }
 
 /// Renders events.
-pub trait Reporter: Send + Sync {
+pub(crate) trait Reporter: Send + Sync {
     /// Takes an event of this account.
     fn report(&self, account: &str, event: &Event);
     /// All accounts are done, or given up: what was held back is shown now.

@@ -22,7 +22,7 @@ use super::{ConditionKind, Delivery, Elsewhere, Event, Reporter, RunSummary, Sto
 use crate::text::{self, count, in_home, printable, shortened, size};
 use crate::types::wide;
 use held::{HeldBack, MOST_WARNINGS};
-pub use printer::{OutputForm, Printer, Priority};
+pub(crate) use printer::{OutputForm, Printer, Priority};
 use row::{AccountRow, RowReason, Total, is_eventful, row};
 
 /// At most this many characters of a warning or an error are printed.
@@ -32,7 +32,7 @@ const LONGEST_WORDS: usize = 100;
 
 /// How much is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
+pub(crate) enum Level {
     /// Only what needs the user (`--quiet`).
     Quiet,
     /// A line for each account, warnings, failures.
@@ -45,7 +45,7 @@ pub enum Level {
 
 /// Renders a run as lines.
 #[derive(Debug)]
-pub struct Plain {
+pub(crate) struct Plain {
     printer: Arc<Printer>,
     level: Level,
     // As it is printed.
@@ -90,7 +90,7 @@ const MOST_NAMED: usize = 3;
 impl Plain {
     /// A renderer for the run of these accounts.
     #[must_use]
-    pub fn new(printer: Arc<Printer>, level: Level, accounts: &[&str]) -> Self {
+    pub(crate) fn new(printer: Arc<Printer>, level: Level, accounts: &[&str]) -> Self {
         let widest = accounts.iter().map(|account| width(&name(account))).max();
         let all = All {
             started: Instant::now(),
@@ -113,7 +113,7 @@ impl Plain {
 
     /// The same, for a user whose home directory this is: paths in it begin with `~`.
     #[must_use]
-    pub fn at_home(self, home: Option<&Path>) -> Self {
+    pub(crate) fn at_home(self, home: Option<&Path>) -> Self {
         Self { home: home.map(text::path), ..self }
     }
 
@@ -122,7 +122,6 @@ impl Plain {
         Self { plans: None, ..self }
     }
 
-    /// Where it prints.
     pub(super) fn printer(&self) -> &Printer {
         &self.printer
     }

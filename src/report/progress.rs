@@ -35,7 +35,7 @@ const DRAWS_PER_SECOND: u8 = 20;
 type Columns = Arc<dyn Fn() -> usize + Send + Sync>;
 
 /// Renders a run as bars, and as lines between them.
-pub struct Progress {
+pub(crate) struct Progress {
     plain: Plain,
     bars: MultiProgress,
     // Made once, so that finding one takes no lock.
@@ -79,7 +79,7 @@ struct Totals {
 impl Progress {
     /// Bars for these accounts on standard error, which has to be a terminal; lines as `plain` has them.
     #[must_use]
-    pub fn new(plain: Plain, accounts: &[&str]) -> Self {
+    pub(crate) fn new(plain: Plain, accounts: &[&str]) -> Self {
         let target = ProgressDrawTarget::term_like_with_hz(Box::new(Screen::default()), DRAWS_PER_SECOND);
         let progress = Self::onto(plain, accounts, target, Arc::new(screen::columns));
         progress.keep_drawing();

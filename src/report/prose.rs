@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr as _;
 ///
 /// A word that is too long, as addresses of the web are, stays whole, so that it can be copied.
 #[must_use]
-pub fn wrapped(text: &str, width: Option<usize>, indent: &str) -> String {
+pub(crate) fn wrapped(text: &str, width: Option<usize>, indent: &str) -> String {
     let Some(width) = width else { return text.to_owned() };
     text.split_inclusive('\n').map(|line| wrapped_line(line, width, indent)).collect()
 }

@@ -10,14 +10,13 @@ pub(super) const LONGEST: usize = 300;
 
 /// Reasons, and how often each was given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reasons {
+pub(crate) struct Reasons {
     kept: Vec<Reason>,
     others: u64,
 }
 
-/// One reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reason {
+pub(crate) struct Reason {
     /// What happened, fit to print.
     pub text: String,
     /// How often it was given.
@@ -25,8 +24,7 @@ pub struct Reason {
 }
 
 impl Reasons {
-    /// Counts a reason.
-    pub fn add(&mut self, text: &str) {
+    pub(crate) fn add(&mut self, text: &str) {
         let text = shortened(text, LONGEST);
         if let Some(known) = self.kept.iter_mut().find(|known| known.text == text) {
             known.times = known.times.saturating_add(1);
@@ -39,19 +37,19 @@ impl Reasons {
 
     /// The reasons that were kept, the first one given first.
     #[must_use]
-    pub fn kept(&self) -> &[Reason] {
+    pub(crate) fn kept(&self) -> &[Reason] {
         &self.kept
     }
 
     /// How often others were given, beyond those that were kept.
     #[must_use]
-    pub fn others(&self) -> u64 {
+    pub(crate) fn others(&self) -> u64 {
         self.others
     }
 
     /// All of them in one line: `a; b (3 times); 7 others`.
     #[must_use]
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let times = |reason: &Reason| match reason.times {
             1 => reason.text.clone(),
             n => format!("{} ({n} times)", reason.text),

@@ -21,10 +21,8 @@ const LEFT_TO_RIGHT: char = '\u{200e}';
 /// At most this many rows are held back by [`Blocks`].
 pub(super) const BLOCK: usize = 1000;
 
-/// One column.
 #[derive(Debug, Clone, Copy)]
-pub struct Column {
-    /// Its heading.
+pub(crate) struct Column {
     pub heading: &'static str,
     /// Whether it is aligned to the right, as numbers are.
     pub right: bool,
@@ -35,19 +33,19 @@ pub struct Column {
 impl Column {
     /// A column of text, which is cut only where nothing else helps.
     #[must_use]
-    pub const fn text(heading: &'static str) -> Self {
+    pub(crate) const fn text(heading: &'static str) -> Self {
         Self { heading, right: false, may_be_cut: false }
     }
 
     /// A column of numbers, which is never cut.
     #[must_use]
-    pub const fn number(heading: &'static str) -> Self {
+    pub(crate) const fn number(heading: &'static str) -> Self {
         Self { heading, right: true, may_be_cut: false }
     }
 
     /// The same, cut where the table would be wider than the terminal.
     #[must_use]
-    pub const fn cut(self) -> Self {
+    pub(crate) const fn cut(self) -> Self {
         Self { may_be_cut: true, ..self }
     }
 }
@@ -55,7 +53,7 @@ impl Column {
 /// The table of these rows, each with one cell for each column: a line of headings, and a line for each row.  `width` is
 /// the terminal's; none where there is no terminal: then nothing is cut.
 #[must_use]
-pub fn table(columns: &[Column], rows: &[Vec<String>], width: Option<usize>) -> String {
+pub(crate) fn table(columns: &[Column], rows: &[Vec<String>], width: Option<usize>) -> String {
     let headings: Vec<String> = columns.iter().map(|column| column.heading.to_owned()).collect();
     let mut widths = vec![0; columns.len()];
     std::iter::once(&headings).chain(rows).for_each(|row| widen(&mut widths, row));
@@ -103,13 +101,13 @@ impl<const N: usize> Blocks<N> {
 
 /// The places that `text` takes on a terminal.
 #[must_use]
-pub fn width(text: &str) -> usize {
+pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
 /// `text` with blanks behind it, so that it takes `places`, or more where it is longer.
 #[must_use]
-pub fn padded(text: &str, places: usize) -> String {
+pub(crate) fn padded(text: &str, places: usize) -> String {
     format!("{text}{}", " ".repeat(places.saturating_sub(text.width())))
 }
 

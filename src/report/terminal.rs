@@ -7,20 +7,20 @@ use std::os::fd::AsFd;
 /// Columns and rows of the terminal that standard output goes to; `None` when it goes elsewhere, or the terminal doesn't
 /// know.
 #[must_use]
-pub fn output_size() -> Option<(usize, usize)> {
+pub(crate) fn output_size() -> Option<(usize, usize)> {
     size(io::stdout())
 }
 
 /// The same of the terminal that standard error goes to.
 #[must_use]
-pub fn error_size() -> Option<(usize, usize)> {
+pub(crate) fn error_size() -> Option<(usize, usize)> {
     size(io::stderr())
 }
 
 /// Whether standard error is the journal's: systemd names its device and inode in `$JOURNAL_STREAM` (systemd.exec(5)), which
 /// is inherited by programs whose output goes elsewhere.
 #[must_use]
-pub fn stderr_is_journal(journal_stream: Option<&OsStr>) -> bool {
+pub(crate) fn stderr_is_journal(journal_stream: Option<&OsStr>) -> bool {
     let named = journal_stream.and_then(OsStr::to_str).and_then(|stream| stream.split_once(':'));
     let Some((Ok(device), Ok(inode))) = named.map(|(device, inode)| (device.parse(), inode.parse())) else {
         return false;

@@ -21,16 +21,15 @@ use crate::report::ReportedError;
 
 /// Something that was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checked {
+pub(crate) struct Checked {
     /// What it was, for people.
     pub what: String,
-    /// What is wrong with it.
     pub failure: Option<ReportedError>,
 }
 
 /// Tries the destinations that `account` names.
 #[must_use]
-pub fn destinations(account: &Account, context: &Context<'_>) -> Vec<Checked> {
+pub(crate) fn destinations(account: &Account, context: &Context<'_>) -> Vec<Checked> {
     let options = Options::default();
     let run = Run::new(account, &options, context, clock::now());
     let configured = run.destinations();
@@ -44,7 +43,7 @@ pub fn destinations(account: &Account, context: &Context<'_>) -> Vec<Checked> {
 
 /// Tries everything that `account` names; its login too if `login`.  May run a program, or ask for a password.
 #[must_use]
-pub fn check(account: &Account, context: &Context<'_>, login: bool) -> Vec<Checked> {
+pub(crate) fn check(account: &Account, context: &Context<'_>, login: bool) -> Vec<Checked> {
     let options = Options { insist: true, ..Options::default() };
     let run = Run::new(account, &options, context, clock::now());
     let server = run.server();

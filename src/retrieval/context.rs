@@ -17,7 +17,7 @@ use crate::types::{Selection, Wait};
 
 /// What was asked for on the command line.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub(crate) struct Options {
     /// `--keep`, `--delete`: in place of the account's own policy.
     pub retention: Option<Retention>,
     /// `--all`: what was retrieved before is retrieved again.
@@ -40,12 +40,12 @@ pub struct Options {
 
 /// How many messages are on their way: asked for, and not yet settled.  Clones count together.
 #[derive(Debug, Clone, Default)]
-pub struct UnderWay(Arc<AtomicU64>);
+pub(crate) struct UnderWay(Arc<AtomicU64>);
 
 impl UnderWay {
     /// How many there are now.
     #[must_use]
-    pub fn messages(&self) -> u64 {
+    pub(crate) fn messages(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
@@ -60,10 +60,9 @@ impl UnderWay {
 
 /// The surroundings, shared by every account's run.
 #[derive(Clone)]
-pub struct Context<'a> {
+pub(crate) struct Context<'a> {
     /// The state directory, `$XDG_STATE_HOME/popfetch`.
     pub state: PathBuf,
-    /// Raised by a signal.
     pub stop: Stop,
     /// TLS connectors, one for each set of trust settings.
     pub connectors: &'a Connectors,
@@ -81,12 +80,12 @@ shown_by!(Context<'_>, state);
 
 /// What was typed, by account, or why nothing was; each to be taken once.
 #[derive(Debug, Clone, Default)]
-pub struct Passwords(Arc<Mutex<HashMap<String, Result<Secret, credentials::Error>>>>);
+pub(crate) struct Passwords(Arc<Mutex<HashMap<String, Result<Secret, credentials::Error>>>>);
 
 impl Passwords {
     /// What the user has typed for one account.
     #[must_use]
-    pub fn typed(account: &str, secret: Secret) -> Self {
+    pub(crate) fn typed(account: &str, secret: Secret) -> Self {
         Self::all([(account.to_owned(), Ok(secret))].into())
     }
 

@@ -45,7 +45,6 @@ pub(super) struct Course {
     pub(super) ended: SessionEnd,
 }
 
-/// How a session ended.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct SessionEnd {
     /// Commands shared a flight.
@@ -127,11 +126,12 @@ pub(super) enum Follows {
 /// Which messages a session is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Scope {
-    /// All.
     Everything,
     /// One that failed before: in a session of its own, because a server that drops at `QUIT` what was retrieved may
     /// see `QUIT` only when all of it was stored.
-    Only { left: Vec<EntryId> },
+    Only {
+        left: Vec<EntryId>,
+    },
     /// Those that failed before: the last session, which may have to end without `QUIT`.
     Failed,
     /// Those at which a session broke off: each session begins with one, and another one may follow.

@@ -17,8 +17,9 @@ use crate::protocol::response::ResponseCode;
 use crate::types::{MessageNumber, NoSuchMessage};
 
 /// What ended the run of one mailbox.
+/// A `server` is always `HOST:PORT`.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The password or token cannot be obtained, or its file is open to others.
     #[error(transparent)]
     Credentials(#[from] credentials::Error),
@@ -52,35 +53,21 @@ pub enum Error {
     },
     /// Leaving mail on a server without unique-ids needs their headers.
     #[error("{server} has neither UIDL nor TOP: messages left on it cannot be distinguished")]
-    NoIdentity {
-        /// The server, as `HOST:PORT`.
-        server: String,
-    },
+    NoIdentity { server: String },
     /// What is to count as seen must have unique-ids.
     #[error("{server} gives its messages no unique-ids, by which they could be known again: none is marked")]
-    NoUniqueIds {
-        /// The server, as `HOST:PORT`.
-        server: String,
-    },
+    NoUniqueIds { server: String },
     /// Dates stand in headers.
     #[error("{server} has no TOP, so that the dates of its messages can't be seen")]
-    NoHeaders {
-        /// The server, as `HOST:PORT`.
-        server: String,
-    },
+    NoHeaders { server: String },
     /// All of a maildrop is to count as seen, of which the server shows only a part at a time.
     #[error("{server} shows only a part of its mail at a time: all of it can't be marked as seen")]
-    OnlyWindow {
-        /// The server, as `HOST:PORT`.
-        server: String,
-    },
+    OnlyWindow { server: String },
     /// What another program has retrieved is nowhere in the listing: typically the account or the state file is another
     /// one, or the server was rebuilt.
     #[error("none of the {seen} messages that {program} has retrieved is among the {listed} on {server}")]
     NothingMatches {
-        /// The server, as `HOST:PORT`.
         server: String,
-        /// The program's name.
         program: &'static str,
         /// How many it remembers.
         seen: usize,
@@ -89,14 +76,10 @@ pub enum Error {
     },
     /// Unique-ids that are numbers may count anything.
     #[error("what {program} remembers are message numbers, which prove nothing")]
-    OnlyNumbers {
-        /// The program's name.
-        program: &'static str,
-    },
+    OnlyNumbers { program: &'static str },
     /// `UIDL` is refused, though the ledger has unique-ids of this mailbox.
     #[error("{server} refused UIDL, by which its messages are known: its mail is left alone")]
     UniqueIdsLost {
-        /// The server, as `HOST:PORT`.
         server: String,
         /// Where the ledger is.
         directory: String,
@@ -127,10 +110,7 @@ pub enum Error {
     Unfinished,
     /// A message goes on far beyond its listed size: a broken or hostile server.
     #[error("message {number} went on far beyond its listed size: the line was closed")]
-    Endless {
-        /// Which one.
-        number: MessageNumber,
-    },
+    Endless { number: MessageNumber },
     /// A login that was refused not long ago, and isn't tried again yet.
     #[error("the login was refused at the last runs: not tried again before {until}")]
     Paused {
@@ -140,17 +120,13 @@ pub enum Error {
     /// The server refuses to give the message that is to be shown: typically it has just been deleted.
     #[error("the server did not give message {number}: \"{text}\"")]
     MessageRefused {
-        /// Which one.
         number: MessageNumber,
         /// Its words, fit to print.
         text: String,
     },
     /// A command that is about one message was given several.
     #[error("{messages} messages are named, and this command shows one")]
-    SeveralMessages {
-        /// How many.
-        messages: usize,
-    },
+    SeveralMessages { messages: usize },
     /// More messages are to be deleted than one session may delete.
     #[error("{messages} messages are named: at most {most} are deleted at once")]
     TooManyMessages {
@@ -162,7 +138,6 @@ pub enum Error {
     /// A number that `list` showed names another message by now.
     #[error("message {number} isn't the one that \"list\" showed, whose unique-id was {was}")]
     OtherMessage {
-        /// The number.
         number: MessageNumber,
         /// The unique-id that it named, fit to print.
         was: String,
@@ -181,7 +156,7 @@ pub enum Error {
 impl Error {
     /// The same error at `server` (`host:port`), for the user: what happened names it, unless the error already does.
     #[must_use]
-    pub fn at<'a>(&'a self, server: &'a str) -> AtServer<'a> {
+    pub(crate) fn at<'a>(&'a self, server: &'a str) -> AtServer<'a> {
         AtServer { error: self, server }
     }
 
@@ -353,7 +328,7 @@ fn begin_again(directory: &str) -> String {
 
 /// An [`Error`] and the server at which it came.
 #[derive(Debug)]
-pub struct AtServer<'a> {
+pub(crate) struct AtServer<'a> {
     error: &'a Error,
     server: &'a str,
 }

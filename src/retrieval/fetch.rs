@@ -17,8 +17,8 @@
 //! that has failed before, or at which a connection ended, comes last and alone.
 
 mod arrival;
-mod arriving;
 mod confirm;
+mod incoming;
 mod outcome;
 mod queue;
 mod refusal;
@@ -38,7 +38,7 @@ use crate::client::Next;
 use crate::protocol::session::{Sent, ServerEvent};
 use crate::report;
 use crate::types::{MessageNumber, wide};
-use arriving::ArrivingHeader;
+use incoming::IncomingHeader;
 use refusal::{RefusedMessage, RetrRefusal};
 use round::Held;
 
@@ -61,7 +61,7 @@ impl Fetch<'_> {
             {
                 Err(Error::Client(e.doubted()))
             }
-            Err(Error::Client(e)) if e.is_endless_header() && self.state.heading.is_some() => {
+            Err(Error::Client(e)) if e.is_endless_header() && self.state.incoming_header.is_some() => {
                 self.header_too_long()
             }
             result => result,
@@ -126,13 +126,13 @@ impl Fetch<'_> {
     fn event(&mut self) -> Result<(), Error> {
         // The text of a message is the one event that must cost next to nothing.
         if let ServerEvent::Text { text, .. } = self.client.event() {
-            if let Some(arriving) = &mut self.state.arriving {
-                arriving.take(text, self.network_ends);
+            if let Some(incoming) = &mut self.state.incoming {
+                incoming.take(text, self.network_ends);
                 self.run.report(&report::Event::Received { octets: wide(text.len()) });
-                if arriving.octets > arriving.most {
+                if incoming.octets > incoming.most {
                     return self.too_long();
                 }
-            } else if let Some(heading) = &mut self.state.heading {
+            } else if let Some(heading) = &mut self.state.incoming_header {
                 heading.take(text);
             }
             return Ok(());
@@ -157,7 +157,7 @@ impl Fetch<'_> {
             }
             ServerEvent::Reply { to: Sent::Top(_), reply } => {
                 match pipeline.on(Answered::Began { ask: Ask::Header, given: reply.ok }) {
-                    AnswerMeaning::Begin(job) => self.state.heading = Some(ArrivingHeader::new(job)),
+                    AnswerMeaning::Begin(job) => self.state.incoming_header = Some(IncomingHeader::new(job)),
                     AnswerMeaning::NoHeader(_, missing) => return self.no_header(missing),
                     _ => return Err(Error::OutOfStep),
                 }

@@ -16,10 +16,8 @@ use crate::types::{Octets, Time, wide};
 
 /// A past delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remembered {
-    /// What was delivered, and where.
+pub(crate) struct Remembered {
     pub delivery: Delivery,
-    /// When.
     pub time: Time,
     /// What has become of it on the server; `None` where that isn't known.
     pub on_server: Option<OnServer>,
@@ -27,8 +25,7 @@ pub struct Remembered {
 
 /// What has become of a message on the server, as far as the last runs saw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnServer {
-    /// It is there.
+pub(crate) enum OnServer {
     Kept,
     /// popfetch deleted it, and the server has confirmed it.
     Deleted,
@@ -39,7 +36,7 @@ pub enum OnServer {
 impl OnServer {
     /// Its name, in tables and in `--json`.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Kept => "kept",
             Self::Deleted => "deleted",
@@ -50,7 +47,7 @@ impl OnServer {
 
 /// A message that has failed, and waits on the server; or several of which no more is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failing {
+pub(crate) struct Failing {
     /// How many messages it stands for.
     pub messages: u64,
     /// Its unique-id, fit to print, if it has one.
@@ -69,7 +66,7 @@ pub struct Failing {
 ///
 /// # Errors
 /// A ledger that cannot be read.
-pub fn remembered(account: &Account, state: &Path, now: Time) -> Result<Vec<Remembered>, Error> {
+pub(crate) fn remembered(account: &Account, state: &Path, now: Time) -> Result<Vec<Remembered>, Error> {
     let mailbox = account.mailbox();
     let directory = ledger::directory(state, &mailbox);
     let past = history::read(&directory);
@@ -99,7 +96,7 @@ fn on_server(ledger: &Ledger, past: &Past) -> Option<OnServer> {
 ///
 /// # Errors
 /// A ledger that cannot be read.
-pub fn failing(account: &Account, state: &Path, now: Time) -> Result<Vec<Failing>, Error> {
+pub(crate) fn failing(account: &Account, state: &Path, now: Time) -> Result<Vec<Failing>, Error> {
     let mailbox = account.mailbox();
     let directory = ledger::directory(state, &mailbox);
     let ledger = Ledger::read(&directory, &mailbox, now)?;

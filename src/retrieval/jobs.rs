@@ -19,7 +19,7 @@ use crate::report::{Event, ReportedError, RunSummary};
 
 /// How many sessions there may be at once.
 #[derive(Debug, Clone, Copy)]
-pub struct Connections {
+pub(crate) struct Connections {
     /// For all accounts together.
     pub total: NonZeroUsize,
     /// At one server (host and port).
@@ -29,7 +29,7 @@ pub struct Connections {
 /// Retrieves every account's mail, and gives the exit code of all together: what needs the user outranks what is
 /// temporary.
 #[must_use]
-pub fn retrieve_all(
+pub(crate) fn retrieve_all(
     accounts: &[Account],
     options: &Options,
     context: &Context<'_>,
@@ -75,7 +75,7 @@ fn answering_signals<T>(options: &Options, context: &Context<'_>, work: impl FnO
 
 /// What `work` gives for each account, several at a time, in the order in which they are done.  After a signal those that
 /// haven't begun are left out.
-pub fn each<'a, T: Send>(
+pub(crate) fn each<'a, T: Send>(
     accounts: &'a [Account],
     context: &Context<'_>,
     connections: Connections,

@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is to count as seen.
 #[derive(Debug, Clone, Default)]
-pub struct Mark {
+pub(crate) struct MarkOrder {
     /// These messages; all that are listed without a selection.
     pub messages: Option<Selection>,
     /// Of them only those whose `Date` field is earlier.
@@ -51,7 +51,7 @@ pub struct Mark {
 
 /// What counts as seen now, or would.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Marked {
+pub(crate) struct Marked {
     /// Those that were not known before, in the order of the listing.
     pub messages: Vec<MarkedMessage>,
     /// How many were known already, and are left as they were.
@@ -62,8 +62,7 @@ pub struct Marked {
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MarkedMessage {
-    /// Its number in that session.
+pub(crate) struct MarkedMessage {
     pub number: MessageNumber,
     /// Its unique-id, safe to print.
     pub unique_id: String,
@@ -75,7 +74,11 @@ pub struct MarkedMessage {
 ///
 /// # Errors
 /// As for a run; [`Error::NoSuchMessage`], [`Error::NoUniqueIds`], [`Error::OnlyWindow`], [`Error::NoHeaders`].
-pub fn mark_seen(account: &Account, context: &Context<'_>, mark: &Mark) -> Result<Marked, ReportedError> {
+pub(crate) fn mark_seen(
+    account: &Account,
+    context: &Context<'_>,
+    mark: &MarkOrder,
+) -> Result<Marked, ReportedError> {
     let options =
         Options { insist: true, dry_run: mark.dry_run, wait: Wait::AtMost(PATIENCE), ..Options::default() };
     let mut run = Run::new(account, &options, context, clock::now());
@@ -88,7 +91,7 @@ pub fn mark_seen(account: &Account, context: &Context<'_>, mark: &Mark) -> Resul
 }
 
 /// Without lock or change.
-fn look(run: &Run<'_>, mark: &Mark) -> Result<Marked, Error> {
+fn look(run: &Run<'_>, mark: &MarkOrder) -> Result<Marked, Error> {
     let ledger = Ledger::read(&run.directory, &run.account.mailbox(), run.now)?;
     let mut memory = Memory::load(&run.directory);
     let mut client = connect(run, &mut memory)?;
@@ -116,7 +119,7 @@ pub(super) fn locked<T>(
     done
 }
 
-fn with_lock(run: &Run<'_>, mark: &Mark, lock: Lock, memory: &mut Memory) -> Result<Marked, Error> {
+fn with_lock(run: &Run<'_>, mark: &MarkOrder, lock: Lock, memory: &mut Memory) -> Result<Marked, Error> {
     // What an interrupted run has left is for the next run to settle: no destination is needed here.
     let mut ledger = run.open_ledger(lock, memory)?;
     let mut client = connect(run, memory)?;
@@ -168,7 +171,7 @@ type MarkedChoice = (Marked, Vec<UniqueIdBuf>, Maildrop, Policy);
 /// Lists, and finds what is meant.
 fn choose(
     run: &Run<'_>,
-    mark: &Mark,
+    mark: &MarkOrder,
     client: &mut Client<Transaction>,
     ledger: &Ledger,
     memory: &mut Memory,

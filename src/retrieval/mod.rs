@@ -1,12 +1,12 @@
 //! One mailbox, end to end: lock, recover, connect, list, plan, retrieve and deliver, delete, settle.
 //!
-//! Recovery comes first and needs no network; only where the last run left nothing to recover, a quick poll may ask whether
-//! there is anything to do at all.  Then one session (or, where a server shows only a window of the
-//! maildrop, several); the ledger is the committer's while messages arrive, and comes back for the end of the session.
+//! Recovery comes first and needs no network.  Where the last run left nothing to recover, a quick poll may ask whether
+//! there is anything to do at all.  Then one session follows, or several where a server shows only a window of the maildrop.
+//! The committer owns the ledger while messages arrive, and gives it back for the end of the session.
 
 mod alerts;
 mod by_word;
-pub mod check;
+pub(crate) mod check;
 mod committer;
 mod conditions;
 mod configured;
@@ -18,9 +18,9 @@ mod doubts;
 mod dry_run;
 mod error;
 mod fetch;
-pub mod history;
+pub(crate) mod history;
 mod hooks;
-pub mod jobs;
+pub(crate) mod jobs;
 mod login;
 mod marking;
 mod passwords;
@@ -33,7 +33,7 @@ mod run;
 mod session;
 mod sessions;
 mod survey;
-pub mod takeover;
+pub(crate) mod takeover;
 #[cfg(test)]
 mod trial;
 mod visit;
@@ -42,17 +42,17 @@ mod window;
 use std::sync::Arc;
 use std::time::Instant;
 
-pub use context::{Context, Options, Passwords};
-pub use error::Error;
-pub use marking::{Mark, Marked, MarkedMessage, mark_seen};
+pub(crate) use context::{Context, Options, Passwords};
+pub(crate) use error::Error;
+pub(crate) use marking::{MarkOrder, Marked, mark_seen};
 #[doc(hidden)]
 pub use pipeline::simulation::fuzz_pipeline;
-pub use release::{ReleaseOffer, release};
-pub use visit::by_hand;
-pub use visit::{
-    AskUser, Better, Capabilities, CertificateInfo, Deleted, Doomed, Expire, KeepAlive, ListFilter,
-    LoginInfo, MessageRow, MessageRows, NewMail, Server, ServerInfo, ShownMessage, ShownPart, Taker,
-    check_all, delete, find_server, list, probe, server_info, show, try_login,
+pub(crate) use release::{ReleaseOffer, release};
+pub(crate) use visit::by_hand;
+pub(crate) use visit::{
+    Better, Capabilities, CertificateInfo, Deleted, Doomed, Expire, KeepAlive, ListFilter, LoginInfo,
+    MessageRow, MessageRows, NewMail, Server, ServerInfo, ShownMessage, ShownPart, Taker, check_all, delete,
+    find_server, list, probe, server_info, show, try_login,
 };
 
 use crate::access;
@@ -80,7 +80,7 @@ const DAY: i64 = 24 * HOUR;
 
 /// Retrieves one account's mail, and reports how it went.
 #[must_use]
-pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> RunSummary {
+pub(crate) fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> RunSummary {
     let hooks = &account.hooks;
     if options.dry_run || hooks.is_empty() {
         return one_run(account, options, context).0;
@@ -170,7 +170,7 @@ fn with_lock(run: &Run<'_>, summary: &mut RunSummary, lock: Lock, memory: &mut M
 }
 
 /// Does `work` with all that is needed to get, renew or give up the tokens of `account`.
-pub fn with_holder<T>(
+pub(crate) fn with_holder<T>(
     account: &Account,
     oauth: &OAuth,
     context: &Context<'_>,
@@ -183,7 +183,7 @@ pub fn with_holder<T>(
 
 /// The time now, as RFC 3339 has it, by this machine's time zone.
 #[must_use]
-pub fn timestamp() -> String {
+pub(crate) fn timestamp() -> String {
     clock::stamp(clock::now())
 }
 

@@ -96,7 +96,6 @@ pub(super) enum Send<D> {
 pub(super) trait Deletion {
     /// Its number in this session.
     fn number(&self) -> MessageNumber;
-    /// Its entry.
     fn entry(&self) -> EntryId;
 }
 
@@ -110,12 +109,10 @@ impl Deletion for Delivered {
     }
 }
 
-/// An answer.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Answered<'t> {
     /// The status of a `RETR` or a `TOP`.
     Began {
-        /// Of which of them.
         ask: Ask,
         /// Whether it was `+OK`.
         given: bool,
@@ -131,7 +128,6 @@ pub(super) enum Answered<'t> {
     },
     /// The status of a `DELE`.
     Deleted {
-        /// Which message.
         number: MessageNumber,
         /// Whether it was `+OK`.
         ok: bool,
@@ -647,7 +643,6 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
         self.done.last().copied()
     }
 
-    /// Whether anything is held.
     pub(super) fn holds(&self) -> bool {
         !self.held.is_empty()
     }

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What giving up would mean, shown to the user who is asked, a line each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ReleaseOffer {
+pub(crate) struct ReleaseOffer {
     /// What is given up, and what may come twice by that.
     pub consequences: Vec<String>,
     /// What stays unfinished all the same.
@@ -36,7 +36,7 @@ pub struct ReleaseOffer {
 ///
 /// # Errors
 /// The lock, the ledger; [`delivery::Error::Unfit`] when `wanted` isn't such a destination.
-pub fn release(
+pub(crate) fn release(
     account: &Account,
     context: &Context<'_>,
     wanted: Option<&str>,

@@ -64,7 +64,6 @@ pub(super) struct Rounds {
     search: Search,
     /// What has been asked for: it isn't asked for again in this session.
     attempted: HashSet<MessageNumber>,
-    /// What comparisons have matched.
     used: Used,
     /// Messages that came back together, of which a sample is compared.
     sampled: Vec<EntryId>,

@@ -19,7 +19,7 @@ use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
 use crate::ledger::{self, Ledger};
 use crate::message::{self, Retrieval};
-use crate::oauth::Watch;
+use crate::oauth::TokenObserver;
 use crate::report::{Event, ReportedError};
 use crate::secret::Secret;
 use crate::text;
@@ -204,7 +204,7 @@ impl<'a> Run<'a> {
     }
 }
 
-impl Watch for Run<'_> {
+impl TokenObserver for Run<'_> {
     fn detail(&self, text: String) {
         Run::detail(self, || text);
     }
@@ -246,13 +246,12 @@ fn key(state: &Path) -> Vec<u8> {
 mod tests {
     use super::{Run, key};
     use crate::account::Account;
-    use crate::client;
     use crate::exit::ExitCode;
-    use crate::oauth::Watch as _;
+    use crate::oauth::TokenObserver as _;
     use crate::plan::trial::NOW;
-    use crate::protocol::auth::{Method, RefusalReason};
+    use crate::protocol::auth::RefusalReason;
     use crate::retrieval::error::Error;
-    use crate::retrieval::trial::Home;
+    use crate::retrieval::trial::{Home, refused_login};
     use crate::retrieval::{Options, Passwords};
     use crate::secret::Secret;
     use std::os::unix::fs::PermissionsExt as _;
@@ -325,15 +324,7 @@ mod tests {
     fn a_refused_password_has_no_other_token() {
         let home = Home::holding(&[]);
         let account = home.account("");
-        let e = client::Error::LoginRefused {
-            server: "h:110".to_owned(),
-            method: Method::UserPass,
-            meaning: RefusalReason::Credentials,
-            text: "no".to_owned(),
-            token: None,
-            secret_sent: true,
-            locked: false,
-        };
+        let e = refused_login(RefusalReason::Credentials);
         let secret = Secret::new("pencil");
         with(&home, &account, &Options::default(), |run| {
             assert!(!run.has_other_token(&secret, &e).unwrap());

@@ -55,7 +55,6 @@ pub(super) struct Stores {
     pub(super) destinations: OpenDestinations,
 }
 
-/// One session.
 pub(super) struct MailSession<'a, 'b> {
     pub(super) run: &'a Run<'b>,
     pub(super) summary: &'a mut RunSummary,

@@ -35,8 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a program remembers of an account's mailbox.
 #[derive(Debug, Clone, Copy)]
-pub struct Memories<'a> {
-    /// Whose they are.
+pub(crate) struct Memories<'a> {
     pub program: ForeignProgram,
     /// Unique-ids, and when their messages were retrieved, if the program knows.
     pub seen: &'a [(UniqueIdBuf, Option<Time>)],
@@ -46,7 +45,7 @@ pub struct Memories<'a> {
 
 /// What the server has of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Taken {
+pub(crate) struct Taken {
     /// Messages that the program has retrieved.
     pub seen: usize,
     /// How many of them are on the server.
@@ -65,7 +64,7 @@ pub struct Taken {
 ///
 /// # Errors
 /// As for a run; [`Error::NothingMatches`], [`Error::NoUniqueIds`].
-pub fn compare(
+pub(crate) fn compare(
     account: &Account,
     context: &Context<'_>,
     memories: Memories<'_>,
@@ -84,7 +83,7 @@ pub fn compare(
 ///
 /// # Errors
 /// As of [`compare`]; when the ledger cannot be written.
-pub fn take_over(
+pub(crate) fn take_over(
     account: &Account,
     context: &Context<'_>,
     memories: Memories<'_>,
@@ -96,7 +95,7 @@ pub fn take_over(
 ///
 /// # Errors
 /// The lock; the ledger; [`Error::OnlyNumbers`].
-pub fn take_unseen(
+pub(crate) fn take_unseen(
     account: &Account,
     context: &Context<'_>,
     memories: Memories<'_>,

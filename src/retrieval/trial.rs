@@ -18,6 +18,7 @@ use tempfile::TempDir;
 use super::committer::Parcel;
 use super::{Context, Options, Passwords, retrieve};
 use crate::account::Account;
+use crate::client;
 use crate::clock;
 use crate::config::{Request, for_run};
 use crate::connection::Connectors;
@@ -31,6 +32,7 @@ use crate::plan::trial::{facts, key, number};
 use crate::proof::{
     Arrival, ArrivalId, DestinationId, DestinationKind, DestinationName, Piece, Published, Staged,
 };
+use crate::protocol::auth::{Method, RefusalReason};
 use crate::report::{Event, Reporter, RunSummary};
 use crate::secret::Secret;
 use crate::signals::Stop;
@@ -94,6 +96,19 @@ pub(super) fn parcel(at: u32, name: &str, set: &[DestinationId]) -> Parcel {
     Parcel { message, waiting: (0..set.len()).map(|slot| (slot, waiting())).collect() }
 }
 
+/// A login that the server has refused, with this meaning.
+pub(super) fn refused_login(meaning: RefusalReason) -> client::Error {
+    client::Error::LoginRefused {
+        server: "127.0.0.1:110".to_owned(),
+        method: Method::UserPass,
+        meaning,
+        text: "no".to_owned(),
+        token: None,
+        secret_sent: true,
+        locked: false,
+    }
+}
+
 /// What becomes of `QUIT`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Farewell {
@@ -131,7 +146,6 @@ pub(super) struct Post {
     pub(super) logins: Option<usize>,
     /// What was heard after the login, session by session.
     pub(super) heard: Vec<Vec<String>>,
-    /// What was deleted.
     pub(super) deleted: Vec<Letter>,
 }
 
@@ -166,7 +180,6 @@ struct Visit {
 enum Answer {
     Text(String),
     End,
-    /// The last one.
     Last(String),
 }
 
@@ -464,7 +477,6 @@ impl Home {
         ledger.close().unwrap();
     }
 
-    /// One run.
     pub(super) fn run(&self, settings: &str) -> RunSummary {
         self.run_as(settings, Options::default())
     }

@@ -10,7 +10,7 @@ use crate::problem::Problem;
 
 /// Why something could not be done with what is kept.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// Another user can change the state directory: typically XDG_STATE_HOME is inside a shared one.
     #[error(transparent)]
     Access(#[from] access::Error),
@@ -33,12 +33,7 @@ pub enum Error {
     },
     /// There is state already where it is to be moved or restored: typically popfetch has run there meanwhile.
     #[error("{what}")]
-    InTheWay {
-        /// What is there.
-        what: String,
-        /// What to do with it.
-        hint: String,
-    },
+    InTheWay { what: String, hint: String },
     /// A run was killed and has left deliveries unfinished; the next run settles them.
     #[error("{mailbox}: {} on the way when a run died", were(*.messages))]
     Unfinished {
@@ -49,10 +44,7 @@ pub enum Error {
     },
     /// A file is not what `state export` writes: typically it was cut off on the way to another machine.
     #[error("{what}")]
-    NotExported {
-        /// What is wrong with it.
-        what: String,
-    },
+    NotExported { what: String },
 }
 
 fn were(messages: u64) -> String {

@@ -14,20 +14,19 @@ use crate::types::Time;
 
 /// Which messages are to be forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ForgetWhich {
+pub(crate) enum ForgetWhich {
     /// Those of these unique-ids, as they are or as popfetch prints them; `uid:` may precede one.
     Named(Vec<String>),
     /// Those that were delivered, or recorded as retrieved, before this time.
     Before(Time),
     /// Those that were only recorded as retrieved, by the user's word or on standard output.
     Seen,
-    /// All.
     All,
 }
 
 /// A message that would be forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Forgotten {
+pub(crate) struct Forgotten {
     /// Its unique-id, printable; `None` where the server gives it none.
     pub unique_id: Option<String>,
     /// When it was delivered, or recorded as retrieved.
@@ -41,7 +40,7 @@ pub struct Forgotten {
 ///
 /// # Errors
 /// [`Error::NoSuchMessage`]; the lock, the ledger.
-pub fn forget(
+pub(crate) fn forget(
     account: &Account,
     state: &Path,
     which: &ForgetWhich,

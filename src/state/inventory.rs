@@ -14,7 +14,7 @@ use crate::types::{Time, wide};
 
 /// What the ledger of a mailbox knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct KnownMessages {
+pub(crate) struct KnownMessages {
     /// Messages that were delivered whole, and are on the server as far as is known; counted as recorded or seen too.
     pub delivered: u64,
     /// Those that only count as retrieved.
@@ -36,7 +36,7 @@ pub struct KnownMessages {
 impl KnownMessages {
     /// All messages that are known.
     #[must_use]
-    pub fn messages(&self) -> u64 {
+    pub(crate) fn messages(&self) -> u64 {
         [self.delivered, self.seen, self.open, self.deleted].into_iter().fold(0, u64::saturating_add)
     }
 
@@ -44,7 +44,7 @@ impl KnownMessages {
     ///
     /// # Errors
     /// When it cannot be read, or is damaged.
-    pub fn read(directory: &Path, mailbox: &Mailbox, now: Time) -> Result<Self, ledger::Error> {
+    pub(crate) fn read(directory: &Path, mailbox: &Mailbox, now: Time) -> Result<Self, ledger::Error> {
         let ledger = Ledger::read(directory, mailbox, now)?;
         let mut known = Self::default();
         for id in ledger.entries() {
@@ -81,14 +81,14 @@ fn shown(name: &DestinationName) -> String {
 
 /// The size of all files in `directory`, in octets.
 #[must_use]
-pub fn octets(directory: &Path) -> u64 {
+pub(crate) fn octets(directory: &Path) -> u64 {
     let files = std::fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
     files.filter_map(|file| file.metadata().ok()).map(|status| status.len()).fold(0, u64::saturating_add)
 }
 
 /// A mailbox whose state is kept.
 #[derive(Debug)]
-pub struct KeptMailbox {
+pub(crate) struct KeptMailbox {
     /// The account that names it, if one does.
     pub account: Option<String>,
     /// Whose it is; `None` where that cannot be read.
@@ -99,14 +99,13 @@ pub struct KeptMailbox {
     pub octets: u64,
     /// When the last run ended, or began where it hasn't ended.
     pub last_run: Option<Time>,
-    /// What its ledger knows.
     pub known: Result<KnownMessages, ledger::Error>,
 }
 
 impl KeptMailbox {
     /// The account's name; the mailbox where no account names it, and the directory where that cannot be read.
     #[must_use]
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         let mailbox = || self.mailbox.as_ref().map(ToString::to_string);
         self.account.clone().or_else(mailbox).unwrap_or_else(|| text::path(&self.directory))
     }
@@ -114,7 +113,7 @@ impl KeptMailbox {
 
 /// All that is kept below `state`: of these accounts, in their order, then what none of them names.
 #[must_use]
-pub fn all(accounts: &[Account], state: &Path, now: Time) -> Vec<KeptMailbox> {
+pub(crate) fn all(accounts: &[Account], state: &Path, now: Time) -> Vec<KeptMailbox> {
     let mut directories = directories(state);
     directories.sort();
     let mut all = Vec::new();
@@ -159,10 +158,9 @@ fn directories(state: &Path) -> Vec<PathBuf> {
 
 /// What [`verify`] has found.
 #[derive(Debug, Default)]
-pub struct Verified {
+pub(crate) struct Verified {
     /// How many messages the ledger knows.
     pub messages: u64,
-    /// What is wrong.
     pub error: Option<ledger::Error>,
     /// What the next run puts right.
     pub warnings: Vec<String>,
@@ -170,7 +168,7 @@ pub struct Verified {
 
 /// Reads all that is kept of a mailbox: every line of its ledger with its checksum, and whether its end is missing.
 #[must_use]
-pub fn verify(kept: &KeptMailbox, now: Time) -> Verified {
+pub(crate) fn verify(kept: &KeptMailbox, now: Time) -> Verified {
     match verified(kept, now) {
         Ok(verified) => verified,
         Err(e) => Verified { error: Some(e), ..Verified::default() },
@@ -201,7 +199,12 @@ fn verified(kept: &KeptMailbox, now: Time) -> Result<Verified, ledger::Error> {
 ///
 /// # Errors
 /// [`Error::NoSuchMailbox`]; [`Error::InTheWay`] where another account goes on with it.
-pub fn find(called: &str, accounts: &[Account], account: &Account, state: &Path) -> Result<Mailbox, Error> {
+pub(crate) fn find(
+    called: &str,
+    accounts: &[Account],
+    account: &Account,
+    state: &Path,
+) -> Result<Mailbox, Error> {
     let mut known: Vec<Mailbox> = directories(state)
         .iter()
         .filter_map(|directory| Ledger::mailbox_of(directory).ok().flatten())

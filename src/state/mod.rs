@@ -1,16 +1,16 @@
-//! What popfetch knows of its mailboxes, seen from outside of a run: how the last one went ([`status`]), what is kept where
-//! ([`inventory`]); and what can be done with it on the command line: messages are forgotten ([`forget`]), a mailbox gets another name, or
-//! goes to another machine ([`transfer`]).
+//! What popfetch knows of its mailboxes, seen from outside of a run: how the last run went ([`status`]), and what is kept
+//! where ([`inventory`]).  Commands change it here: they forget messages ([`forget`]), rename a mailbox, or move it to another
+//! machine ([`transfer`]).
 //!
-//! No network, and nothing here delivers.  What only looks takes no lock and changes nothing.
+//! Nothing here uses the network or delivers.  Commands that only show something take no lock and change nothing.
 
 mod error;
-pub mod forget;
-pub mod inventory;
-pub mod status;
-pub mod transfer;
+pub(crate) mod forget;
+pub(crate) mod inventory;
+pub(crate) mod status;
+pub(crate) mod transfer;
 
-pub use error::Error;
+pub(crate) use error::Error;
 
 use std::path::Path;
 use std::time::Duration;

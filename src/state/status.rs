@@ -20,7 +20,7 @@ const REFUSED: &str = "login-refused";
 
 /// How a mailbox stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MailboxStatus {
+pub(crate) struct MailboxStatus {
     /// The directory of its state.
     pub directory: PathBuf,
     /// When the last run ended, or began where it hasn't ended.
@@ -43,12 +43,11 @@ pub struct MailboxStatus {
 
 /// Something about a mailbox that isn't as it is on a quiet day.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// Its kind: a word for programs.
     pub kind: String,
     /// What it is, one sentence.
     pub message: String,
-    /// What to do about it.
     pub hint: Option<String>,
     /// Messages that it is about.
     pub messages: u64,
@@ -72,7 +71,7 @@ impl Finding {
 
     /// The sentence with its times: `… (since 23 Nov; next try 14:05)`.
     #[must_use]
-    pub fn line(&self, now: Time) -> String {
+    pub(crate) fn line(&self, now: Time) -> String {
         let since = self.since.map(|since| format!("since {}", clock::since(since, now)));
         let next =
             self.next.filter(|next| *next > now).map(|next| format!("next try {}", clock::due(next, now)));
@@ -87,7 +86,7 @@ impl Finding {
 impl MailboxStatus {
     /// How the account's mailbox stands `now`; `state` is the directory of all state.
     #[must_use]
-    pub fn of(account: &Account, state: &Path, now: Time) -> Self {
+    pub(crate) fn of(account: &Account, state: &Path, now: Time) -> Self {
         let directory = ledger::directory(state, &account.mailbox());
         let memory = Memory::load(&directory);
         let seen = Lock::look(&directory);
@@ -112,19 +111,19 @@ impl MailboxStatus {
 
     /// Whether anything needs the user.
     #[must_use]
-    pub fn needs_you(&self) -> bool {
+    pub(crate) fn needs_you(&self) -> bool {
         self.findings.iter().any(|finding| finding.needs_you)
     }
 
     /// Whether the login was refused, and is not tried again at once.
     #[must_use]
-    pub fn is_refused(&self) -> bool {
+    pub(crate) fn is_refused(&self) -> bool {
         self.findings.iter().any(|finding| finding.kind == REFUSED)
     }
 
     /// What comes first, in a word: `ok` when all is well.
     #[must_use]
-    pub fn word(&self) -> &str {
+    pub(crate) fn word(&self) -> &str {
         self.findings.first().map_or("ok", |finding| finding.kind.as_str())
     }
 }

@@ -40,8 +40,7 @@ const LARGEST: u64 = 16 * 1024 * 1024;
 
 /// What became of a mailbox that was to be moved or restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TransferOutcome {
-    /// It has been.
+pub(crate) enum TransferOutcome {
     Done,
     /// It had been before; what was left of that was finished.
     DoneBefore,
@@ -52,7 +51,7 @@ pub enum TransferOutcome {
 ///
 /// # Errors
 /// [`Error::Unfinished`]; [`Error::InTheWay`] where the account has retrieved mail under its new name; locks, ledgers.
-pub fn adopt(
+pub(crate) fn adopt(
     account: &Account,
     state: &Path,
     from: &Mailbox,
@@ -161,7 +160,7 @@ fn put(path: &Path, octets: &[u8]) -> Result<(), Error> {
 ///
 /// # Errors
 /// [`Error::Unfinished`]; locks, ledgers.
-pub fn export(accounts: &[Account], state: &Path, stop: &Stop) -> Result<(Vec<u8>, u32), Error> {
+pub(crate) fn export(accounts: &[Account], state: &Path, stop: &Stop) -> Result<(Vec<u8>, u32), Error> {
     let (mut out, mut mailboxes) = (HEADING.as_bytes().to_vec(), 0);
     for account in accounts {
         let mailbox = account.mailbox();
@@ -202,10 +201,8 @@ pub fn export(accounts: &[Account], state: &Path, stop: &Stop) -> Result<(Vec<u8
 
 /// A mailbox in the exported form.
 #[derive(Debug)]
-pub struct Exported<'a> {
-    /// Whose it is.
+pub(crate) struct Exported<'a> {
     pub mailbox: Mailbox,
-    /// What its ledger holds.
     pub outline: Outline,
     ledger: &'a [u8],
     memory: Memory,
@@ -216,7 +213,7 @@ pub struct Exported<'a> {
 ///
 /// # Errors
 /// [`Error::NotExported`]; a ledger that is damaged, or was written by a newer popfetch.
-pub fn read_exported(octets: &[u8]) -> Result<Vec<Exported<'_>>, Error> {
+pub(crate) fn read_exported(octets: &[u8]) -> Result<Vec<Exported<'_>>, Error> {
     let wrong = |what: &str| Error::NotExported { what: what.to_owned() };
     let body = octets
         .strip_prefix(HEADING.as_bytes())
@@ -307,7 +304,7 @@ impl Exported<'_> {
     ///
     /// # Errors
     /// [`Error::InTheWay`] where what is there is another ledger, or has gone on since this one was written.
-    pub fn restore(&self, state: &Path, stop: &Stop) -> Result<TransferOutcome, Error> {
+    pub(crate) fn restore(&self, state: &Path, stop: &Stop) -> Result<TransferOutcome, Error> {
         let directory = ledger::directory(state, &self.mailbox);
         let lock: Lock = super::lock(&directory, stop)?;
         let there = present(&directory, &self.mailbox)?;

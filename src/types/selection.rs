@@ -26,7 +26,7 @@ use crate::types::wide;
 
 /// Messages that the user has named.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Selection(Vec<SelectionPart>);
+pub(crate) struct Selection(Vec<SelectionPart>);
 
 /// What one word, or one element of a list, names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +50,7 @@ const LAST: Position = Position::FromEnd(1);
 /// The listing lacks a message that was named.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no message {named}: {}", listed(*.messages))]
-pub struct NoSuchMessage {
+pub(crate) struct NoSuchMessage {
     /// The first word, or element of a list, that names none; safe to print.
     pub named: String,
     /// How many messages are listed.
@@ -80,14 +80,14 @@ fn listed(messages: usize) -> String {
 impl Selection {
     /// What these words name together; `None` without any.
     #[must_use]
-    pub fn of(words: &[String]) -> Option<Self> {
+    pub(crate) fn of(words: &[String]) -> Option<Self> {
         let parts: Vec<SelectionPart> = words.iter().flat_map(|word| read(word)).collect();
         (!parts.is_empty()).then_some(Self(parts))
     }
 
     /// Whether unique-ids are needed to find the messages.
     #[must_use]
-    pub fn needs_unique_ids(&self) -> bool {
+    pub(crate) fn needs_unique_ids(&self) -> bool {
         self.0.iter().any(|part| matches!(part, SelectionPart::UniqueId(_)))
     }
 
@@ -96,7 +96,7 @@ impl Selection {
     ///
     /// # Errors
     /// The first word that names none of them; of a range one has to be there.
-    pub fn resolve(
+    pub(crate) fn resolve(
         &self,
         listing: impl IntoIterator<Item = (MessageNumber, Option<UniqueIdBuf>)>,
     ) -> Result<Vec<MessageNumber>, NoSuchMessage> {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use clap::{Arg, Command};
 use clap_complete::Shell;
-use popfetch::cli::args::command;
+use popfetch::reference::command;
 
 /// The script for a shell.
 pub(super) fn script(shell: Shell) -> String {

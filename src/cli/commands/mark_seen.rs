@@ -9,7 +9,7 @@ use crate::cli::setup::{Cli, ConfigArgs};
 use crate::cli::words::{self, Named};
 use crate::exit::ExitCode;
 use crate::report::plain::{Level, Plain};
-use crate::retrieval::{self, Mark, Marked};
+use crate::retrieval::{self, MarkOrder, Marked};
 use crate::text::{count, size};
 use crate::types::{Time, wide};
 
@@ -50,7 +50,8 @@ pub(super) fn run(args: &MarkSeenArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         Named::These(configuration, messages) => (configuration.accounts, messages),
         Named::Nothing(code) => return Ok(code),
     };
-    let mark = Mark { messages, before: args.before, delivered: args.as_delivered, dry_run: args.dry_run };
+    let mark =
+        MarkOrder { messages, before: args.before, delivered: args.as_delivered, dry_run: args.dry_run };
     let names: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
     let reporter = Plain::new(Arc::clone(&cli.printer), Level::Normal, &names);
     cli.run(Arc::new(reporter), |context| {

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
-use crate::account::{SettingWord as _, Tls};
+use crate::account::{self, SettingWord as _, Tls};
 use crate::cli::setup::{Cli, ReadArgs};
-use crate::config::{self, ConfigError};
+use crate::config::ConfigError;
 use crate::exit::ExitCode;
 use crate::report::plain::{Level, Plain};
 use crate::report::prose::wrapped;
@@ -102,7 +102,7 @@ fn host_instead(word: &str, error: &anyhow::Error) -> Option<(String, Option<u16
         }
         _ => (word, None),
     };
-    let host = config::host(host).ok()?;
+    let host = account::host::parse(host).ok()?;
     (host.contains(['.', ':']) || port.is_some() || host == "localhost").then_some((host, port))
 }
 

@@ -14,7 +14,6 @@ const LONGEST_HEAD: usize = 16 * 1024;
 
 const BEGINNING: &[u8] = b"HTTP/1.";
 
-/// A conversation.
 #[derive(Debug)]
 pub(super) struct HttpConversation {
     request: Option<Secret>,

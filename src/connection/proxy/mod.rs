@@ -18,7 +18,7 @@ use super::dial::{Goal, dial};
 use super::error::{Error, plain};
 use super::patience::after;
 use super::poll::poll;
-use super::problem::RouteProblem;
+use super::route_problem::RouteProblem;
 use super::socket::Socket;
 use super::target::{Target, server};
 use crate::account::{Endpoint, Proxy, ProxyAddress, ProxyKind};

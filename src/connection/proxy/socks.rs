@@ -23,11 +23,9 @@ const IPV4: u8 = 1;
 const NAME: u8 = 3;
 const IPV6: u8 = 4;
 
-/// A conversation.
 #[derive(Debug)]
 pub(super) struct SocksConversation {
     login: Option<ProxyLogin>,
-    /// The request to connect.
     request: Vec<u8>,
     step: SocksStep,
     /// What has come of the answer.
@@ -46,7 +44,6 @@ enum SocksStep {
     Verdict,
     /// To send where to connect to.
     Request,
-    /// Whether it has.
     Reply,
     Done,
 }

@@ -130,7 +130,6 @@ pub(super) fn discard(path: &Path) {
     let _ = durable::remove(path);
 }
 
-/// The three directories.
 #[derive(Debug)]
 pub(super) struct Folders {
     pub(super) path: PathBuf,

@@ -9,7 +9,7 @@
 //! 3. `new/` is synced before the message counts as published: a name that is only in the page cache dies with the power,
 //!    and `DELE` would have deleted the other copy.
 //!
-//! What a killed run leaves is repaired by [`recover`] and [`clean`].
+//! What a killed run leaves is repaired by [`recovery`].
 
 mod destination;
 mod folders;
@@ -20,5 +20,4 @@ mod store;
 mod tests;
 
 pub(super) use destination::MaildirDestination;
-pub use recovery::{clean, recover};
-pub use store::{MaildirSettings, check, open};
+pub(crate) use store::check;

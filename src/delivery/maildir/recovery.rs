@@ -28,7 +28,11 @@ const TMP_IS_SAFE: i64 = 24 * 60 * 60;
 /// # Errors
 /// [`Error::Later`] when the Maildir isn't there, or is another one: nothing is concluded.  [`Error::Disk`], or what the
 /// settler reports: what wasn't settled is settled at the next run.
-pub fn recover(unsettled: &Unsettled, settler: &mut dyn Settler, now: Time) -> Result<Recovered, Error> {
+pub(crate) fn recover(
+    unsettled: &Unsettled,
+    settler: &mut dyn Settler,
+    now: Time,
+) -> Result<Recovered, Error> {
     let open: Vec<OpenIntent<'_>> = unsettled.intents.iter().filter_map(OpenIntent::of).collect();
     if open.is_empty() {
         return Ok(Recovered::default());
@@ -238,7 +242,7 @@ impl Sorted<'_> {
 ///
 /// # Errors
 /// [`Error::Disk`] when `tmp/` can't be read, or a file not removed.
-pub fn clean(path: &Path, ledger: &str, named: &dyn Fn(&str) -> bool) -> Result<usize, Error> {
+pub(crate) fn clean(path: &Path, ledger: &str, named: &dyn Fn(&str) -> bool) -> Result<usize, Error> {
     let tmp = Folders::of(path).tmp;
     let unreadable = |e| Error::from(durable::Error::new(Step::Read, &tmp, e));
     let entries = match fs::read_dir(&tmp) {

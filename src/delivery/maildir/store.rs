@@ -19,7 +19,7 @@ use crate::types::wide;
 
 /// How a Maildir is used.
 #[derive(Debug, Clone)]
-pub struct MaildirSettings {
+pub(crate) struct MaildirSettings {
     /// The ledger's random id: part of every name.
     pub ledger: String,
     /// This machine's name.
@@ -37,7 +37,7 @@ pub struct MaildirSettings {
 /// # Errors
 /// [`Error::Unfit`] (73) when something else is there, or its parent is missing; [`Error::Later`] when it was delivered to
 /// and isn't there now; [`Error::Disk`].
-pub fn open(path: &Path, settings: &MaildirSettings) -> Result<Opened, Error> {
+pub(crate) fn open(path: &Path, settings: &MaildirSettings) -> Result<Opened, Error> {
     let folders = Folders::of(path);
     let missing = missing(path, settings.may_create)?;
     if !missing.is_empty() {
@@ -59,7 +59,7 @@ pub fn open(path: &Path, settings: &MaildirSettings) -> Result<Opened, Error> {
 ///
 /// # Errors
 /// As for [`open`].
-pub fn check(path: &Path, may_create: bool) -> Result<(), Error> {
+pub(crate) fn check(path: &Path, may_create: bool) -> Result<(), Error> {
     missing(path, may_create).map(drop)
 }
 
@@ -70,7 +70,6 @@ pub(super) enum Syncs {
     FileSystem,
     /// Each file, `tmp/`, `new/`.
     Each,
-    /// Not at all.
     Off,
 }
 

@@ -7,17 +7,18 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::store::{MaildirSettings, Syncs};
-use super::{check, clean, open};
+use super::check;
+use super::recovery::clean;
+use super::store::{MaildirSettings, Syncs, open};
 use crate::account::SyncMode;
 use crate::delivery::Opened;
-use crate::delivery::{Error, Failure, Recorder, Waiting};
+use crate::delivery::trial::arrived;
+use crate::delivery::{Error, Failure, Recorder};
 use crate::exit::ExitCode;
 use crate::message::Examiner;
 use crate::place::Place;
 use crate::problem::Problem as _;
-use crate::proof::{Arrival, ArrivalId, DestinationId, Key, Noted, Piece, Published, Staged};
-use crate::types::{MessageNumber, UniqueId};
+use crate::proof::{Noted, Piece, Published, Staged};
 
 #[cfg(feature = "crash-points")]
 mod disk;
@@ -53,23 +54,8 @@ impl Home {
             examiner.update(chunk);
         }
         let facts = examiner.finish();
-        let Waiting { octets, digest, place } = intake.finish(&facts).unwrap();
-        let message = Arrival {
-            id: ArrivalId::next(),
-            number: MessageNumber::new(1).unwrap(),
-            key: Key::UniqueId(UniqueId::new(b"uid").unwrap().to_buf()),
-            listed_size: None,
-            octets: facts.octets,
-            digests: facts.digests,
-            headline: facts.headline,
-            sender: facts.sender,
-            recipient: facts.recipient,
-            utf8: false,
-            again: false,
-            set: vec![DestinationId(0)],
-            continues: None,
-        };
-        Piece { message: Arc::new(message), destination: DestinationId(0), octets, digest, place }
+        let waiting = intake.finish(&facts).unwrap();
+        arrived(facts, waiting, 1)
     }
 
     pub(super) fn staged(&mut self, count: usize) -> Vec<Noted> {

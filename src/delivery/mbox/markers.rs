@@ -32,7 +32,7 @@ const LARGEST: usize = 64 * 1024;
 ///
 /// # Errors
 /// When the markers cannot be read.
-pub fn neighbours(state_root: &Path, mbox: &Path, own: &str) -> Result<Vec<Neighbour>, Error> {
+pub(crate) fn neighbours(state_root: &Path, mbox: &Path, own: &str) -> Result<Vec<Neighbour>, Error> {
     let directory = directory(state_root);
     let fail = |e| Error::from(durable::Error::new(Step::Read, &directory, e));
     let entries = match std::fs::read_dir(&directory) {
@@ -75,7 +75,7 @@ pub fn neighbours(state_root: &Path, mbox: &Path, own: &str) -> Result<Vec<Neigh
 ///
 /// # Errors
 /// [`Error::Disk`].
-pub fn forget(state_root: &Path, ledger: &str, mbox: &Path) -> Result<(), Error> {
+pub(crate) fn forget(state_root: &Path, ledger: &str, mbox: &Path) -> Result<(), Error> {
     let mbox = super::locks::resolve(mbox).unwrap_or_else(|_| mbox.to_owned());
     Ok(durable::remove(&directory(state_root).join(file_name(ledger, &mbox)))?)
 }

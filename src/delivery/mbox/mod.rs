@@ -24,7 +24,7 @@ mod fuzz;
 mod locks;
 mod markers;
 mod read_back;
-mod recover;
+mod recovery;
 
 use std::fs::File;
 use std::io;
@@ -39,9 +39,9 @@ pub(crate) use format::Formatter;
 pub use fuzz::fuzz_quoting;
 use locks::{LockWait, LockedMbox, PATIENCE, no_directory, no_mbox, resolve};
 use markers::Marker;
-pub use markers::{forget, neighbours};
-pub use recover::recover;
-use recover::{Stretch, is_torn};
+pub(crate) use markers::{forget, neighbours};
+pub(crate) use recovery::recover;
+use recovery::{Stretch, is_torn};
 
 use super::neighbours::{Neighbour, Neighbours};
 use super::{Error, Inlet, Intake, Outlet, Recorder};
@@ -66,20 +66,25 @@ const LEAD: &[u8] = b"\n\n";
 ///
 /// # Errors
 /// [`Error::Unfit`] when it can't; [`Error::Later`] when another account keeps it for longer than `patience`.
-pub fn check(path: &Path, owner: Option<&Owner>, stop: &Stop, patience: Duration) -> Result<(), Error> {
+pub(crate) fn check(
+    path: &Path,
+    owner: Option<&Owner>,
+    stop: &Stop,
+    patience: Duration,
+) -> Result<(), Error> {
     locks::look(path, owner, &mut LockWait::new(stop, patience))
 }
 
 /// Whether `path`, seen with the rights of `owner`, leads to the mbox at `mbox`, which is a path without links.
 #[must_use]
-pub fn leads_to(path: &Path, owner: Option<&Owner>, mbox: &Path) -> bool {
+pub(crate) fn leads_to(path: &Path, owner: Option<&Owner>, mbox: &Path) -> bool {
     real_path_of(path, owner).is_some_and(|path| path == mbox)
 }
 
 /// Where the mbox at `path` really is, every link followed with the rights of `owner`, also where it's still to be made;
 /// `path` itself when that can't be known.
 #[must_use]
-pub fn real_path(path: &Path, owner: Option<&Owner>) -> PathBuf {
+pub(crate) fn real_path(path: &Path, owner: Option<&Owner>) -> PathBuf {
     real_path_of(path, owner).unwrap_or_else(|| path.to_owned())
 }
 
@@ -94,7 +99,12 @@ fn real_path_of(path: &Path, owner: Option<&Owner>) -> Option<PathBuf> {
 ///
 /// # Errors
 /// [`Error::Disk`].
-pub fn clean_up(state_root: &Path, state: &Path, ledger: &str, intents: &[Intent]) -> Result<(), Error> {
+pub(crate) fn clean_up(
+    state_root: &Path,
+    state: &Path,
+    ledger: &str,
+    intents: &[Intent],
+) -> Result<(), Error> {
     let named: Vec<&str> = intents
         .iter()
         .filter_map(|intent| match &intent.place {
@@ -121,7 +131,7 @@ pub fn clean_up(state_root: &Path, state: &Path, ledger: &str, intents: &[Intent
 
 /// The network's end of an mbox.
 #[derive(Debug)]
-pub struct MboxInlet {
+pub(crate) struct MboxInlet {
     state: PathBuf,
     clock: fn() -> Time,
     batch: Option<Arc<Batch>>,
@@ -130,7 +140,7 @@ pub struct MboxInlet {
 impl MboxInlet {
     /// Spools into `state`, the ledger's directory; `clock` gives the time of delivery.
     #[must_use]
-    pub fn new(state: PathBuf, clock: fn() -> Time) -> Self {
+    pub(crate) fn new(state: PathBuf, clock: fn() -> Time) -> Self {
         Self { state, clock, batch: None }
     }
 }
@@ -151,8 +161,7 @@ impl Inlet for MboxInlet {
 
 /// Where an mbox is, and what it needs to know of the run.
 #[derive(Debug, Clone)]
-pub struct MboxSettings {
-    /// The mbox.
+pub(crate) struct MboxSettings {
     pub path: PathBuf,
     /// Whose it is, if we act for another user.
     pub owner: Option<Owner>,
@@ -171,7 +180,7 @@ pub struct MboxSettings {
 }
 
 /// The committer's end of an mbox.
-pub struct MboxOutlet {
+pub(crate) struct MboxOutlet {
     settings: MboxSettings,
     neighbours: Box<dyn Neighbours>,
     warn: Box<dyn FnMut(String) + Send>,
@@ -200,13 +209,13 @@ shown_by!(MboxOutlet, settings);
 
 impl MboxSettings {
     /// How long a busy mbox is waited for.
-    pub const PATIENCE: Duration = PATIENCE;
+    pub(crate) const PATIENCE: Duration = PATIENCE;
 }
 
 impl MboxOutlet {
     /// For one run.  `warn` takes what users should know and what is not an error.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         settings: MboxSettings,
         neighbours: Box<dyn Neighbours>,
         warn: Box<dyn FnMut(String) + Send>,

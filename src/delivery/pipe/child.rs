@@ -34,7 +34,6 @@ pub(super) enum ChildOutcome {
     TimedOut,
 }
 
-/// A running program.
 #[derive(Debug)]
 pub(super) struct Child {
     process: std::process::Child,

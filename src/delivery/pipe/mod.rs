@@ -11,7 +11,7 @@
 mod argv;
 mod child;
 mod destination;
-pub mod program;
+pub(crate) mod program;
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -46,7 +46,7 @@ const BATCH_IN_MEMORY: usize = 4 * 1024 * 1024;
 ///
 /// # Errors
 /// [`Error::Unfit`] with [`ExitCode::Configuration`].
-pub fn check(command: &PipeCommand, search: Option<&OsStr>) -> Result<(), Error> {
+pub(crate) fn check(command: &PipeCommand, search: Option<&OsStr>) -> Result<(), Error> {
     if let Some((placeholder, variable)) = unsafe_placeholder(command) {
         return Err(Error::unfit(
             ExitCode::Configuration,
@@ -68,7 +68,6 @@ pub fn check(command: &PipeCommand, search: Option<&OsStr>) -> Result<(), Error>
     }
 }
 
-/// Where a program is.
 fn found(program: &str, search: Option<&OsStr>) -> Option<PathBuf> {
     let runs = |path: &PathBuf| path.is_file() && rustix::fs::access(path, Access::EXEC_OK).is_ok();
     if program.contains('/') {
@@ -94,7 +93,7 @@ fn not_found(program: &str) -> String {
 ///
 /// # Errors
 /// When the ledger cannot be written or synced.
-pub fn recover(unsettled: &Unsettled, settler: &mut dyn Settler) -> Result<Recovered, Error> {
+pub(crate) fn recover(unsettled: &Unsettled, settler: &mut dyn Settler) -> Result<Recovered, Error> {
     let intents: Vec<IntentId> = unsettled.intents.iter().map(|intent| intent.id).collect();
     if !intents.is_empty() {
         settler.dropped(&intents)?;
@@ -104,7 +103,7 @@ pub fn recover(unsettled: &Unsettled, settler: &mut dyn Settler) -> Result<Recov
 
 /// The network's end of a program.
 #[derive(Debug)]
-pub struct PipeInlet {
+pub(crate) struct PipeInlet {
     state: PathBuf,
     /// What this batch may still keep in memory; taken back by an intake when it's known.
     spare: std::sync::Arc<std::sync::atomic::AtomicUsize>,
@@ -113,7 +112,7 @@ pub struct PipeInlet {
 impl PipeInlet {
     /// Spools large messages into `state`, the ledger's directory.
     #[must_use]
-    pub fn new(state: PathBuf) -> Self {
+    pub(crate) fn new(state: PathBuf) -> Self {
         Self { state, spare: std::sync::Arc::new(BATCH_IN_MEMORY.into()) }
     }
 }
@@ -154,8 +153,7 @@ impl Intake for PipeIntake {
 
 /// What is run, and in whose name.
 #[derive(Debug, Clone)]
-pub struct PipeSettings {
-    /// The program.
+pub(crate) struct PipeSettings {
     pub command: PipeCommand,
     /// The program is stopped after this time.
     pub time_limit: Duration,
@@ -175,14 +173,14 @@ pub struct PipeSettings {
 
 /// The committer's end of a program.
 #[derive(Debug)]
-pub struct PipeOutlet {
+pub(crate) struct PipeOutlet {
     settings: PipeSettings,
 }
 
 impl PipeOutlet {
     /// For one run.
     #[must_use]
-    pub fn new(settings: PipeSettings) -> Self {
+    pub(crate) fn new(settings: PipeSettings) -> Self {
         Self { settings }
     }
 

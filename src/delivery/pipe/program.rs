@@ -11,7 +11,7 @@ use crate::signals::Stop;
 
 /// A program to be run.
 #[derive(Debug)]
-pub struct HookProgram<'a> {
+pub(crate) struct HookProgram<'a> {
     /// Executed as it stands.
     pub argv: &'a [String],
     /// Besides what is inherited.
@@ -24,9 +24,8 @@ pub struct HookProgram<'a> {
     pub owner: Option<&'a Owner>,
 }
 
-/// How it ended.
 #[derive(Debug)]
-pub struct ProgramEnd {
+pub(crate) struct ProgramEnd {
     /// How it failed, if it did: `exited with 1`.
     pub failure: Option<String>,
     /// The beginning of what it printed, unescaped.
@@ -37,7 +36,7 @@ pub struct ProgramEnd {
 ///
 /// # Errors
 /// When it cannot be started, typically because it isn't there; when the system cannot wait for it.
-pub fn run(program: HookProgram<'_>, stop: &Stop) -> io::Result<ProgramEnd> {
+pub(crate) fn run(program: HookProgram<'_>, stop: &Stop) -> io::Result<ProgramEnd> {
     let HookProgram { argv, environment, input, limit, owner } = program;
     let mut child = Child::start(argv, environment, input, limit, owner)?;
     let ended = wait_for_one(&mut [&mut child], Some(stop))?;

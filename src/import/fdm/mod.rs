@@ -13,9 +13,6 @@ use super::{
 };
 use parser::{Declared, Parsed, Secretive};
 
-/// Characters of one text at most, macros replaced.
-const LONGEST_TEXT: usize = 64 * 1024;
-
 /// Reads an fdm.conf and what it includes.
 ///
 /// # Errors

@@ -75,17 +75,14 @@ pub(super) enum Act {
 /// Which mail a rule is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum FdmCondition {
-    /// All of it.
     All,
     /// That of accounts, by patterns.
     Accounts(Vec<String>),
     /// What no rule has matched.
     Unmatched,
-    /// Some of it.
     Some,
 }
 
-/// A rule.
 #[derive(Debug)]
 pub(super) struct Rule {
     pub(super) place: SourceLine,

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// One word.
+/// Characters of one text at most, macros replaced.
+const LONGEST_TEXT: usize = 64 * 1024;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum FdmWord {
-    /// A keyword.
     Key(String),
-    /// A number.
     Number(u64),
     /// A text between quotes, macros in it replaced; whether something in it is not known.
     Text(String, bool),
@@ -105,7 +105,6 @@ impl FdmWords {
         Ok(self.peeked.as_ref())
     }
 
-    /// The next word.
     pub(super) fn next(&mut self) -> Result<Option<FdmWord>> {
         match self.peeked.take() {
             Some(word) => Ok(Some(word)),
@@ -249,7 +248,7 @@ fn string(file: &mut FdmFile, quote: char, macros: &BTreeMap<String, Macro>) -> 
             },
             _ => text.push(next),
         }
-        if text.len() > super::LONGEST_TEXT {
+        if text.len() > LONGEST_TEXT {
             return Err("a text is too long".to_owned());
         }
     }

@@ -9,7 +9,6 @@ pub(super) enum OptionShape {
     Text,
     /// A number, or a name of a service.
     Service,
-    /// A number.
     Number,
     /// Words up to the next option.
     List,

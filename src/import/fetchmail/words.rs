@@ -1,7 +1,6 @@
 //! The words of a fetchmailrc, as fetchmail's lexer cuts them: the longest piece that fits counts, a quoted text before a
 //! bare one of the same length.
 
-/// One word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum FetchmailWord {
     /// Without quotes, its escapes replaced; `=` is one of its own.

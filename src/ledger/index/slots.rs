@@ -26,7 +26,6 @@ use crate::types::Time;
 /// What is known of a message, but for what few have ([`Details`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct EntryRecord {
-    /// How far it has come.
     pub(super) state: EntryState,
     /// Where its line is: the one with its digests, once it has any.
     pub(super) offset: u64,
@@ -322,7 +321,6 @@ impl Slots {
         record
     }
 
-    /// Has `change` change an entry.
     pub(super) fn change(&mut self, entry: EntryId, change: impl FnOnce(&mut EntryRecord)) {
         let Some(mut record) = self.get(entry) else { return };
         change(&mut record);
@@ -350,7 +348,6 @@ impl Slots {
         self.details.remove(&entry.0);
     }
 
-    /// Whether it was forgotten.
     #[inline(always)]
     pub(super) fn is_forgotten(&self, entry: EntryId) -> bool {
         self.slot(entry).is_some_and(|slot| slot.flags() & FORGOTTEN != 0)

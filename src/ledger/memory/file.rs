@@ -18,19 +18,19 @@ const LONGEST: u64 = 1024 * 1024;
 impl Memory {
     /// Reads the memory in a mailbox's directory; empty when there is none, or none that can be read.
     #[must_use]
-    pub fn load(directory: &Path) -> Self {
+    pub(crate) fn load(directory: &Path) -> Self {
         Self::load_file(&directory.join(FILE))
     }
 
     /// Reads what runs that found the mailbox locked have reported.
     #[must_use]
-    pub fn load_reports(directory: &Path) -> Self {
+    pub(crate) fn load_reports(directory: &Path) -> Self {
         Self::load_file(&directory.join(REPORTS))
     }
 
     /// The same, for the run that has the lock now: they are read and removed.
     #[must_use]
-    pub fn take_reports(directory: &Path) -> Self {
+    pub(crate) fn take_reports(directory: &Path) -> Self {
         let path = directory.join(REPORTS);
         if !path.exists() {
             return Self::default();
@@ -50,7 +50,7 @@ impl Memory {
     ///
     /// # Errors
     /// When it cannot be written; the run may go on.
-    pub fn save(&self, directory: &Path) -> durable::Result<()> {
+    pub(crate) fn save(&self, directory: &Path) -> durable::Result<()> {
         self.save_as(directory, FILE)
     }
 
@@ -58,7 +58,7 @@ impl Memory {
     ///
     /// # Errors
     /// As for [`Memory::save`].
-    pub fn save_reports(&self, directory: &Path) -> durable::Result<()> {
+    pub(crate) fn save_reports(&self, directory: &Path) -> durable::Result<()> {
         self.save_as(directory, REPORTS)
     }
 
@@ -83,7 +83,7 @@ impl Memory {
 
     /// What of it is true on another machine too, as text: nothing of this configuration, nothing of the line.
     #[must_use]
-    pub fn portable(&self) -> Vec<u8> {
+    pub(crate) fn portable(&self) -> Vec<u8> {
         let habits = self.habits.clone();
         let (strongest, utf8, last) = (self.strongest.clone(), self.utf8, self.last.clone());
         Self { strongest, habits, utf8, last, ..Self::default() }.to_text()
@@ -91,7 +91,7 @@ impl Memory {
 
     /// What [`Memory::portable`] wrote; empty when that cannot be read.
     #[must_use]
-    pub fn of_portable(text: &[u8]) -> Self {
+    pub(crate) fn of_portable(text: &[u8]) -> Self {
         Self::parse(text).unwrap_or_default()
     }
 

@@ -8,7 +8,6 @@ use crate::exit::ExitCode;
 use crate::text;
 use crate::types::{Time, parse_decimal};
 
-/// Its first line.
 pub(super) const HEADING: &[u8] = b"popfetch-memory 1\n";
 
 /// Reads one; `None` when its end is missing.  A line that makes no sense is passed over.

@@ -113,7 +113,7 @@ fn what_is_dropped_or_settled_is_on_disk_when_that_is_reported() {
         ("dropped", Box::new(|ledger| ledger.settle_dropped(&intents[..1]))),
         ("given up", Box::new(|ledger| ledger.give_up(&[to]))),
         ("imported", Box::new(|ledger| ledger.import(&[(unique_id("i"), UsersWord::Seen)]).map(drop))),
-        ("forgotten", Box::new(|ledger| ledger.forget(&[unique_id("i")]).map(drop))),
+        ("forgotten", Box::new(|ledger| forget(ledger, &[unique_id("i")]).map(drop))),
     ];
     for (what, settle) in all {
         let (settled, taken) = steps(fine, || settle(&mut ledger));

@@ -111,7 +111,7 @@ fn happen(mut ledger: Ledger, event: Event) -> Ledger {
             }
         }
         Event::Forget(m) => {
-            ledger.forget(&[unique_id(&format!("id {m}"))]).unwrap();
+            forget(&mut ledger, &[unique_id(&format!("id {m}"))]).unwrap();
         }
         Event::Part(m) => {
             if let Some(id) = ledger.find_key(&key(m)) {

@@ -9,6 +9,10 @@ fn import(ledger: &mut Ledger, name: &str, word: UsersWord) -> EntryId {
     ledger.find_key(&key(name)).unwrap()
 }
 
+fn unidentified(ledger: &Ledger) -> Vec<EntryId> {
+    ledger.index.ids().filter(|id| ledger.entry(*id).unidentified).collect()
+}
+
 fn version(directory: &Path) -> String {
     let text = octets(directory);
     String::from_utf8(text.split(|octet| *octet == b' ').nth(1).unwrap().to_vec()).unwrap()
@@ -38,7 +42,7 @@ fn nothing_is_concluded_from_an_imported_message_before_it_is_identified() {
             let entry = ledger.entry(id);
             assert_eq!((entry.state, entry.unidentified, entry.deliveries), (EntryState::Seen, true, 1));
             assert_eq!(ledger.prove_delivered(id, number(1)), None, "no word to delete it by");
-            assert_eq!(ledger.unidentified().collect::<Vec<_>>(), [id]);
+            assert_eq!(unidentified(&ledger), [id]);
             assert_eq!(ledger.deliveries_of(id).unwrap(), []);
             assert!(ledger.deliveries(|_, _| true).unwrap().iter().all(|(other, ..)| *other == known));
             ledger.deleted(&[id]).unwrap();
@@ -67,7 +71,7 @@ fn an_identified_message_is_what_the_user_says_that_it_is() {
         ledger.identify(id, header, identity).unwrap();
         assert!(matches!(ledger.identify(id, header, identity), Err(Error::Contradiction(_))));
     }
-    assert_eq!(ledger.unidentified().count(), 0);
+    assert_eq!(unidentified(&ledger), []);
     let ledger = check(home.path(), ledger);
     assert_eq!(version(home.path()), "2", "an older popfetch understands what is left");
     let states = [delivered, seen].map(|id| ledger.entry(id).state);
@@ -80,8 +84,7 @@ fn an_identified_message_is_what_the_user_says_that_it_is() {
         (record.digests.header, record.digests.identity),
         (digests("a").header, digests("a").identity)
     );
-    let unseen = Digests { identity: None, ..record.digests };
-    assert!(!unseen.is_same(&Digests { identity: None, ..digests("a") }), "its octets were never seen");
+    assert_ne!(record.digests.message, digests("a").message, "its octets were never seen");
 }
 
 #[test]
@@ -140,8 +143,8 @@ fn a_forgotten_message_is_new_when_it_is_listed_again() {
     ledger.complete_listing(&mut [a, b, c].into_iter()).unwrap();
     ledger.deleted(&[c]).unwrap();
     let names = ["b", "c", "never known"].map(unique_id);
-    assert_eq!(ledger.forget(&names).unwrap(), 2);
-    assert_eq!(ledger.forget(&names).unwrap(), 0);
+    assert_eq!(forget(&mut ledger, &names).unwrap(), 2);
+    assert_eq!(forget(&mut ledger, &names).unwrap(), 0);
     for _ in 0..2 {
         assert_eq!(["a", "b", "c"].map(|name| ledger.find_key(&key(name)).is_some()), [true, false, false]);
         assert_eq!(ledger.present().collect::<Vec<_>>(), [a]);
@@ -163,10 +166,10 @@ fn what_is_on_its_way_is_not_forgotten() {
     let message = arrival(key("a"), "a", &[to]);
     let noted = note(&mut ledger, vec![piece(&message, to)]).pop().unwrap();
     // The file is rewritten in the new version meanwhile, and the delivery goes on.
-    assert_eq!(ledger.forget(&[unique_id("a")]).unwrap(), 0);
+    assert_eq!(forget(&mut ledger, &[unique_id("a")]).unwrap(), 0);
     assert_eq!((version(home.path()).as_str(), ledger.intents().len()), ("3", 1));
     assert!(ledger.record(Published::attest(noted)).unwrap().is_some());
-    assert_eq!(ledger.forget(&[unique_id("a")]).unwrap(), 1);
+    assert_eq!(forget(&mut ledger, &[unique_id("a")]).unwrap(), 1);
     assert_eq!(ledger.index.len() - 1, u32::try_from(ledger.index.ids().count()).unwrap());
 }
 
@@ -198,7 +201,7 @@ fn reading_imports_and_forgets_nothing() {
     let before = octets(home.path());
     let mut ledger = read(home.path()).unwrap();
     assert!(matches!(ledger.import(&[(unique_id("a"), UsersWord::Seen)]), Err(Error::ReadOnly)));
-    assert!(matches!(ledger.forget(&[unique_id("a")]), Err(Error::ReadOnly)));
+    assert!(matches!(forget(&mut ledger, &[unique_id("a")]), Err(Error::ReadOnly)));
     ledger.pretend();
     assert_eq!(ledger.import(&[(unique_id("a"), UsersWord::Seen)]).unwrap(), 1);
     drop(ledger);
@@ -221,7 +224,7 @@ fn the_first_listing_counts_as_seen_once() {
             assert!(ledger.has_begun());
             let known: Vec<EntryId> = names.iter().filter_map(|name| ledger.find_key(&key(name))).collect();
             assert_eq!(known.len(), names.len());
-            assert_eq!(ledger.unidentified().collect::<Vec<_>>(), known);
+            assert_eq!(unidentified(&ledger), known);
             assert_eq!(ledger.present().next(), None, "no listing has been settled");
             ledger = check(home.path(), ledger);
         }

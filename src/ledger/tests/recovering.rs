@@ -1,7 +1,8 @@
 //! What is looked at before a ledger is opened, and what the user gives up of what a run has left open.
 
 use super::*;
-use crate::ledger::{LedgerExtent, Unfinished};
+use crate::ledger::entry::LedgerExtent;
+use crate::ledger::recovery::Unfinished;
 
 /// What has become of each message, by its unique-id, sorted.
 fn unfinished(ledger: &Ledger) -> Vec<(Vec<DestinationId>, Vec<DestinationId>, Vec<DestinationId>)> {

@@ -12,12 +12,12 @@ use crate::secret::Secret;
 ///
 /// One that came in clear is void once TLS has begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApopChallenge(Vec<u8>);
+pub(crate) struct ApopChallenge(Vec<u8>);
 
 impl ApopChallenge {
     /// The last timestamp of a greeting's text that is a msg-id.
     #[must_use]
-    pub fn from_greeting(text: &[u8]) -> Option<Self> {
+    pub(crate) fn from_greeting(text: &[u8]) -> Option<Self> {
         // A `<` within a candidate spoils it, so that each one begins at the last `<` before its `>`.
         let mut last = None;
         for part in text.split(|octet| *octet == b'<').skip(1) {
@@ -32,7 +32,7 @@ impl ApopChallenge {
 
     /// The digest that proves knowledge of `secret`: 32 lower-case hexadecimal digits.
     #[must_use]
-    pub fn digest(&self, secret: &Secret) -> Secret {
+    pub(crate) fn digest(&self, secret: &Secret) -> Secret {
         digest::md5_hex(&self.0, secret.expose())
     }
 }

@@ -17,12 +17,10 @@ use crate::types::Channel;
 
 /// What `CAPA` lists in this state (before login, and after STLS if there was one).
 #[derive(Debug, Clone, Default)]
-pub struct LoginOffer<'a> {
+pub(crate) struct LoginOffer<'a> {
     /// The arguments of SASL, in any case.
     pub sasl: Vec<&'a str>,
-    /// Whether USER is there.
     pub user: bool,
-    /// Whether PIPELINING is there.
     pub pipelining: bool,
     /// Whether USER, PASS and APOP may hold UTF-8 (RFC 6856 §2.2).
     pub utf8_user: bool,
@@ -30,10 +28,9 @@ pub struct LoginOffer<'a> {
 
 /// All that the choice depends on.
 #[derive(Debug)]
-pub struct Circumstances<'a> {
+pub(crate) struct Circumstances<'a> {
     /// What the user asked for.
     pub wanted: Auth,
-    /// The line.
     pub channel: Channel,
     /// What the server offers; `None` if it has no CAPA.
     pub offer: Option<LoginOffer<'a>>,
@@ -49,18 +46,13 @@ pub struct Circumstances<'a> {
 
 /// Why there is no method.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AuthError {
+pub(crate) enum AuthError {
     /// User name or password can't be sent by anything.
     #[error(transparent)]
     Unsendable(#[from] SaslError),
     /// The named method isn't offered.
     #[error("the server doesn't offer {method} here ({offered})")]
-    NotOffered {
-        /// Its name.
-        method: &'static str,
-        /// What is.
-        offered: String,
-    },
+    NotOffered { method: &'static str, offered: String },
     /// APOP is named, but the greeting held no timestamp, or none that may be answered.
     #[error("the server's greeting holds no APOP timestamp that may be answered")]
     NoTimestamp,
@@ -81,7 +73,6 @@ pub enum AuthError {
     Weaker {
         /// What was used before.
         before: &'static str,
-        /// What is offered.
         offered: String,
     },
 }
@@ -129,7 +120,7 @@ impl Problem for AuthError {
 ///
 /// # Errors
 /// When no method is left, with what the server offers.
-pub fn methods(circumstances: &Circumstances<'_>) -> Result<Vec<Method>, AuthError> {
+pub(crate) fn methods(circumstances: &Circumstances<'_>) -> Result<Vec<Method>, AuthError> {
     if circumstances.wanted != Auth::External {
         sendable(SaslText::User, circumstances.credentials.user.as_bytes())?;
         sendable(SaslText::Secret, circumstances.credentials.secret.expose())?;
@@ -158,7 +149,7 @@ pub fn methods(circumstances: &Circumstances<'_>) -> Result<Vec<Method>, AuthErr
 impl Circumstances<'_> {
     /// Whether CAPA lists the mechanism: then `AUTH` may carry an initial response (RFC 5034 §3).
     #[must_use]
-    pub fn announces(&self, mechanism: Mechanism) -> bool {
+    pub(crate) fn announces(&self, mechanism: Mechanism) -> bool {
         let name = mechanism.name();
         self.offer.as_ref().is_some_and(|offer| offer.sasl.iter().any(|sasl| sasl.eq_ignore_ascii_case(name)))
     }

@@ -9,16 +9,14 @@ mod refusal;
 
 use super::sasl::{ChannelBinding, Hash, Mechanism};
 
-pub use apop::ApopChallenge;
-pub use choice::{AuthError, Circumstances, LoginOffer, methods};
-pub use refusal::{RefusalReason, passes, refusal, remedy, remedy_for_token, speaks_of_a_lock};
+pub(crate) use apop::ApopChallenge;
+pub(crate) use choice::{AuthError, Circumstances, LoginOffer, methods};
+pub(crate) use refusal::{RefusalReason, passes, refusal, remedy, remedy_for_token, speaks_of_a_lock};
 
 /// A way to log in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
-    /// USER and PASS.
+pub(crate) enum Method {
     UserPass,
-    /// APOP.
     Apop,
     /// AUTH.
     Sasl(Mechanism),
@@ -26,7 +24,7 @@ pub enum Method {
 
 impl Method {
     /// Every method, the strongest first.
-    pub const ALL: [Self; 12] = {
+    pub(crate) const ALL: [Self; 12] = {
         use {ChannelBinding::*, Mechanism::*};
         [
             Self::Sasl(Scram(Hash::Sha256, Used)),
@@ -46,7 +44,7 @@ impl Method {
 
     /// The name: the mechanism's, `USER` or `APOP`.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::UserPass => "USER",
             Self::Apop => "APOP",
@@ -56,14 +54,14 @@ impl Method {
 
     /// From [`Method::name`], in upper or lower case.
     #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|method| method.name().eq_ignore_ascii_case(name))
     }
 
     /// How well a password is kept from a server that isn't the one it seems to be, or from a listener.  Those that
     /// send it as it is are one class: inside verified TLS none of them is worse than another, nor than CRAM-MD5.
     #[must_use]
-    pub fn strength(self) -> u8 {
+    pub(crate) fn strength(self) -> u8 {
         match self {
             Self::Sasl(Mechanism::Scram(Hash::Sha256, ChannelBinding::Used)) => 6,
             Self::Sasl(Mechanism::Scram(Hash::Sha1, ChannelBinding::Used)) => 5,
@@ -84,13 +82,13 @@ impl Method {
 
     /// Whether what it sends is an OAuth token.
     #[must_use]
-    pub fn sends_token(self) -> bool {
+    pub(crate) fn sends_token(self) -> bool {
         matches!(self, Self::Sasl(Mechanism::XOAuth2 | Mechanism::OAuthBearer))
     }
 
     /// What may help when the server refuses credentials that are right.
     #[must_use]
-    pub fn hint_when_refused(self) -> &'static str {
+    pub(crate) fn hint_when_refused(self) -> &'static str {
         match self {
             Self::Sasl(Mechanism::Scram(_, ChannelBinding::Used)) => {
                 "check user name and password; if they are right, the server may not know this kind of channel \
@@ -118,7 +116,7 @@ impl Method {
 
 /// Whether another method may be tried after `-ERR`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AfterRefusal {
+pub(crate) enum AfterRefusal {
     /// Nothing was sent but the method's name: try the next one.
     MoveOn,
     /// The refusal is the last word: a second attempt with the same password would lock accounts, and a server could
@@ -129,7 +127,7 @@ pub enum AfterRefusal {
 /// What follows a refused method.  `responded`: PASS was written, or [`super::sasl::Exchange::responded`]; an initial
 /// response counts.  The code of the refusal doesn't matter: Dovecot answers `[AUTH]` to a mechanism that it doesn't have.
 #[must_use]
-pub fn after_refusal(method: Method, responded: bool) -> AfterRefusal {
+pub(crate) fn after_refusal(method: Method, responded: bool) -> AfterRefusal {
     match method {
         Method::UserPass | Method::Sasl(_) if !responded => AfterRefusal::MoveOn,
         // APOP's one command holds the digest.

@@ -12,7 +12,7 @@ use super::Method;
 
 /// Why a login was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RefusalReason {
+pub(crate) enum RefusalReason {
     /// The credentials were right, but another session holds the maildrop (`[IN-USE]`).
     InUse,
     /// Too soon after the last login (`[LOGIN-DELAY]`).
@@ -32,7 +32,7 @@ pub enum RefusalReason {
 impl RefusalReason {
     /// The exit code of a run that ends so.
     #[must_use]
-    pub fn exit_code(self) -> ExitCode {
+    pub(crate) fn exit_code(self) -> ExitCode {
         match self {
             Self::InUse | Self::LoginDelay | Self::SysTemp | Self::Busy => ExitCode::Later,
             Self::SysPerm => ExitCode::Unavailable,
@@ -72,7 +72,7 @@ const BLAME: [&str; 5] = ["invalid", "incorrect", "wrong", "passw", "credential"
 /// The meaning of a refused login, from its known response code, or else from its text.  `auth_resp_code`: the server
 /// announces AUTH-RESP-CODE, and so marks every refusal that is the credentials' fault (RFC 3206 §6).
 #[must_use]
-pub fn refusal(code: Option<ResponseCode>, text: &[u8], auth_resp_code: bool) -> RefusalReason {
+pub(crate) fn refusal(code: Option<ResponseCode>, text: &[u8], auth_resp_code: bool) -> RefusalReason {
     match code {
         Some(ResponseCode::InUse) => RefusalReason::InUse,
         Some(ResponseCode::LoginDelay) => RefusalReason::LoginDelay,
@@ -88,7 +88,7 @@ pub fn refusal(code: Option<ResponseCode>, text: &[u8], auth_resp_code: bool) ->
 
 /// Whether a refusal of anything else than a login speaks of something that passes on its own.
 #[must_use]
-pub fn passes(text: &[u8]) -> bool {
+pub(crate) fn passes(text: &[u8]) -> bool {
     match ResponseCode::of(text) {
         Some(ResponseCode::InUse | ResponseCode::LoginDelay | ResponseCode::SysTemp) => true,
         Some(ResponseCode::SysPerm | ResponseCode::Auth | ResponseCode::Utf8) => false,
@@ -98,13 +98,13 @@ pub fn passes(text: &[u8]) -> bool {
 
 /// Whether a refusal without a code means that another session holds the maildrop.
 #[must_use]
-pub fn speaks_of_a_lock(text: &[u8]) -> bool {
+pub(crate) fn speaks_of_a_lock(text: &[u8]) -> bool {
     speaks_of(text, &["lock", "in use", "another session"])
 }
 
 /// What the words of a refusal ask the user to do, where they are those of a large provider: the password may be right.
 #[must_use]
-pub fn remedy(text: &[u8]) -> Option<&'static str> {
+pub(crate) fn remedy(text: &[u8]) -> Option<&'static str> {
     // Google, Yahoo, iCloud, Mail.ru.
     if speaks_of(text, &["application-specific", "application password", "app-specific", "app password"]) {
         return Some(
@@ -135,7 +135,7 @@ pub fn remedy(text: &[u8]) -> Option<&'static str> {
 
 /// The same of a refusal of an OAuth token; `token` is the server's own explanation.
 #[must_use]
-pub fn remedy_for_token(text: &[u8], token: Option<&TokenFailure>) -> &'static str {
+pub(crate) fn remedy_for_token(text: &[u8], token: Option<&TokenFailure>) -> &'static str {
     // Exchange Online, with a token that is good.
     if speaks_of(
         text,

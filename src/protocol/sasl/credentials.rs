@@ -7,7 +7,7 @@ use crate::secret::Secret;
 
 /// What a SCRAM client states about channel binding (RFC 5802 §6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChannelBinding {
+pub(crate) enum ChannelBinding {
     /// `n`: the client can't, or isn't to.
     Unused,
     /// `y`: the client could, but the server offers no -PLUS.  A server that did offer it now knows that it was stripped.
@@ -18,7 +18,7 @@ pub enum ChannelBinding {
 
 /// Who logs in, where, and with what.
 #[derive(Debug, Clone, Copy)]
-pub struct Credentials<'a> {
+pub(crate) struct Credentials<'a> {
     /// The user's name at the server.
     pub user: &'a str,
     /// The password, or the token of the OAuth mechanisms.
@@ -31,7 +31,7 @@ pub struct Credentials<'a> {
 
 /// Data that identify the TLS channel.
 #[derive(Debug, Clone, Copy)]
-pub struct Binding<'a> {
+pub(crate) struct Binding<'a> {
     /// The registered name of its kind, such as [`Binding::END_POINT`].
     pub name: &'a str,
     /// The data.
@@ -40,17 +40,17 @@ pub struct Binding<'a> {
 
 impl Binding<'_> {
     /// A digest of the server's certificate (RFC 5929 §4).
-    pub const END_POINT: &'static str = "tls-server-end-point";
+    pub(crate) const END_POINT: &'static str = "tls-server-end-point";
 }
 
 /// A client nonce: printable, without a comma, not to be guessed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Nonce(pub(super) String);
+pub(crate) struct Nonce(pub(super) String);
 
 impl Nonce {
     /// From random octets.
     #[must_use]
-    pub fn new(random: [u8; 18]) -> Self {
+    pub(crate) fn new(random: [u8; 18]) -> Self {
         Self(STANDARD.encode(random))
     }
 }

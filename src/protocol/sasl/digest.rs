@@ -14,7 +14,7 @@ use crate::secret::Secret;
 
 /// The hash function of a SCRAM mechanism (H in RFC 5802).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hash {
+pub(crate) enum Hash {
     /// SHA-1 (RFC 5802).
     Sha1,
     /// SHA-256 (RFC 7677).
@@ -30,7 +30,6 @@ impl Hash {
         }
     }
 
-    /// HMAC(key, message).
     pub(super) fn hmac(self, key: &Secret, message: &[u8]) -> Secret {
         match self {
             Self::Sha1 => kept(keyed::<Hmac<Sha1>>(key).chain_update(message).finalize().into_bytes()),

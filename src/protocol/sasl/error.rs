@@ -10,7 +10,7 @@ use crate::protocol::limits::{FEWEST_ROUNDS, MOST_ROUNDS};
 
 /// Which of the two texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SaslText {
+pub(crate) enum SaslText {
     /// The user name.
     User,
     /// The password or token.
@@ -28,11 +28,10 @@ impl fmt::Display for SaslText {
 
 /// Why an exchange can't begin, or can't go on.  No variant holds anything secret, nor unescaped text of a server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SaslError {
+pub(crate) enum SaslError {
     /// It can't be sent without being taken for something else.
     #[error("the {0} holds a line end or a NUL, which no login can carry")]
     LineEnd(SaslText),
-    /// It is empty.
     #[error("the {0} is empty")]
     Empty(SaslText),
     /// Names and passwords in SASL are UTF-8.

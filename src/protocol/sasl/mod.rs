@@ -29,15 +29,14 @@ use crate::protocol::redact::Redactor;
 use crate::secret::Secret;
 use crate::text::shown_by;
 
-pub use credentials::{Binding, ChannelBinding, Credentials, Nonce};
-pub use digest::Hash;
+pub(crate) use credentials::{Binding, ChannelBinding, Credentials, Nonce};
+pub(crate) use digest::Hash;
 pub(in crate::protocol) use error::sendable;
-pub use error::{SaslError, SaslText};
-pub use oauth::TokenFailure;
+pub(crate) use error::{SaslError, SaslText};
+pub(crate) use oauth::TokenFailure;
 
-/// A SASL mechanism.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mechanism {
+pub(crate) enum Mechanism {
     /// User name and password as they are.
     Plain,
     /// The same, asked for one by one.
@@ -57,7 +56,7 @@ pub enum Mechanism {
 impl Mechanism {
     /// The name, as a server lists it and as `AUTH` sends it.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         use ChannelBinding::Used;
         match self {
             Self::Plain => "PLAIN",
@@ -75,7 +74,7 @@ impl Mechanism {
 }
 
 /// One run of a mechanism, from `AUTH` to `+OK`.
-pub struct Exchange {
+pub(crate) struct Exchange {
     mechanism: Mechanism,
     /// What the client sends first, until it has been sent.
     initial: Option<Secret>,
@@ -103,7 +102,7 @@ impl Exchange {
     ///
     /// # Errors
     /// When user name or secret hold what the mechanism can't carry (78), or -PLUS lacks its data (77).
-    pub fn new(
+    pub(crate) fn new(
         mechanism: Mechanism,
         credentials: &Credentials<'_>,
         nonce: Nonce,
@@ -135,9 +134,8 @@ impl Exchange {
         Ok(Self { mechanism, initial, repeatable: None, steps, responded: false, failed: false, redactor })
     }
 
-    /// The mechanism.
-    #[must_use]
-    pub fn mechanism(&self) -> Mechanism {
+    #[cfg(test)]
+    fn mechanism(&self) -> Mechanism {
         self.mechanism
     }
 
@@ -148,7 +146,7 @@ impl Exchange {
     ///
     /// The OAuth mechanisms always take two steps: a token seldom fits, and Exchange Online closes the connection on one step.
     #[must_use]
-    pub fn initial_response(&mut self, announced: bool) -> Option<Secret> {
+    pub(crate) fn initial_response(&mut self, announced: bool) -> Option<Secret> {
         if !announced || matches!(self.mechanism, Mechanism::XOAuth2 | Mechanism::OAuthBearer) {
             return None;
         }
@@ -170,7 +168,7 @@ impl Exchange {
     /// # Errors
     /// When the challenge isn't one that this exchange can go on with.  Then `*` is to be sent, one answer to be
     /// read, and, whatever that is, the login has failed.
-    pub fn step(&mut self, challenge: &[u8]) -> Result<Secret, SaslError> {
+    pub(crate) fn step(&mut self, challenge: &[u8]) -> Result<Secret, SaslError> {
         let response = if self.responded || !self.speaks_first_or_by_turns() {
             decode(challenge).and_then(|challenge| self.answer(&challenge))
         } else {
@@ -215,7 +213,7 @@ impl Exchange {
     /// # Errors
     /// When the mechanism hadn't come to its end: the server took nothing that proves who we are, or (SCRAM) hasn't
     /// proved who *it* is.  Then close the connection.
-    pub fn on_ok(&self) -> Result<(), SaslError> {
+    pub(crate) fn on_ok(&self) -> Result<(), SaslError> {
         let complete = !self.failed
             && self.initial.is_none()
             && match &self.steps {
@@ -231,13 +229,13 @@ impl Exchange {
     /// Whether a response, an initial one included, has been handed out: then a refusal is the last word
     /// ([`crate::protocol::auth::after_refusal`]).
     #[must_use]
-    pub fn responded(&self) -> bool {
+    pub(crate) fn responded(&self) -> bool {
         self.responded
     }
 
     /// Why the server refused the token, if it explained that before its `-ERR`.
     #[must_use]
-    pub fn token_failure(&self) -> Option<&TokenFailure> {
+    pub(crate) fn token_failure(&self) -> Option<&TokenFailure> {
         match &self.steps {
             Steps::OAuth(oauth) => oauth.failure(),
             Steps::Nothing | Steps::Login(_) | Steps::Cram(_) | Steps::Scram(_) => None,
@@ -246,7 +244,7 @@ impl Exchange {
 
     /// Knows the secret and all that was sent of it; for the text of the server's answers.
     #[must_use]
-    pub fn redactor(&self) -> &Redactor {
+    pub(crate) fn redactor(&self) -> &Redactor {
         &self.redactor
     }
 }
@@ -271,7 +269,7 @@ fn encode(response: &Secret) -> Secret {
 ///
 /// # Errors
 /// When it isn't UTF-8, or holds what SASLprep forbids (78).
-pub fn prepared(what: SaslText, octets: &[u8]) -> Result<Secret, SaslError> {
+pub(crate) fn prepared(what: SaslText, octets: &[u8]) -> Result<Secret, SaslError> {
     if octets.is_ascii() {
         return Ok(Secret::new(octets));
     }

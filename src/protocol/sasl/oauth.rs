@@ -17,7 +17,7 @@ use crate::secret::Secret;
 
 /// Why the server refused the token; escaped, the token masked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct TokenFailure {
+pub(crate) struct TokenFailure {
     /// `401`, `invalid_token` and the like.
     pub status: Option<String>,
     /// The scope that the token should have.
@@ -27,7 +27,7 @@ pub struct TokenFailure {
 impl TokenFailure {
     /// Whether a fresh token may help.
     #[must_use]
-    pub fn is_stale(&self) -> bool {
+    pub(crate) fn is_stale(&self) -> bool {
         matches!(self.status.as_deref(), Some("401" | "invalid_token"))
     }
 }

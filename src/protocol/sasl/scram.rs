@@ -134,7 +134,6 @@ impl Scram {
     }
 }
 
-/// The server's first message.
 struct ServerFirst<'a> {
     nonce: &'a [u8],
     salt: Vec<u8>,

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::exit::ExitCode;
 
 /// Both output streams.  Standard output is for what was asked for, standard error for how it went.
-pub struct Printer {
+pub(crate) struct Printer {
     streams: Mutex<Streams>,
     paint: Paint,
     form: OutputForm,
@@ -27,7 +27,7 @@ type Around = Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
 
 /// Who reads standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OutputForm {
+pub(crate) enum OutputForm {
     /// Someone at a terminal.
     #[default]
     Terminal,
@@ -39,7 +39,7 @@ pub enum OutputForm {
 
 /// How much a line matters, by syslog's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Priority {
+pub(crate) enum Priority {
     /// An account, or all of them, could not be served.
     Error,
     /// Something is wrong, and the run goes on.
@@ -67,20 +67,20 @@ impl Priority {
 impl Printer {
     /// A printer on the streams of this process.  `color`: whether standard error gets colours.
     #[must_use]
-    pub fn new(color: bool, form: OutputForm) -> Self {
+    pub(crate) fn new(color: bool, form: OutputForm) -> Self {
         Self::onto(Box::new(io::stdout()), Box::new(io::stderr()), color).formed(form)
     }
 
     /// A printer on other streams, as on a terminal.
     #[must_use]
-    pub fn onto(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>, color: bool) -> Self {
+    pub(crate) fn onto(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>, color: bool) -> Self {
         let streams = Mutex::new(Streams { out, err, failure: None });
         Self { streams, paint: Paint(color), form: OutputForm::Terminal, around: Mutex::new(None) }
     }
 
     /// The same, for other readers of standard error.
     #[must_use]
-    pub fn formed(self, form: OutputForm) -> Self {
+    pub(crate) fn formed(self, form: OutputForm) -> Self {
         // The journal has colours of its own, by priority.
         let paint = Paint(self.paint.0 && form != OutputForm::Journal);
         Self { form, paint, ..self }
@@ -88,7 +88,7 @@ impl Printer {
 
     /// Who reads standard error.
     #[must_use]
-    pub fn form(&self) -> OutputForm {
+    pub(crate) fn form(&self) -> OutputForm {
         self.form
     }
 
@@ -99,12 +99,12 @@ impl Printer {
     }
 
     /// Writes whole lines to standard output.
-    pub fn out(&self, text: &str) {
+    pub(crate) fn out(&self, text: &str) {
         self.out_octets(text.as_bytes());
     }
 
     /// The same for octets that are no text.
-    pub fn out_octets(&self, octets: &[u8]) {
+    pub(crate) fn out_octets(&self, octets: &[u8]) {
         self.print(|streams| {
             if let Err(e) = streams.out.write_all(octets).and_then(|()| streams.out.flush()) {
                 streams.failure.get_or_insert(e);
@@ -113,7 +113,7 @@ impl Printer {
     }
 
     /// Writes octets to standard output as they are: never where that is a terminal.  Whether it takes more.
-    pub fn octets(&self, octets: &[u8]) -> bool {
+    pub(crate) fn octets(&self, octets: &[u8]) -> bool {
         self.print(|streams| {
             if streams.failure.is_none()
                 && let Err(e) = streams.out.write_all(octets).and_then(|()| streams.out.flush())
@@ -125,12 +125,12 @@ impl Printer {
     }
 
     /// Writes whole lines to standard error.
-    pub fn err(&self, text: &str) {
+    pub(crate) fn err(&self, text: &str) {
         self.say(Priority::Info, text);
     }
 
     /// Writes whole lines that matter that much to standard error.  A failure is ignored: there is nowhere to report it.
-    pub fn say(&self, priority: Priority, text: &str) {
+    pub(crate) fn say(&self, priority: Priority, text: &str) {
         let framed: String;
         let text = match self.form {
             OutputForm::Terminal | OutputForm::Log => text,
@@ -146,7 +146,7 @@ impl Printer {
     }
 
     /// Prints what went wrong, and then what to do.
-    pub fn complain(&self, what: &str, hint: Option<&str>) {
+    pub(crate) fn complain(&self, what: &str, hint: Option<&str>) {
         let mut text = format!("{} {what}", self.paint.error("popfetch:"));
         if let Some(hint) = hint {
             let one_line = self.form != OutputForm::Terminal && !what.contains('\n') && !hint.contains('\n');
@@ -158,18 +158,18 @@ impl Printer {
     }
 
     /// Prints what the user should know, because something is wrong.
-    pub fn warn(&self, what: &str) {
+    pub(crate) fn warn(&self, what: &str) {
         self.say(Priority::Warning, &format!("{} {what}\n", self.paint.warning("popfetch:")));
     }
 
     /// Prints what the user should know, though nothing is wrong.
-    pub fn note(&self, what: &str) {
+    pub(crate) fn note(&self, what: &str) {
         self.say(Priority::Notice, &format!("{} {what}\n", self.paint.warning("popfetch:")));
     }
 
     /// Whether standard output could be written: a closed pipe is not an error, a full disk is.
     #[must_use]
-    pub fn outcome(&self) -> ExitCode {
+    pub(crate) fn outcome(&self) -> ExitCode {
         let failure = self.lock().failure.take();
         match failure {
             Some(e) if e.kind() != ErrorKind::BrokenPipe => {

@@ -5,12 +5,12 @@ use crate::client;
 use crate::exit::ExitCode;
 use crate::ledger::memory::Memory;
 use crate::plan::trial::NOW;
-use crate::protocol::auth::{Method, RefusalReason};
+use crate::protocol::auth::RefusalReason;
 use crate::report::{Condition, ConditionKind, RunSummary};
 use crate::retrieval::Options;
 use crate::retrieval::error::Error;
 use crate::retrieval::run::Run;
-use crate::retrieval::trial::Home;
+use crate::retrieval::trial::{Home, refused_login};
 use crate::types::Time;
 
 const HOUR: i64 = 3600;
@@ -67,16 +67,7 @@ fn condition(kind: ConditionKind, said: bool) -> Condition {
 }
 
 fn refused() -> Error {
-    client::Error::LoginRefused {
-        server: "127.0.0.1:110".to_owned(),
-        method: Method::UserPass,
-        meaning: RefusalReason::Credentials,
-        text: "no".to_owned(),
-        token: None,
-        secret_sent: true,
-        locked: false,
-    }
-    .into()
+    refused_login(RefusalReason::Credentials).into()
 }
 
 fn passing() -> Error {

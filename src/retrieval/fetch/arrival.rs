@@ -6,7 +6,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use super::arriving::{Arriving, ArrivingHeader, Whole};
+use super::incoming::{IncomingHeader, IncomingMessage, Whole};
 use super::queue::known_key;
 use super::round::{Fetch, Held};
 use super::tally::CompareResult;
@@ -51,7 +51,7 @@ impl Fetch<'_> {
         let Some(listed) = self.maildrop.at(job.index) else { return };
         let wanted = self.state.tally.failure.is_none();
         let prefix = self.run.received_line();
-        self.state.arriving = Some(Arriving {
+        self.state.incoming = Some(IncomingMessage {
             job,
             examiner: Examiner::new(&prefix),
             octets: 0,
@@ -68,8 +68,8 @@ impl Fetch<'_> {
     /// # Errors
     /// When what has come is not a message but the answers to other commands.
     pub(super) fn end(&mut self, octets: u64) -> Result<(), Error> {
-        let Some(arriving) = self.state.arriving.take() else { return Ok(()) };
-        let Arriving { job, examiner, copies, .. } = arriving;
+        let Some(incoming) = self.state.incoming.take() else { return Ok(()) };
+        let IncomingMessage { job, examiner, copies, .. } = incoming;
         let (intakes, failure) = copies.end(self.network_ends);
         self.run.report(&report::Event::Arrived);
         let facts = examiner.finish();
@@ -246,7 +246,7 @@ impl Fetch<'_> {
 
     /// A header has come to its end.
     pub(super) fn end_header(&mut self) {
-        let Some(ArrivingHeader { job, examiner, .. }) = self.state.heading.take() else { return };
+        let Some(IncomingHeader { job, examiner, .. }) = self.state.incoming_header.take() else { return };
         self.state.pipeline.hold(Held::Header(job, examiner.finish()));
     }
 
@@ -255,7 +255,9 @@ impl Fetch<'_> {
     /// # Errors
     /// Always: what it ended with.
     pub(super) fn header_too_long(&mut self) -> Result<(), Error> {
-        let Some(ArrivingHeader { job, octets, .. }) = self.state.heading.take() else { return Ok(()) };
+        let Some(IncomingHeader { job, octets, .. }) = self.state.incoming_header.take() else {
+            return Ok(());
+        };
         self.state.pipeline.give_up_current();
         self.compared(job, CompareResult::Undone);
         let listed = self.maildrop.at(job.index);
@@ -302,10 +304,10 @@ impl Fetch<'_> {
     }
 
     pub(super) fn too_long(&mut self) -> Result<(), Error> {
-        let Some(arriving) = self.state.arriving.take() else { return Ok(()) };
+        let Some(incoming) = self.state.incoming.take() else { return Ok(()) };
         self.state.pipeline.give_up_current();
-        let (job, octets) = (arriving.job, arriving.octets);
-        arriving.copies.abandon();
+        let (job, octets) = (incoming.job, incoming.octets);
+        incoming.copies.abandon();
         if let Some(listed) = self.maildrop.at(job.index) {
             let reason =
                 format!("it was listed with {} and went on beyond {}", Octets(job.size), Octets(octets));

@@ -6,7 +6,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::arriving::Whole;
+use super::incoming::Whole;
 use super::queue::known_key;
 use super::round::{Fetch, Held};
 use super::tally::{CompareResult, Compared};

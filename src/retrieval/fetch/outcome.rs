@@ -5,7 +5,7 @@ mod tests;
 
 use std::sync::mpsc::TryRecvError;
 
-use super::arriving::Whole;
+use super::incoming::Whole;
 use super::queue::{known_key, listed_as};
 use super::refusal::{RefusedMessage, refuses_everything};
 use super::round::{Fetch, Held};
@@ -125,7 +125,7 @@ impl Fetch<'_> {
     /// The line has been quiet.  What is on its way now, or waits to be believed, may stand in a file of the batch's (an
     /// mbox's spool), which is the committer's as soon as the batch is cut: then the batch waits for it.
     pub(super) fn paused(&mut self) {
-        if self.state.arriving.is_none() && !self.state.pipeline.holds() {
+        if self.state.incoming.is_none() && !self.state.pipeline.holds() {
             self.cut();
         } else {
             self.state.cut_due = true;
@@ -246,11 +246,11 @@ impl Fetch<'_> {
 
     /// Discards what isn't confirmed: it's asked for again.
     pub(super) fn abandon(&mut self) {
-        if let Some(arriving) = self.state.arriving.take() {
-            arriving.copies.abandon();
+        if let Some(incoming) = self.state.incoming.take() {
+            incoming.copies.abandon();
             self.state.tally.not_stored = true;
         }
-        self.state.heading = None;
+        self.state.incoming_header = None;
         for held in self.state.pipeline.void() {
             let Held::Whole(_, whole) = held else { continue };
             self.state.tally.not_stored = true;

@@ -42,7 +42,6 @@ pub(super) struct RetrRefusal {
     pub(super) passing: bool,
 }
 
-/// A refused message.
 #[derive(Debug, Clone)]
 pub(super) struct RefusedMessage {
     pub(super) job: Job,

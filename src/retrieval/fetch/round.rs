@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::Sender;
 
-use super::arriving::{Arriving, ArrivingHeader, Whole};
+use super::incoming::{IncomingHeader, IncomingMessage, Whole};
 use super::queue::{JobQueue, known_key};
 use super::refusal::RefusedMessage;
 use super::tally::Tally;
@@ -46,8 +46,8 @@ pub(in crate::retrieval) struct Fetch<'a> {
 pub(in crate::retrieval) struct RoundState<'a> {
     /// What is asked, and what answers mean.
     pub(super) pipeline: Pipeline<JobQueue<'a>, Held, Delivered>,
-    pub(super) arriving: Option<Arriving>,
-    pub(super) heading: Option<ArrivingHeader>,
+    pub(super) incoming: Option<IncomingMessage>,
+    pub(super) incoming_header: Option<IncomingHeader>,
     /// Deleted as soon as they are delivered, though they are not what was to be deleted.
     pub(super) delete_when_delivered: HashSet<MessageNumber>,
     /// Refused, and none has come through since.
@@ -69,9 +69,7 @@ pub(in crate::retrieval) struct RoundState<'a> {
 
 /// What an answer comes to, once an answer that names has followed it.
 pub(super) enum Held {
-    /// A message.
     Whole(Job, Whole),
-    /// A header.
     Header(Job, Facts),
     /// `-ERR`.
     Refused(RefusedMessage),
@@ -105,8 +103,8 @@ impl<'a> RoundState<'a> {
         let standing = std::mem::take(&mut tally.standing);
         Self {
             pipeline: Pipeline::new(queue, rules, standing, ready, allowance),
-            arriving: None,
-            heading: None,
+            incoming: None,
+            incoming_header: None,
             delete_when_delivered: HashSet::new(),
             refusals: Vec::new(),
             batch: Vec::new(),

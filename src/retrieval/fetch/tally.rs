@@ -54,7 +54,6 @@ pub(in crate::retrieval) struct Tally {
     pub(in crate::retrieval) news: bool,
     /// What ended retrieving early, though the connection works.
     pub(in crate::retrieval) failure: Option<Error>,
-    /// Whether anything was retrieved.
     pub(in crate::retrieval) retrieved: bool,
     /// Whether the first message was the server's own internal data, and left alone.
     pub(in crate::retrieval) folder_data: bool,
@@ -87,7 +86,6 @@ pub(in crate::retrieval) struct Compared {
     /// The entry that it was compared with, or that it proved to be; none where no entry was known beforehand, and none
     /// was found.
     pub(in crate::retrieval) entry: Option<EntryId>,
-    /// What came of it.
     pub(in crate::retrieval) result: CompareResult,
 }
 

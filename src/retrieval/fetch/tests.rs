@@ -95,7 +95,7 @@ fn the_status_of_a_message_begins_it_or_is_held() {
         let job = fetch.job(1);
         fetch.state.pipeline.asked_for(job);
         fetch.retrieval_answered(None).unwrap();
-        fetch.state.arriving.as_ref().map(|arriving| arriving.job.number.get())
+        fetch.state.incoming.as_ref().map(|incoming| incoming.job.number.get())
     });
     assert_eq!(came.result, Some(2));
     let came = bench().run(|fetch| {

@@ -108,7 +108,6 @@ pub(super) struct Bench {
     pub(super) destinations: Vec<Takes>,
 }
 
-/// What came of it.
 pub(super) struct Came<T> {
     pub(super) result: T,
     /// What was handed to the committer, in words.

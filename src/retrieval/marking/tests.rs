@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use super::{Mark, Marked, mark_seen};
+use super::{MarkOrder, Marked, mark_seen};
 use crate::exit::ExitCode;
 use crate::ledger::{EntryState, Ledger, directory};
 use crate::report::ReportedError;
@@ -19,7 +19,7 @@ fn sent(name: &str, date: &str) -> Letter {
     Letter { text: letter.text.replace("Date: Thu, 1 Jan 2026", &format!("Date: {date}")), ..letter }
 }
 
-fn marks(home: &Home, mark: &Mark) -> Result<Marked, ReportedError> {
+fn marks(home: &Home, mark: &MarkOrder) -> Result<Marked, ReportedError> {
     mark_seen(&home.account_with_password(""), &home.context(), mark)
 }
 
@@ -44,7 +44,7 @@ fn state(home: &Home, name: &str) -> Option<EntryState> {
 #[test]
 fn what_is_marked_is_never_retrieved_and_the_rest_is() {
     let home = Home::holding(&letters(&["a", "b", "c"]));
-    let marked = marks(&home, &Mark { messages: named(&["1", "c"]), ..Mark::default() }).unwrap();
+    let marked = marks(&home, &MarkOrder { messages: named(&["1", "c"]), ..MarkOrder::default() }).unwrap();
     assert_eq!((numbers(&marked), marked.known, marked.undated), (vec![1, 3], 0, 0));
     assert_eq!(marked.messages[0].unique_id, "a");
     assert!(marked.messages[0].octets.is_some());
@@ -56,9 +56,9 @@ fn what_is_marked_is_never_retrieved_and_the_rest_is() {
 #[test]
 fn without_a_selection_all_that_is_listed_is_marked() {
     let home = Home::holding(&letters(&["a", "b"]));
-    assert_eq!(numbers(&marks(&home, &Mark::default()).unwrap()), [1, 2]);
+    assert_eq!(numbers(&marks(&home, &MarkOrder::default()).unwrap()), [1, 2]);
     home.post().letters.extend(letters(&["c"]));
-    let marked = marks(&home, &Mark::default()).unwrap();
+    let marked = marks(&home, &MarkOrder::default()).unwrap();
     assert_eq!((numbers(&marked), marked.known), (vec![3], 2), "what was marked before is left as it was");
 }
 
@@ -71,7 +71,7 @@ fn to_mark_asks_for_headers_and_for_nothing_else() {
     home.post().letters.extend(letters(&["a", "b"]));
     home.forget_what_was_sent();
     let account = home.account_with_password("leave-on-server = false");
-    let mark = Mark { messages: named(&["3"]), ..Mark::default() };
+    let mark = MarkOrder { messages: named(&["3"]), ..MarkOrder::default() };
     assert_eq!(numbers(&mark_seen(&account, &home.context(), &mark).unwrap()), [3]);
     home.wait_for_the_server();
     let sent = home.sent().concat();
@@ -93,11 +93,11 @@ fn a_login_that_is_refused_to_a_command_makes_runs_wait() {
     home.run("");
     std::fs::set_permissions(home.mailbox(), std::fs::Permissions::from_mode(0o777)).unwrap();
     home.forget_what_was_sent();
-    let e = marks(&home, &Mark::default()).unwrap_err();
+    let e = marks(&home, &MarkOrder::default()).unwrap_err();
     assert_eq!((e.exit, home.sent().len()), (ExitCode::Configuration, 0), "{}", e.message);
     std::fs::set_permissions(home.mailbox(), std::fs::Permissions::from_mode(0o700)).unwrap();
     home.post().refused_before = vec![("PASS".to_owned(), "-ERR [AUTH] no".to_owned())];
-    assert_eq!(marks(&home, &Mark::default()).unwrap_err().exit, ExitCode::Refused);
+    assert_eq!(marks(&home, &MarkOrder::default()).unwrap_err().exit, ExitCode::Refused);
     home.post().refused_before.clear();
     assert!(crate::ledger::memory::Memory::load(&home.mailbox()).pause.is_some());
 }
@@ -106,7 +106,7 @@ fn a_login_that_is_refused_to_a_command_makes_runs_wait() {
 #[test]
 fn a_dry_run_marks_nothing() {
     let home = Home::holding(&letters(&["a"]));
-    let mark = Mark { dry_run: true, ..Mark::default() };
+    let mark = MarkOrder { dry_run: true, ..MarkOrder::default() };
     assert_eq!(numbers(&marks(&home, &mark).unwrap()), [1]);
     assert!(!Ledger::exists(&directory(&home.context().state, &home.account("").mailbox())));
     home.run("");
@@ -118,7 +118,7 @@ fn a_dry_run_marks_nothing() {
 fn what_was_delivered_is_left_as_it_was() {
     let home = Home::holding(&letters(&["a"]));
     home.run("");
-    let marked = marks(&home, &Mark::default()).unwrap();
+    let marked = marks(&home, &MarkOrder::default()).unwrap();
     assert_eq!((numbers(&marked), marked.known), (vec![], 1));
     assert_eq!(state(&home, "a"), Some(EntryState::Delivered));
 }
@@ -128,7 +128,7 @@ fn what_was_delivered_is_left_as_it_was() {
 fn what_is_marked_as_delivered_goes_by_the_policy() {
     let home = Home::holding(&letters(&["a", "b"]));
     let delivered = Some(Time(1_600_000_000));
-    marks(&home, &Mark { messages: named(&["a"]), delivered, ..Mark::default() }).unwrap();
+    marks(&home, &MarkOrder { messages: named(&["a"]), delivered, ..MarkOrder::default() }).unwrap();
     let asked = home.sent().concat();
     assert!(asked.contains(&"TOP 1 0".to_owned()), "its header is asked for: {asked:?}");
     home.run("leave-on-server = { days = 30 }");
@@ -147,13 +147,14 @@ fn only_what_was_sent_before_a_day_is_marked() {
     let home = Home::holding(&post);
     let before = Time::of_date("2025-01-01");
     assert!(before.is_some());
-    let marked = marks(&home, &Mark { before, ..Mark::default() }).unwrap();
+    let marked = marks(&home, &MarkOrder { before, ..MarkOrder::default() }).unwrap();
     assert_eq!((numbers(&marked), marked.undated), (vec![1, 4], 1));
     assert_eq!(
         (state(&home, "old"), state(&home, "new"), state(&home, "undated")),
         (Some(EntryState::Seen), None, None)
     );
-    let marked = marks(&home, &Mark { before, messages: named(&["2-3"]), ..Mark::default() }).unwrap();
+    let marked =
+        marks(&home, &MarkOrder { before, messages: named(&["2-3"]), ..MarkOrder::default() }).unwrap();
     assert_eq!((numbers(&marked), marked.undated), (vec![], 1));
 }
 
@@ -163,14 +164,14 @@ fn what_was_sent_at_that_very_time_is_not_before_it() {
     let home = Home::holding(&letters(&["a"]));
     let sent = 1_767_225_600;
     for (before, expected) in [(sent, &[][..]), (sent + 1, &[1])] {
-        let mark = Mark { before: Some(Time(before)), dry_run: true, ..Mark::default() };
+        let mark = MarkOrder { before: Some(Time(before)), dry_run: true, ..MarkOrder::default() };
         assert_eq!(numbers(&marks(&home, &mark).unwrap()), expected);
     }
 }
 
 #[test]
 fn what_cannot_be_marked_is_an_error_and_marks_nothing() {
-    let plain = Mark::default;
+    let plain = MarkOrder::default;
     let before = Some(Time(1));
     let without = |gone: &str| {
         let all = ["UIDL", "TOP", "PIPELINING"];
@@ -178,8 +179,8 @@ fn what_cannot_be_marked_is_an_error_and_marks_nothing() {
     };
     for (capabilities, mark, exit) in [
         (without("UIDL"), plain(), ExitCode::Protocol),
-        (without("TOP"), Mark { before, ..plain() }, ExitCode::Protocol),
-        (without(""), Mark { messages: named(&["9"]), ..plain() }, ExitCode::NoInput),
+        (without("TOP"), MarkOrder { before, ..plain() }, ExitCode::Protocol),
+        (without(""), MarkOrder { messages: named(&["9"]), ..plain() }, ExitCode::NoInput),
         (vec!["UIDL", "TOP", "X-GOOGLE-RICO"], plain(), ExitCode::Configuration),
     ] {
         let home = Home::new(Post {
@@ -199,7 +200,7 @@ fn a_connection_that_breaks_at_the_headers_leaves_them_marked() {
     let home = Home::holding(&letters(&["a", "b"]));
     home.post().refused = vec![("TOP".to_owned(), "+OK".to_owned())];
     home.post().cut_at = Some(5);
-    let marked = marks(&home, &Mark::default()).unwrap();
+    let marked = marks(&home, &MarkOrder::default()).unwrap();
     assert_eq!(numbers(&marked), [1, 2]);
     assert!(
         home.reported().iter().any(|line| line.contains("the next run asks for the rest")),

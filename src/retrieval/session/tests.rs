@@ -75,7 +75,15 @@ impl Scene {
         &mut self,
         work: impl FnOnce(&mut MailSession<'_, '_>, &mut World, &Maildrop, &Policy, &Tally) -> T,
     ) -> T {
-        let home = Home::holding(&[]);
+        self.session_at(&Home::holding(&[]), work)
+    }
+
+    /// The same at this server.
+    fn session_at<T>(
+        &mut self,
+        home: &Home,
+        work: impl FnOnce(&mut MailSession<'_, '_>, &mut World, &Maildrop, &Policy, &Tally) -> T,
+    ) -> T {
         if self.stopped {
             home.stop.raise();
         }

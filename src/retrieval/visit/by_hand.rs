@@ -8,7 +8,7 @@ use std::os::fd::BorrowedFd;
 use super::delete::delivered;
 use super::{PATIENCE, Visit};
 use crate::account::Account;
-pub use crate::client::{AnswerPiece, Farewell, ReadCommand};
+pub(crate) use crate::client::{AnswerPiece, Farewell, ReadCommand};
 use crate::client::{Client, Next, Transaction};
 use crate::clock;
 use crate::ledger::lock::Lock;
@@ -25,7 +25,7 @@ use crate::text::shown_by;
 use crate::types::{MessageNumber, Time, UniqueIdBuf, Wait};
 
 /// A session that the user leads.
-pub struct ByHand<'a> {
+pub(crate) struct ByHand<'a> {
     run: &'a Run<'a>,
     client: Client<Transaction>,
     ledger: Ledger,
@@ -46,7 +46,7 @@ shown_by!(ByHand<'_>, client);
 
 /// What the ledger knows of a message that is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KnownAs {
+pub(crate) enum KnownAs {
     /// It was delivered at that time, if the time is known.
     Delivered(Option<Time>),
     /// It counts as seen: printed, or marked by the user.
@@ -57,10 +57,9 @@ pub enum KnownAs {
 
 /// What came first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Waited {
+pub(crate) enum Waited {
     /// The descriptor is readable.
     Woken,
-    /// A signal asks to stop.
     Stopped,
 }
 
@@ -68,7 +67,7 @@ pub enum Waited {
 ///
 /// # Errors
 /// As of every login; another popfetch that has the mailbox.
-pub fn by_hand<T>(
+pub(crate) fn by_hand<T>(
     account: &Account,
     options: &Options,
     context: &Context<'_>,
@@ -120,38 +119,38 @@ fn known(listed: &Listed<'_>, ledger: &Ledger) -> KnownAs {
 impl ByHand<'_> {
     /// `HOST:PORT`.
     #[must_use]
-    pub fn server(&self) -> String {
+    pub(crate) fn server(&self) -> String {
         self.run.server()
     }
 
     /// How many messages the server listed.
     #[must_use]
-    pub fn messages(&self) -> usize {
+    pub(crate) fn messages(&self) -> usize {
         self.known.len()
     }
 
     /// What the ledger knows of a message; [`KnownAs::Undelivered`] of one that wasn't listed.
     #[must_use]
-    pub fn known(&self, number: MessageNumber) -> KnownAs {
+    pub(crate) fn known(&self, number: MessageNumber) -> KnownAs {
         self.known.get(&number).copied().unwrap_or(KnownAs::Undelivered)
     }
 
     /// Messages that are marked for deletion.
     #[must_use]
-    pub fn marked(&self) -> &[MessageNumber] {
+    pub(crate) fn marked(&self) -> &[MessageNumber] {
         &self.marked
     }
 
     /// Messages that `QUIT` deletes, and that were never delivered.
     #[must_use]
-    pub fn undelivered(&self) -> Vec<MessageNumber> {
+    pub(crate) fn undelivered(&self) -> Vec<MessageNumber> {
         let gone: BTreeSet<MessageNumber> = self.marked.iter().chain(&self.dropped).copied().collect();
         gone.into_iter().filter(|number| self.known(*number) == KnownAs::Undelivered).collect()
     }
 
     /// Octets of the server's, fit to print: nothing that steers a terminal, and no secret.
     #[must_use]
-    pub fn shown(&self, octets: &[u8]) -> String {
+    pub(crate) fn shown(&self, octets: &[u8]) -> String {
         self.client.shown_line(octets)
     }
 
@@ -159,7 +158,7 @@ impl ByHand<'_> {
     ///
     /// # Errors
     /// The server has ended the session, or the connection broke.
-    pub fn wait(&mut self, wake: BorrowedFd<'_>) -> Result<Waited, ReportedError> {
+    pub(crate) fn wait(&mut self, wake: BorrowedFd<'_>) -> Result<Waited, ReportedError> {
         loop {
             match self.client.next(Some(wake), None).map_err(|e| self.failure(e.into()))? {
                 Next::Woken => return Ok(Waited::Woken),
@@ -174,7 +173,7 @@ impl ByHand<'_> {
     ///
     /// # Errors
     /// As of [`ByHand::wait`].
-    pub fn ask(
+    pub(crate) fn ask(
         &mut self,
         question: ReadCommand,
         each: impl FnMut(AnswerPiece<'_>),
@@ -196,7 +195,7 @@ impl ByHand<'_> {
     ///
     /// # Errors
     /// As of [`ByHand::wait`].
-    pub fn mark(
+    pub(crate) fn mark(
         &mut self,
         number: MessageNumber,
         each: impl FnMut(AnswerPiece<'_>),
@@ -214,7 +213,7 @@ impl ByHand<'_> {
     ///
     /// # Errors
     /// As of [`ByHand::wait`]; a ledger that can't be written, and then nothing is deleted.
-    pub fn quit(self) -> Result<Farewell, ReportedError> {
+    pub(crate) fn quit(self) -> Result<Farewell, ReportedError> {
         let run = self.run;
         self.end().map_err(|e| run.failure(&e, true))
     }
@@ -267,7 +266,7 @@ impl ByHand<'_> {
     }
 
     /// Ends the session without `QUIT`: nothing is deleted.
-    pub fn abort(self) {
+    pub(crate) fn abort(self) {
         self.client.hang_up();
     }
 

@@ -22,7 +22,7 @@ use crate::types::{Octets, Time, wide};
 
 /// What a check has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NewMail {
+pub(crate) struct NewMail {
     /// Messages that were never delivered, and that no run has failed with.
     pub new: u64,
     /// Their octets; `None` when not all are known.
@@ -38,7 +38,7 @@ pub struct NewMail {
 /// Checks several accounts, several at a time; what was found comes in the accounts' order.  After a signal some are left
 /// out.
 #[must_use]
-pub fn check_all<'a>(
+pub(crate) fn check_all<'a>(
     accounts: &'a [Account],
     options: &Options,
     max_age: Option<Duration>,

@@ -44,7 +44,7 @@ const QUESTIONS: u32 = 3;
 
 /// A message that is to be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Doomed {
+pub(crate) struct Doomed {
     /// Its number in this session.
     pub number: MessageNumber,
     /// Its unique-id, fit to print.
@@ -61,7 +61,7 @@ pub struct Doomed {
 
 /// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Deleted {
+pub(crate) struct Deleted {
     /// Messages whose deletion the server has confirmed.
     pub messages: usize,
     /// Whether the user agreed.
@@ -73,16 +73,16 @@ pub struct Deleted {
 }
 
 /// Waits until something can be read here, the session being kept alive; whether it can.
-pub type KeepAlive<'k> = &'k mut dyn FnMut(BorrowedFd<'_>) -> bool;
+pub(crate) type KeepAlive<'k> = &'k mut dyn FnMut(BorrowedFd<'_>) -> bool;
 
 /// Asks the user, who sees these messages.
-pub type AskUser<'q> = &'q mut dyn FnMut(&[Doomed], KeepAlive<'_>) -> bool;
+pub(crate) type AskUser<'q> = &'q mut dyn FnMut(&[Doomed], KeepAlive<'_>) -> bool;
 
 /// Deletes the messages that are named, if `ask` agrees.  `looks_only`: it never will.
 ///
 /// # Errors
 /// As of a run; [`Error::NoSuchMessage`], [`Error::OtherMessage`].
-pub fn delete(
+pub(crate) fn delete(
     account: &Account,
     options: &Options,
     context: &Context<'_>,

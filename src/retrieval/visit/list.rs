@@ -19,8 +19,7 @@ use crate::types::{MessageNumber, Octets, Time};
 
 /// Which messages are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ListFilter {
-    /// All.
+pub(crate) enum ListFilter {
     All,
     /// Those that were never delivered, and that no run has failed with.
     New,
@@ -32,7 +31,7 @@ pub enum ListFilter {
 
 /// A message on the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MessageRow {
+pub(crate) struct MessageRow {
     /// Its number in this session.
     pub number: MessageNumber,
     /// Its unique-id, fit to print.
@@ -55,7 +54,7 @@ pub struct MessageRow {
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MessageRows {
+pub(crate) struct MessageRows {
     /// The last of those that were asked for, ascending by number.
     pub rows: Vec<MessageRow>,
     /// How many there are of those that were asked for.
@@ -68,7 +67,7 @@ pub struct MessageRows {
 ///
 /// # Errors
 /// As of a run that ends with the listing.
-pub fn list(
+pub(crate) fn list(
     account: &Account,
     options: &Options,
     context: &Context<'_>,

@@ -6,7 +6,7 @@
 //!
 //! How it ends is decided by what it asked for ([`Client::leave`]): a server may delete at `QUIT` what was looked at.
 
-pub mod by_hand;
+pub(crate) mod by_hand;
 mod check;
 mod delete;
 mod list;
@@ -31,15 +31,15 @@ use crate::ledger::{self, Ledger};
 use crate::secret::Secret;
 use crate::types::Wait;
 
-pub use check::{NewMail, check_all};
-pub use delete::{AskUser, Deleted, Doomed, KeepAlive, delete};
-pub use list::{ListFilter, MessageRow, MessageRows, list};
+pub(crate) use check::{NewMail, check_all};
+pub(crate) use delete::{Deleted, Doomed, KeepAlive, delete};
+pub(crate) use list::{ListFilter, MessageRow, MessageRows, list};
 pub(super) use outlook::{Outlook, cause};
-pub use server_info::{
+pub(crate) use server_info::{
     Better, Capabilities, CertificateInfo, Expire, LoginInfo, Server, ServerInfo, find_server, probe,
     server_info, try_login,
 };
-pub use show::{ShownMessage, ShownPart, Taker, show};
+pub(crate) use show::{ShownMessage, ShownPart, Taker, show};
 
 /// A run that has the mailbox is waited for this long.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);

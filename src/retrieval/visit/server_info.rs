@@ -14,7 +14,7 @@ use crate::account::{Account, Route, Tls, Trust, Way};
 use crate::client::{self, Authorization, Call, Client};
 use crate::clock;
 use crate::connection::{self, CertificateSummary};
-pub use crate::protocol::capability::{Capabilities, Expire};
+pub(crate) use crate::protocol::capability::{Capabilities, Expire};
 use crate::protocol::sasl::Credentials;
 use crate::report::ReportedError;
 use crate::retrieval::error::Error;
@@ -36,16 +36,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server, and how it is reached.
 #[derive(Debug, Clone)]
-pub struct Server {
+pub(crate) struct Server {
     /// An A-label without final dot, or an address literal without brackets.
     pub host: String,
-    /// TCP port.
     pub port: u16,
-    /// How the connection is protected.
     pub tls: Tls,
-    /// What is trusted.
     pub trust: Trust,
-    /// The way there.
     pub way: Way,
     /// With whose rights a program on that way runs.
     pub owner: Option<Owner>,
@@ -55,14 +51,13 @@ pub struct Server {
 
 /// What a server reports of itself.
 #[derive(Debug)]
-pub struct ServerInfo {
+pub(crate) struct ServerInfo {
     /// The server, as it was reached.
     pub server: Server,
     /// The text of its greeting, fit to print.
     pub greeting: String,
     /// What protects the connection, in words; `None` for clear text.
     pub protection: Option<&'static str>,
-    /// Its certificate.
     pub certificate: Option<CertificateInfo>,
     /// What it offered in clear text before `STLS`; the outer `None` where it was not asked.
     pub before_tls: Option<Option<Capabilities>>,
@@ -70,13 +65,12 @@ pub struct ServerInfo {
     pub before_login: Option<Capabilities>,
     /// How the login went, if there was one.
     pub login: Option<Result<LoginInfo, ReportedError>>,
-    /// Settings that would be better.
     pub better: Vec<Better>,
 }
 
 /// A certificate, and what is thought of it.
 #[derive(Debug, Clone)]
-pub struct CertificateInfo {
+pub(crate) struct CertificateInfo {
     /// What it holds.
     pub seen: CertificateSummary,
     /// Whether it was recognised by its fingerprint.
@@ -87,7 +81,7 @@ pub struct CertificateInfo {
 
 /// What a login has shown.
 #[derive(Debug)]
-pub struct LoginInfo {
+pub(crate) struct LoginInfo {
     /// Name of the mechanism, as in `auth`.
     pub mechanism: &'static str,
     /// What the server offers after it; `None` where it has no `CAPA`.
@@ -98,7 +92,7 @@ pub struct LoginInfo {
 
 /// A setting that would be better than the one in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Better {
+pub(crate) enum Better {
     /// TLS from the start on port 995.
     Implicit,
     /// `STLS` on the port in use.
@@ -108,7 +102,6 @@ pub enum Better {
 }
 
 impl Server {
-    /// That of an account.
     fn of(account: &Account) -> Self {
         let Account { host, port, tls, trust, way, owner, timeout, .. } = account.clone();
         Self { host, port, tls, trust, way, owner, timeout }
@@ -121,7 +114,7 @@ impl Server {
 
     /// `HOST:PORT`.
     #[must_use]
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         let Self { host, port, .. } = self;
         if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
     }
@@ -149,7 +142,7 @@ impl Server {
 ///
 /// # Errors
 /// The server can't be reached, or isn't one.  A refused certificate is no error here.
-pub fn find_server(
+pub(crate) fn find_server(
     host: &str,
     port: Option<u16>,
     context: &Context<'_>,
@@ -182,7 +175,7 @@ pub fn find_server(
 ///
 /// # Errors
 /// The server can't be reached, isn't one, or its certificate is refused.
-pub fn probe(account: &Account, context: &Context<'_>) -> Result<(), ReportedError> {
+pub(crate) fn probe(account: &Account, context: &Context<'_>) -> Result<(), ReportedError> {
     let mut server = Server::of(account);
     server.timeout = server.timeout.min(PROBE);
     let client = server.open(&Secret::new(""), context).map_err(|e| ReportedError::of(&e, true))?;
@@ -194,7 +187,7 @@ pub fn probe(account: &Account, context: &Context<'_>) -> Result<(), ReportedErr
 ///
 /// # Errors
 /// As of every login.
-pub fn try_login(
+pub(crate) fn try_login(
     account: &Account,
     options: &Options,
     context: &Context<'_>,
@@ -211,7 +204,7 @@ pub fn try_login(
 ///
 /// # Errors
 /// The server can't be reached, or isn't one.  A refused certificate or login is no error here.
-pub fn server_info(
+pub(crate) fn server_info(
     account: &Account,
     options: &Options,
     login: bool,

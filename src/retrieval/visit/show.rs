@@ -19,16 +19,14 @@ const MOST_OCTETS: u64 = 4 << 30;
 
 /// What is wanted of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ShownPart {
+pub(crate) enum ShownPart {
     /// Its header, perhaps with more behind it.
     Header,
-    /// All of it.
     Whole,
 }
 
-/// The message that was shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShownMessage {
+pub(crate) struct ShownMessage {
     /// Its number in this session.
     pub number: MessageNumber,
     /// Its unique-id, fit to print.
@@ -38,13 +36,13 @@ pub struct ShownMessage {
 }
 
 /// Gets the pieces of a message as they come, in text form: LF line ends, nothing stuffed.  `false`: enough.
-pub type Taker<'t> = &'t mut dyn FnMut(&[u8]) -> bool;
+pub(crate) type Taker<'t> = &'t mut dyn FnMut(&[u8]) -> bool;
 
 /// Shows the message that is named: `taker` gets its text while it arrives.
 ///
 /// # Errors
 /// As of a run that ends with the listing; and the message.
-pub fn show(
+pub(crate) fn show(
     account: &Account,
     options: &Options,
     context: &Context<'_>,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::thread;
 
 use super::draft::{Choices, ChosenServer, Init, described, usage};
-use crate::account::{Account, SettingWord as _, Tls};
+use crate::account::{self, Account, SettingWord as _, Tls};
 use crate::config::RESERVED_NAMES;
 use crate::discovery::{
     self, CandidateSource, Discovered, MailAddress, MailProvider, ServerCandidate, side_by_side,
@@ -52,8 +52,8 @@ impl Init<'_> {
     /// The server that `--server` names: it isn't looked for, and the user has confirmed it.
     fn named(&self, host: &str, address: Option<&MailAddress>) -> Result<ChosenServer, ReportedError> {
         let flags = &self.args.settings;
-        let host = crate::config::host(host)
-            .map_err(|mistake| usage(&mistake.what, "the host alone: pop.example.com"))?;
+        let host = account::host::parse(host)
+            .map_err(|fault| usage(&fault.to_string(), "the host alone: pop.example.com"))?;
         let word = flags.text("tls");
         let port = flags.text("port").and_then(|port| port.parse().ok());
         let tls =

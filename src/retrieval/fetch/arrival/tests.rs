@@ -12,7 +12,7 @@ use crate::plan::{Decision, Why};
 use crate::proof::{EntryId, Key};
 use crate::retrieval::Error;
 use crate::retrieval::fetch::CompareResult::Undone;
-use crate::retrieval::fetch::arriving::{ArrivingHeader, Whole};
+use crate::retrieval::fetch::incoming::{IncomingHeader, Whole};
 use crate::retrieval::fetch::round::{Fetch, Held};
 use crate::retrieval::fetch::trial::{Bench, Came, Takes};
 use crate::retrieval::pipeline::{AnswerMeaning, Answered, Ask, Job};
@@ -38,7 +38,7 @@ fn bench(name: &'static str, decision: Decision) -> Bench {
 fn arrives(fetch: &mut Fetch<'_>, octets: u64, facts: Facts) {
     let job = fetch.job(0);
     fetch.begin(job);
-    let (intakes, failure) = fetch.state.arriving.take().unwrap().copies.end(fetch.network_ends);
+    let (intakes, failure) = fetch.state.incoming.take().unwrap().copies.end(fetch.network_ends);
     fetch.ended(job, octets, facts, intakes, failure);
 }
 
@@ -102,14 +102,14 @@ fn what_comes_after_the_disk_is_full_is_not_examined() {
     bench.destinations = vec![Takes::NoText];
     let came = bench.run(|fetch| {
         fetch.begin(fetch.job(0));
-        let arriving = fetch.state.arriving.as_mut().unwrap();
+        let incoming = fetch.state.incoming.as_mut().unwrap();
         let failed: Vec<bool> = (0..2)
             .map(|_| {
-                arriving.take(b"From: a\n\nb\n", fetch.network_ends);
-                arriving.copies.have_failed()
+                incoming.take(b"From: a\n\nb\n", fetch.network_ends);
+                incoming.copies.have_failed()
             })
             .collect();
-        (failed, arriving.octets)
+        (failed, incoming.octets)
     });
     assert_eq!(came.result, (vec![true, true], 22));
 }
@@ -130,7 +130,7 @@ fn a_message_may_grow_up_to_a_bound() {
         bench.listed[0].1 = size;
         let came = bench.run(|fetch| {
             fetch.begin(fetch.job(0));
-            fetch.state.arriving.as_ref().unwrap().most
+            fetch.state.incoming.as_ref().unwrap().most
         });
         assert_eq!(came.result, expected, "{size:?}");
     }
@@ -176,7 +176,7 @@ fn the_server_s_own_data_is_left_alone_in_the_first_place_only() {
     let came = bench.run(|fetch| {
         let job = fetch.job(1);
         fetch.begin(job);
-        let (intakes, failure) = fetch.state.arriving.take().unwrap().copies.end(fetch.network_ends);
+        let (intakes, failure) = fetch.state.incoming.take().unwrap().copies.end(fetch.network_ends);
         fetch.ended(job, SIZE, internal(), intakes, failure);
         held(fetch)
     });
@@ -408,7 +408,7 @@ fn a_text_that_looks_like_an_answer_is_believed_only_when_nothing_else_is_in_dou
             ));
             fetch.begin(fetch.job(0));
             let text = b"+OK 120 octets\n";
-            fetch.state.arriving.as_mut().unwrap().take(text, fetch.network_ends);
+            fetch.state.incoming.as_mut().unwrap().take(text, fetch.network_ends);
             fetch.state.pipeline.on(Answered::Ended);
             (fetch.end(15).is_ok(), held(fetch))
         });
@@ -426,7 +426,7 @@ fn a_message_without_end_fails_and_closes_the_line() {
     let mut bench = bench("new", NEW);
     let came = bench.run(|fetch| {
         fetch.begin(fetch.job(0));
-        fetch.state.arriving.as_mut().unwrap().octets = 7_000_000;
+        fetch.state.incoming.as_mut().unwrap().octets = 7_000_000;
         fetch.too_long()
     });
     assert!(matches!(came.result, Err(Error::Endless { number }) if number.get() == 1));
@@ -453,7 +453,7 @@ fn a_header_without_end_is_not_asked_for_again() {
     ] {
         let mut bench = bench(name, decision);
         let came = bench.run(|fetch| {
-            fetch.state.heading = Some(ArrivingHeader::new(fetch.job(0)));
+            fetch.state.incoming_header = Some(IncomingHeader::new(fetch.job(0)));
             fetch.header_too_long()
         });
         assert!(matches!(came.result, Err(Error::Endless { .. })), "{decision:?}");
@@ -490,11 +490,11 @@ fn without_unique_ids_and_headers_mail_is_only_retrieved_to_be_deleted() {
 #[test]
 fn a_header_is_held_when_it_has_come() {
     let came = bench("a", DOUBTFUL).run(|fetch| {
-        let mut heading = ArrivingHeader::new(fetch.job(0));
+        let mut heading = IncomingHeader::new(fetch.job(0));
         heading.take(b"Subject: x\n");
         heading.take(b"\n");
         let octets = heading.octets;
-        fetch.state.heading = Some(heading);
+        fetch.state.incoming_header = Some(heading);
         fetch.end_header();
         fetch.end_header();
         let held = fetch.state.pipeline.void();

@@ -11,7 +11,7 @@ use crate::plan::trial::{SIZE, World, facts, key, number};
 use crate::plan::{Decision, Why};
 use crate::proof::{BegunId, EntryId, Key};
 use crate::retrieval::fetch::CompareResult::{Failed, Matched, Undone};
-use crate::retrieval::fetch::arriving::Whole;
+use crate::retrieval::fetch::incoming::Whole;
 use crate::retrieval::fetch::round::{Fetch, Held};
 use crate::retrieval::fetch::trial::{Bench, Came};
 use crate::retrieval::pipeline::{Ask, Job};

@@ -16,7 +16,7 @@ use crate::protocol;
 use crate::protocol::response::{Reply, ResponseCode};
 use crate::retrieval::Error;
 use crate::retrieval::committer::{MessageOutcome, SettledMessage, Work};
-use crate::retrieval::fetch::arriving::{ArrivingHeader, Whole};
+use crate::retrieval::fetch::incoming::{IncomingHeader, Whole};
 use crate::retrieval::fetch::refusal::{RefusedMessage, RetrRefusal};
 use crate::retrieval::fetch::round::{Fetch, Held};
 use crate::retrieval::fetch::trial::{Bench, Came};
@@ -391,13 +391,13 @@ fn a_connection_that_ends_behind_deletions_suspects_no_message() {
 fn what_nothing_has_named_is_discarded() {
     let came = bench().run(|fetch| {
         let new = fetch.job(THE_NEW);
-        fetch.state.heading = Some(ArrivingHeader::new(new));
+        fetch.state.incoming_header = Some(IncomingHeader::new(new));
         fetch
             .state
             .pipeline
             .hold(Held::Whole(new, Whole::Parcel(parcel(3, "new", &fetch.policy.destinations))));
         fetch.abandon();
-        (fetch.state.heading.is_some(), fetch.state.pipeline.holds())
+        (fetch.state.incoming_header.is_some(), fetch.state.pipeline.holds())
     });
     assert_eq!((came.result, came.tally.not_stored), ((false, false), true));
     assert_eq!((came.unstored(), came.work), (vec![], vec!["discard 3".to_owned()]));

@@ -15,8 +15,7 @@ use crate::retrieval::course::{GivenUp, Scope};
 use crate::retrieval::error::Error;
 use crate::retrieval::fetch::Tally;
 use crate::retrieval::login::log_in;
-use crate::retrieval::run::Run;
-use crate::retrieval::session::{Basis, MailSession};
+use crate::retrieval::session::Basis;
 use crate::retrieval::trial::{Farewell, Home, Letter, Post};
 use crate::secret::Secret;
 use crate::types::Octets;
@@ -40,22 +39,14 @@ impl Scene {
         prepare: impl FnOnce(&mut Client<Transaction>),
     ) -> (Result<bool, Error>, Vec<String>, Tally) {
         let home = Home::new(Post { letters: vec![Letter::new("a", "a")], ..post });
-        let (account, context) = (home.account(""), home.context());
-        let run = Run::new(&account, &self.options, &context, NOW);
-        let mut client = log_in(&run, &mut Memory::default(), &Secret::new("pencil"), None).unwrap();
-        prepare(&mut client);
-        let (maildrop, mut taken) = (self.maildrop(), (0, Octets(0)));
-        let mut session = MailSession {
-            run: &run,
-            summary: &mut self.summary,
-            memory: &mut self.memory,
-            scope: &self.scope,
-            taken: &mut taken,
-            course: &mut self.course,
-        };
-        let basis = Basis { maildrop, policy: self.policy.clone() };
+        let basis = Basis { maildrop: self.maildrop(), policy: self.policy.clone() };
         let mut tally = std::mem::take(&mut self.tally);
-        let counts = session.end(client, &mut self.world.ledger, &basis, &mut tally);
+        let counts = self.session_at(&home, |session, world, _, _, _| {
+            let secret = Secret::new("pencil");
+            let mut client = log_in(session.run, &mut Memory::default(), &secret, None).unwrap();
+            prepare(&mut client);
+            session.end(client, &mut world.ledger, &basis, &mut tally)
+        });
         home.wait_for_the_server();
         (counts, home.sent().concat(), tally)
     }

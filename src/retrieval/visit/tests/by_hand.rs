@@ -6,7 +6,7 @@ use crate::ledger::{EntryState, Ledger};
 use crate::plan::trial::number;
 use crate::retrieval::by_hand::{AnswerPiece, ByHand, Farewell, KnownAs, ReadCommand, by_hand};
 use crate::retrieval::trial::{self, Home, Letter, Post, unique_id};
-use crate::retrieval::{Mark, mark_seen};
+use crate::retrieval::{MarkOrder, mark_seen};
 
 fn led<T>(home: &Home, lead: impl FnOnce(ByHand<'_>) -> T) -> T {
     by_hand(&home.account(""), &home.options(), &home.context(), lead).unwrap()
@@ -24,7 +24,7 @@ fn state(home: &Home, name: &str) -> EntryState {
 #[test]
 fn the_user_sees_what_is_known_of_each_message() {
     let home = Home::holding(&letters(&["a", "seen"]));
-    let mark = Mark { messages: Some(named(&["seen"])), ..Mark::default() };
+    let mark = MarkOrder { messages: Some(named(&["seen"])), ..MarkOrder::default() };
     mark_seen(&home.account_with_password(""), &home.context(), &mark).unwrap();
     home.run("");
     home.post().letters.extend(letters(&["new"]));

@@ -20,8 +20,7 @@ use super::replay;
 
 /// A message that is on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unfinished {
-    /// The destinations that have it.
+pub(crate) struct Unfinished {
     pub has: Vec<DestinationId>,
     /// Those of its set that lack it.
     pub lacks: Vec<DestinationId>,
@@ -32,14 +31,14 @@ pub struct Unfinished {
 impl Ledger {
     /// Whether there is a ledger in `directory`.
     #[must_use]
-    pub fn exists(directory: &Path) -> bool {
+    pub(crate) fn exists(directory: &Path) -> bool {
         directory.join(FILE).exists()
     }
 
     /// Whether the ledger in `directory` lies there as a run left it that ended in order, without reading the whole of a
     /// long one: then nothing is to be recovered.  `false` too when that isn't known.
     #[must_use]
-    pub fn rests(directory: &Path) -> bool {
+    pub(crate) fn rests(directory: &Path) -> bool {
         durable::open_to_read(&directory.join(FILE)).is_ok_and(|file| {
             let octets = file.metadata().map(|status| status.len());
             octets.is_ok_and(|octets| replay::ends_in_order(&file, octets).unwrap_or(false))
@@ -48,7 +47,7 @@ impl Ledger {
 
     /// How large the ledger in `directory` is, without opening it; `None` where there is none.
     #[must_use]
-    pub fn octets(directory: &Path) -> Option<u64> {
+    pub(crate) fn octets(directory: &Path) -> Option<u64> {
         std::fs::metadata(directory.join(FILE)).ok().map(|status| status.len())
     }
 
@@ -57,7 +56,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::Shortened`].
-    pub fn check_extent(directory: &Path, known: Option<LedgerExtent>) -> Result<(), Error> {
+    pub(crate) fn check_extent(directory: &Path, known: Option<LedgerExtent>) -> Result<(), Error> {
         let path = directory.join(FILE);
         let Some(known) = known else { return Ok(()) };
         let Ok(file) = durable::open_to_read(&path) else { return Ok(()) };
@@ -74,7 +73,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::Disk`].
-    pub fn mailbox_of(directory: &Path) -> Result<Option<Mailbox>, Error> {
+    pub(crate) fn mailbox_of(directory: &Path) -> Result<Option<Mailbox>, Error> {
         let path = directory.join(FILE);
         match durable::open_to_read(&path) {
             Ok(file) => replay::mailbox(&file, &path),
@@ -87,7 +86,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub fn settle_delivered(&mut self, intents: &[IntentId]) -> Result<(), Error> {
+    pub(crate) fn settle_delivered(&mut self, intents: &[IntentId]) -> Result<(), Error> {
         let time = self.now();
         intents.iter().try_for_each(|intent| self.append(CopyDelivered { intent: intent.0, time }))?;
         self.flush()
@@ -97,7 +96,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written or synced.
-    pub fn settle_dropped(&mut self, intents: &[IntentId]) -> Result<(), Error> {
+    pub(crate) fn settle_dropped(&mut self, intents: &[IntentId]) -> Result<(), Error> {
         let time = self.now();
         intents.iter().try_for_each(|intent| self.append(CopyDropped { intent: intent.0, time }))?;
         self.sync()
@@ -105,7 +104,7 @@ impl Ledger {
 
     /// The messages that are on their way.
     #[must_use]
-    pub fn unfinished(&self) -> Vec<Unfinished> {
+    pub(crate) fn unfinished(&self) -> Vec<Unfinished> {
         let message = |message: &OpenMessage| {
             let those = |wanted: bool| {
                 let set = message.set.iter().filter(|(_, has)| *has == wanted);
@@ -123,7 +122,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written or synced.
-    pub fn give_up(&mut self, destinations: &[DestinationId]) -> Result<(), Error> {
+    pub(crate) fn give_up(&mut self, destinations: &[DestinationId]) -> Result<(), Error> {
         let intents: Vec<IntentId> = self
             .intents()
             .into_iter()

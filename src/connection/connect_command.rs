@@ -19,7 +19,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 use super::error::{Error, plain};
 use super::patience::after;
 use super::poll::poll;
-use super::problem::RouteProblem;
+use super::route_problem::RouteProblem;
 use super::target::{Target, server};
 use crate::access;
 use crate::account::ConnectCommand;

@@ -1,7 +1,7 @@
 //! Who sees what is done to get a token.
 
 /// Sees what is done to get a token.
-pub trait Watch {
+pub(crate) trait TokenObserver {
     /// What is decided, and why (`-v`).
     fn detail(&self, text: String);
     /// Whether the dialogue is shown (`-vv`).

@@ -51,7 +51,7 @@ const DAY: i64 = 24 * 60 * 60;
 ///
 /// # Errors
 /// [`Error::Later`] when the mbox is locked, or its directory isn't there: then nothing is concluded.
-pub fn recover(
+pub(crate) fn recover(
     unsettled: &Unsettled,
     state: &Path,
     settler: &mut dyn Settler,
@@ -170,7 +170,6 @@ struct Wanted {
     /// By the spool, as it is known again after a reader has rewritten the mbox.
     fingerprint: Option<Digest>,
     stored: Digest,
-    /// Whether it had been there.
     taken: bool,
 }
 
@@ -383,7 +382,6 @@ fn fingerprint_at(spool: &File, path: &Path, open: OpenEntry<'_>) -> Result<Opti
     Ok((whole && Digest::from_hasher(&hasher) == open.intent.digest).then_some(fingerprint))
 }
 
-/// One entry of an mbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct MboxEntry {
     offset: u64,

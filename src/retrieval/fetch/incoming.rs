@@ -8,8 +8,8 @@ use crate::retrieval::committer::Parcel;
 use crate::retrieval::pipeline::Job;
 use crate::types::{Octets, wide};
 
-/// A message that is arriving.
-pub(super) struct Arriving {
+/// A message that is incoming.
+pub(super) struct IncomingMessage {
     pub(super) job: Job,
     pub(super) examiner: Examiner,
     /// As many octets as have come; and how many may.
@@ -19,14 +19,13 @@ pub(super) struct Arriving {
     pub(super) copies: Copies,
 }
 
-/// A header that is arriving.
-pub(super) struct ArrivingHeader {
+pub(super) struct IncomingHeader {
     pub(super) job: Job,
     pub(super) examiner: Examiner,
     pub(super) octets: u64,
 }
 
-impl ArrivingHeader {
+impl IncomingHeader {
     pub(super) fn new(job: Job) -> Self {
         Self { job, examiner: Examiner::new(b""), octets: 0 }
     }
@@ -51,7 +50,7 @@ pub(super) enum Whole {
     Elsewhere { begun: BegunId, entry: EntryId },
 }
 
-impl Arriving {
+impl IncomingMessage {
     pub(super) fn take(&mut self, text: &[u8], ends: &mut NetworkEnds) {
         self.octets = self.octets.saturating_add(wide(text.len()));
         if !self.copies.have_failed() {

@@ -15,12 +15,12 @@ use crate::text::{self, printable, shortened};
 const SHOWN: usize = 400;
 
 /// Why a server can't be reached by the way that the account sets.  `proxy` is always its place, without user and password.
+/// A `server` is always `HOST:PORT`.
 #[derive(Debug, thiserror::Error)]
-pub enum RouteProblem {
+pub(crate) enum RouteProblem {
     /// No proxy is there: it isn't running, or its address is wrong.
     #[error("the proxy {proxy} can't be reached: {reason}")]
     NoProxy {
-        /// The proxy.
         proxy: String,
         /// The system's words.
         reason: String,
@@ -28,9 +28,7 @@ pub enum RouteProblem {
     /// The proxy took the connection and doesn't answer: typically the server can't be reached from there.
     #[error("the proxy {proxy} did not connect to {server} within {limit:?}")]
     Silent {
-        /// The proxy.
         proxy: String,
-        /// The server, as `HOST:PORT`.
         server: String,
         /// How long was waited.
         limit: Duration,
@@ -38,85 +36,47 @@ pub enum RouteProblem {
     /// The line to the proxy ended in the middle of its answer: some proxies refuse like that.
     #[error("the proxy {proxy} ended the connection before it was connected to {server}{}", reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default())]
     Ended {
-        /// The proxy.
         proxy: String,
-        /// The server, as `HOST:PORT`.
         server: String,
         /// The system's words, where there are any.
         reason: Option<String>,
     },
     /// Something else than a proxy of that kind is there.
     #[error("{proxy} isn't {}: it sent \"{}\"", kind_of_proxy(*kind), quoted(said))]
-    NotAProxy {
-        /// The place.
-        proxy: String,
-        /// What it should be.
-        kind: ProxyKind,
-        /// What it sent.
-        said: Vec<u8>,
-    },
+    NotAProxy { proxy: String, kind: ProxyKind, said: Vec<u8> },
     /// More came than an answer, before the next question was asked.
     #[error("the proxy {proxy} answered before it was asked")]
-    Early {
-        /// The proxy.
-        proxy: String,
-    },
+    Early { proxy: String },
     /// The head of an HTTP answer goes on and on.
     #[error("the answer of the proxy {proxy} has no end")]
-    TooLong {
-        /// The proxy.
-        proxy: String,
-    },
+    TooLong { proxy: String },
     /// The proxy wants to know who uses it.
     #[error("the proxy {proxy} {}", if *given { "refuses the user and the password" } else { "wants a user and a password" })]
-    Login {
-        /// The proxy.
-        proxy: String,
-        /// Whether there were any.
-        given: bool,
-    },
+    Login { proxy: String, given: bool },
     /// The proxy wants a login that we don't have.
     #[error("the proxy {proxy} wants a login by {}", quoted(schemes))]
     OtherLogin {
-        /// The proxy.
         proxy: String,
         /// What it offers.
         schemes: Vec<u8>,
     },
     /// The proxy's rules forbid it.
     #[error("the proxy {proxy} forbids the connection to {server}: {}", quoted(said))]
-    Forbids {
-        /// The proxy.
-        proxy: String,
-        /// The server, as `HOST:PORT`.
-        server: String,
-        /// Its answer.
-        said: Vec<u8>,
-    },
+    Forbids { proxy: String, server: String, said: Vec<u8> },
     /// The proxy tried and failed.
     #[error("the proxy {proxy} can't reach {server}: {}", quoted(said))]
     CannotReach {
-        /// The proxy.
         proxy: String,
-        /// The server, as `HOST:PORT`.
         server: String,
         /// Its answer; a hint and not a fact: proxies send the same code for different things.
         said: Vec<u8>,
     },
     /// The proxy doesn't make such connections, or isn't one.
     #[error("the proxy {proxy} doesn't connect to {server}: {}", quoted(said))]
-    NoConnections {
-        /// The proxy.
-        proxy: String,
-        /// The server, as `HOST:PORT`.
-        server: String,
-        /// Its answer.
-        said: Vec<u8>,
-    },
+    NoConnections { proxy: String, server: String, said: Vec<u8> },
     /// The connect-command can't be started, or reports that it doesn't find what it was to run.
     #[error("connect-command: {reason}{}", complaint(said))]
     NoCommand {
-        /// Why.
         reason: String,
         /// What it printed.
         said: Vec<u8>,
@@ -124,9 +84,7 @@ pub enum RouteProblem {
     /// The connect-command ended on its own.
     #[error("connect-command ended the connection to {server}: {how}{}", complaint(said))]
     CommandEnded {
-        /// The server, as `HOST:PORT`.
         server: String,
-        /// How it ended.
         how: String,
         /// What it printed on its standard error, the end of it.
         said: Vec<u8>,
@@ -143,16 +101,13 @@ pub enum RouteProblem {
     },
     /// The source address isn't one of this machine.
     #[error("source-address: {address} isn't an address of this machine")]
-    SourceAddress {
-        /// The address.
-        address: IpAddr,
-    },
+    SourceAddress { address: IpAddr },
 }
 
 impl RouteProblem {
     /// Whether there was a connection, and it has ended.
     #[must_use]
-    pub fn is_end(&self) -> bool {
+    pub(crate) fn is_end(&self) -> bool {
         matches!(self, Self::CommandEnded { .. })
     }
 

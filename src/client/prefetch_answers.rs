@@ -12,7 +12,7 @@ use crate::types::{MessageNumber, Octets, UniqueIdBuf};
 
 /// The answer to [`Prefetch::QuickPoll`]; `None` for a unique-id that the server didn't give.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QuickPoll {
+pub(crate) struct QuickPoll {
     /// How many messages there are, and their octets.
     pub drop_listing: Option<(u32, Octets)>,
     /// The first one's unique-id.
@@ -26,7 +26,7 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// A broken connection.
-    pub fn quick_poll(&mut self) -> Result<Option<QuickPoll>, Error> {
+    pub(crate) fn quick_poll(&mut self) -> Result<Option<QuickPoll>, Error> {
         let Some(Prefetch::QuickPoll { last }) = self.state.prefetched else { return Ok(None) };
         self.state.prefetched = None;
         let drop_listing = self.read_drop_listing()?;
@@ -43,7 +43,7 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// A broken connection.
-    pub fn ask_listing(&mut self) -> Result<(), Error> {
+    pub(crate) fn ask_listing(&mut self) -> Result<(), Error> {
         let listing = Prefetch::Listing { drop_listing: true, headers: [None; 2], sizes: true };
         listing.send(&mut self.link)?;
         self.state.capabilities = read_capabilities(&mut self.link)?;
@@ -64,7 +64,7 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// A broken connection.
-    pub fn prefetched_drop_listing(&mut self) -> Result<Option<(u32, Octets)>, Error> {
+    pub(crate) fn prefetched_drop_listing(&mut self) -> Result<Option<(u32, Octets)>, Error> {
         match &mut self.state.prefetched {
             Some(Prefetch::Listing { drop_listing, .. }) if *drop_listing => *drop_listing = false,
             _ => return Ok(None),
@@ -76,7 +76,7 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// As there.
-    pub fn prefetched_headers(
+    pub(crate) fn prefetched_headers(
         &mut self,
         text: impl FnMut(MessageNumber, &[u8]),
         done: impl FnMut(MessageNumber, bool),
@@ -88,7 +88,7 @@ impl Client<Transaction> {
 
     /// Whether `LIST` is on its way, and must be taken.
     #[must_use]
-    pub fn has_prefetched_sizes(&self) -> bool {
+    pub(crate) fn has_prefetched_sizes(&self) -> bool {
         matches!(self.state.prefetched, Some(Prefetch::Listing { sizes: true, .. }))
     }
 
@@ -96,7 +96,7 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// A broken connection.
-    pub fn ask_drop_listing(&mut self) -> Result<Option<(u32, Octets)>, Error> {
+    pub(crate) fn ask_drop_listing(&mut self) -> Result<Option<(u32, Octets)>, Error> {
         self.link.send(Command::Stat)?;
         self.read_drop_listing()
     }
