@@ -386,6 +386,39 @@ mod tests {
         assert_eq!(names(&maildrop), expected);
     }
 
+    /// A line that comes twice at once is no sign of disorder; two messages of one number are, whatever stands between.
+    #[test]
+    fn what_is_listed_twice_in_a_row_is_one_message() {
+        for (lines, expected) in [
+            (&[(1, "a"), (1, "a"), (2, "b")][..], Ok(2)),
+            (&[(1, "a"), (1, "b")], Err(ListedTwice(number(1)))),
+            (&[(2, "b"), (1, "a"), (2, "b")], Ok(2)),
+            (&[(1, "a"), (2, "b"), (2, "c"), (3, "d")], Err(ListedTwice(number(2)))),
+        ] {
+            let mut maildrop = Maildrop::default();
+            lines.iter().for_each(|(n, name)| add(&mut maildrop, *n, name));
+            assert_eq!(maildrop.complete().map(|()| maildrop.len()), expected, "{lines:?}");
+        }
+    }
+
+    /// Without gaps a size has its place at once, with gaps it is looked for; what isn't listed has none.
+    #[test]
+    fn sizes_go_to_their_numbers() {
+        let mut maildrop = Maildrop::default();
+        assert!(maildrop.has_sizes(), "of nothing there are none to be read");
+        for (n, name) in [(1, "a"), (3, "c"), (4, "d")] {
+            add(&mut maildrop, n, name);
+        }
+        maildrop.complete().unwrap();
+        assert!(!maildrop.has_sizes());
+        for n in [1, 2, 3, 4, 5] {
+            maildrop.set_size(number(n), Some(Octets(u64::from(n) * 10)));
+        }
+        let sizes: Vec<_> = maildrop.iter().map(|l| l.octets.map(|octets| octets.0)).collect();
+        assert_eq!(sizes, [Some(10), Some(30), Some(40)]);
+        assert!(maildrop.has_sizes());
+    }
+
     #[test]
     fn a_number_for_two_messages_is_a_contradiction() {
         let mut maildrop = Maildrop::default();
@@ -405,6 +438,8 @@ mod tests {
         maildrop.complete().unwrap();
         assert_eq!(maildrop.times_listed(EntryId(70)), 2);
         assert_eq!(maildrop.times_listed(EntryId(69)), 0);
+        maildrop.assign(number(4), EntryId(3));
+        assert_eq!((maildrop.times_listed(EntryId(3)), maildrop.times_listed(EntryId(70))), (1, 2));
         assert!(maildrop.has_unique_ids());
         maildrop.set_size(number(4), Some(Octets(7)));
         maildrop.set_size(number(3), Some(Octets(9)));

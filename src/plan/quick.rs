@@ -191,6 +191,7 @@ mod tests {
 
     use super::{DAY, Done, is_unchanged, may_stand, settled, unsettled, was_misled};
     use crate::account::{Limits, Retention};
+    use crate::ledger::UsersWord;
     use crate::ledger::memory::Quick;
     use crate::plan::trial::{NOW, SIZE, World};
     use crate::plan::{Maildrop, Policy};
@@ -228,6 +229,13 @@ mod tests {
             self.world.ledger.find_key(&crate::plan::trial::key(name)).unwrap()
         }
 
+        /// The second message is known by the user's word alone.
+        fn imports(&mut self, name: &'static str) {
+            let imported = [(unique_id(name).unwrap(), UsersWord::Seen)];
+            assert_eq!(self.world.ledger.import(&imported).unwrap(), 1);
+            self.listed[1].0 = name;
+        }
+
         fn settled(&self) -> Option<Quick> {
             let done = Done { everything: self.everything, deleted: &self.deleted, has_top: true };
             settled(&self.maildrop(), &self.world.ledger, &self.policy, self.counted, done).unwrap()
@@ -259,7 +267,7 @@ mod tests {
     #[test]
     fn whatever_is_left_to_do_makes_the_next_poll_list() {
         type Change = fn(&mut Scene);
-        let cases: [(&str, Change); 13] = [
+        let cases: [(&str, Change); 15] = [
             ("STAT wasn't answered", |scene| scene.counted = None),
             ("STAT counts others", |scene| scene.counted = Some((3, Octets(3 * SIZE)))),
             ("the session left something undone", |scene| scene.everything = false),
@@ -271,6 +279,10 @@ mod tests {
             ("one in doubt", |scene| {
                 let id = scene.id("b");
                 scene.world.ledger.doubt(Some(&[id])).unwrap();
+            }),
+            ("one is on its way to a folder", |scene| scene.world.begin("other")),
+            ("one whose header is not known", |scene| {
+                scene.imports("c");
             }),
             ("one that came back", |scene| {
                 let id = scene.id("b");
@@ -335,6 +347,24 @@ mod tests {
         assert!(scene.settled().is_some());
         scene.world.fail("c", None);
         assert!(scene.settled().is_none());
+        // What waits without a time and was never too large is tried at the next run.
+        let mut scene = Scene::new();
+        scene.world.begin("c");
+        let intents: Vec<_> = scene.world.ledger.intents().iter().map(|intent| intent.id).collect();
+        scene.world.ledger.settle_dropped(&intents).unwrap();
+        scene.listed[1].0 = "c";
+        assert_eq!(scene.world.ledger.entry(scene.id("c")).failures, 0);
+        assert!(scene.settled().is_none());
+    }
+
+    /// Where the server gives no headers, one that lacks its own waits for nothing.
+    #[test]
+    fn a_header_is_not_waited_for_where_there_are_none() {
+        let mut scene = Scene::new();
+        scene.imports("c");
+        let done = Done { everything: true, deleted: &[], has_top: false };
+        let quick = settled(&scene.maildrop(), &scene.world.ledger, &scene.policy, scene.counted, done);
+        assert!(quick.unwrap().is_some());
     }
 
     fn unique_id(name: &str) -> Option<UniqueIdBuf> {
@@ -426,7 +456,7 @@ mod tests {
             let listed: Vec<(&str, Option<u64>)> = names.iter().map(|name| (*name, None)).collect();
             was_misled(quick, &world.maildrop(&listed), &world.ledger).unwrap()
         };
-        let cases: [(&[&str], bool); 11] = [
+        let cases: [(&[&str], bool); 12] = [
             (&["a", "b"], false),
             (&["a", "b", "new"], false),
             (&["a", "b", "new", "newer"], false),
@@ -437,6 +467,8 @@ mod tests {
             (&["a", "c"], true),
             (&["c", "b"], true),
             (&["b"], false),
+            // One has gone, and one has come: that is how it is left where nothing else is wrong.
+            (&["a", "new"], false),
             (&["x", "y"], true),
         ];
         for (names, expected) in cases {

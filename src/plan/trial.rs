@@ -140,6 +140,12 @@ impl World {
         self.ledger.refuse(noted, None).unwrap();
     }
 
+    /// A run has died while this message was on its way to the first Maildir.
+    pub(crate) fn begin(&mut self, name: &str) {
+        let set = [self.maildirs[0]];
+        self.noted(key(name), name, &set);
+    }
+
     pub(crate) fn print(&mut self, name: &str) -> EntryId {
         let stream = [self.stream];
         let noted = self.noted(key(name), name, &stream).pop().unwrap();

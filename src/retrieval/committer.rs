@@ -136,7 +136,7 @@ pub(super) fn reports() -> std::io::Result<(Reports, Inbox)> {
 
 impl Reports {
     /// Tells what was settled; one wake-up call is enough for all of it.
-    fn tell(&self, settled: impl IntoIterator<Item = SettledMessage>) {
+    pub(super) fn tell(&self, settled: impl IntoIterator<Item = SettledMessage>) {
         use std::io::Write as _;
         // The network thread may be gone already (its line broke): the ledger knows all the same.
         let mut heard = false;

@@ -224,7 +224,7 @@ fn server(account: &Account) -> (&str, u16) {
 mod tests {
     use super::{
         Account, AccountQueue, Connections, Context, Event, ExitCode, Options, answering_signals, each,
-        most_open, retrieve_all, server,
+        most_open, one, retrieve_all, server,
     };
     use crate::account::{
         Auth, Deliver, FirstRun, Hooks, ListingMode, PasswordSource, Retention, Switch, SyncMode, Tls, Trust,
@@ -351,6 +351,20 @@ mod tests {
         assert!(queue.take().is_some());
     }
 
+    /// One that there are no files left for waits; one that needs fewer has its turn before it.
+    #[test]
+    fn an_account_that_needs_more_files_than_are_left_waits() {
+        let small = Account { deliver: vec![], ..account(0, "small", 110) };
+        let accounts = [account(0, "a", 110), account(0, "b", 110), small];
+        let left = most_open(&accounts[0]) + most_open(&accounts[2]);
+        let queue = AccountQueue::new(&accounts, count(4), left);
+        let (first, second) = (queue.take().unwrap(), queue.take().unwrap());
+        assert_eq!([&first.host, &second.host], ["a", "small"]);
+        queue.give_back(second);
+        queue.give_back(first);
+        assert_eq!(queue.take().unwrap().host, "b");
+    }
+
     /// After a signal those that haven't begun are left out; those at work end in order.
     #[test]
     fn after_a_signal_no_other_account_begins() {
@@ -368,6 +382,34 @@ mod tests {
     }
 
     /// A bug in one account's work is that account's alone, and everyone sees that it was a bug.
+    #[test]
+    fn a_bug_ends_one_account_and_is_reported() {
+        let home = Home::holding(&[]);
+        let finished = Arc::new(Finished::default());
+        let context = Context { reporter: Arc::clone(&finished) as Arc<dyn Reporter>, ..home.context() };
+        let account = home.account_with_password("");
+        assert_eq!(one(&account, &Options::default(), &context), ExitCode::Bug);
+        assert_eq!(*finished.0.lock().unwrap(), [(account.name, ExitCode::Bug)]);
+    }
+
+    /// Fails at all but the end.
+    #[derive(Default)]
+    struct Finished(Mutex<Vec<(String, ExitCode)>>);
+
+    impl Reporter for Finished {
+        fn report(&self, account: &str, event: &Event) {
+            let Event::Finished(summary) = event else { panic!("a bug, for this test") };
+            self.0.lock().unwrap().push((account.to_owned(), summary.exit()));
+        }
+        fn wants_detail(&self) -> bool {
+            true
+        }
+        fn wants_dialogue(&self) -> bool {
+            false
+        }
+    }
+
+    /// Of all accounts the worst exit code is that of the command.
     #[test]
     fn the_exit_code_is_that_which_needs_the_user_most() {
         let home = Home::holding(&[Letter::new("a", "a")]);

@@ -249,7 +249,7 @@ mod tests {
         LoginRetries, MOST_DROPS, Sending, WAITS_FOR_LOCK, log_in, pin, remembered, sending, sends_utf8, way,
     };
     use crate::account::{Auth, Switch};
-    use crate::client::{self, LoginFacts};
+    use crate::client::{self, LoginFacts, Prefetch};
     use crate::ledger::memory::{KnownFlight, KnownPipelining, Memory, Offer, OfferStage, Utf8};
     use crate::plan::trial::NOW;
     use crate::protocol::auth::{Method, RefusalReason};
@@ -392,6 +392,17 @@ mod tests {
         }
     }
 
+    /// The login may have been accepted all the same: the lock of that session is waited for.
+    #[test]
+    fn a_login_that_was_cut_may_have_been_accepted() {
+        let home = Home::holding(&[]);
+        let (account, options, context) = (home.account(""), Options::default(), home.context());
+        let run = Run::new(&account, &options, &context, NOW);
+        let cut = client::Error::FlightCut(Box::new(cut()));
+        assert!(retries(KnownFlight::Unproven).again(&run, &mut Memory::default(), &cut));
+        assert!(run.logged_in.load(Ordering::Relaxed));
+    }
+
     /// A maildrop that this run has just left may be locked a little longer; another program's lock isn't waited for here.
     #[test]
     fn only_our_own_last_session_is_waited_for() {
@@ -510,6 +521,73 @@ mod tests {
             (Switch::Off, true, KnownPipelining::InStep, Sending::Off),
         ] {
             assert_eq!(sending(wanted, offered, known), expected, "{wanted:?} {offered} {known:?}");
+        }
+    }
+
+    /// What a login with this memory leaves in it, and what it reported.
+    fn logs_in(home: &Home, settings: &str, memory: &mut Memory, prefetch: Option<Prefetch>) -> Vec<String> {
+        let (account, options, context) = (home.account(settings), Options::default(), home.context());
+        let run = Run::new(&account, &options, &context, NOW);
+        home.take_reported();
+        log_in(&run, memory, &Secret::new("pencil"), prefetch).unwrap().hang_up();
+        home.take_reported()
+    }
+
+    /// In which form messages come is learnt from the answer to UTF8, and reported where it may surprise.
+    #[test]
+    fn what_the_server_answers_to_utf8_is_remembered() {
+        for (offers, answer, settings, expected, words) in [
+            (true, "+OK", "", Utf8::Works(0), Some("messages come as they are stored")),
+            (true, "-ERR no", "", Utf8::Unknown, Some("refused it: the session goes on without")),
+            (true, "+OK", "utf8 = \"off\"", Utf8::Unknown, None),
+            (false, "+OK", "", Utf8::Unknown, None),
+        ] {
+            let mut capabilities = vec!["UIDL", "TOP"];
+            capabilities.extend(offers.then_some("UTF8"));
+            let refused_before = vec![("UTF8".to_owned(), answer.to_owned())];
+            let home = Home::new(Post { capabilities, refused_before, ..Post::default() });
+            let mut memory = Memory::default();
+            let reported = logs_in(&home, settings, &mut memory, None);
+            assert_eq!(memory.utf8, expected, "{offers} {answer} {settings}");
+            let said = reported.iter().filter(|line| line.contains("UTF8")).collect::<Vec<_>>();
+            assert_eq!(said.len(), usize::from(words.is_some()), "{said:?}");
+            assert!(words.is_none_or(|words| said[0].contains(words)), "{said:?}");
+        }
+    }
+
+    /// What was learnt long ago is tried again.
+    #[test]
+    fn what_is_remembered_of_a_server_expires() {
+        for (days, expected) in
+            [(1, KnownPipelining::Broken(Time(NOW.0 - 86_400))), (90, KnownPipelining::Unproven)]
+        {
+            let before = KnownPipelining::Broken(Time(NOW.0 - days * 86_400));
+            let mut memory = Memory { pipelining: before, ..Memory::default() };
+            logs_in(&Home::holding(&[]), "", &mut memory, None);
+            assert_eq!(memory.pipelining, expected, "{days}");
+        }
+    }
+
+    /// Whether what follows the password may share its flight is known when it has.
+    #[test]
+    fn a_flight_that_was_answered_is_remembered() {
+        let listing = || Prefetch::Listing { drop_listing: true, headers: [None; 2], sizes: false };
+        for (before, prefetch, expected) in [
+            (KnownFlight::Unproven, Some(listing()), KnownFlight::One),
+            (KnownFlight::Unproven, None, KnownFlight::Unproven),
+            (KnownFlight::Two(NOW), Some(listing()), KnownFlight::Two(NOW)),
+        ] {
+            let mut memory = Memory { flight: before, ..Memory::default() };
+            logs_in(&Home::holding(&[]), "", &mut memory, prefetch);
+            assert_eq!(memory.flight, expected, "{before:?}");
+        }
+        // Where commands don't share a flight, nothing does.
+        for (settings, pipelining) in
+            [("pipelining = \"off\"", KnownPipelining::Unproven), ("", KnownPipelining::Broken(NOW))]
+        {
+            let mut memory = Memory { pipelining, ..Memory::default() };
+            logs_in(&Home::holding(&[]), settings, &mut memory, Some(listing()));
+            assert_eq!(memory.flight, KnownFlight::Unproven, "{settings} {pipelining:?}");
         }
     }
 

@@ -251,9 +251,10 @@ fn had_run_ahead(seconds: i64, since: Option<Time>, now: Time) -> (Option<Time>,
 
 #[cfg(test)]
 mod tests {
-    use super::{Account, DAY, HOUR, Lock, Memory, Options, SyncMode, had_run_ahead};
+    use super::{Account, DAY, HOUR, Lock, Memory, Options, Run, SyncMode, correct_clock, had_run_ahead};
     use crate::exit::ExitCode;
     use crate::ledger::{self, lock::LockStage};
+    use crate::plan::trial::{NOW, World};
     use crate::retrieval::trial::{Home, Letter};
     use crate::types::{Time, Wait};
     use std::os::unix::fs::PermissionsExt as _;
@@ -273,6 +274,31 @@ mod tests {
             (DAY + 1, at(10_001), (at(10_000), false)),
         ] {
             assert_eq!(had_run_ahead(seconds, since, now), expected, "{seconds}, {since:?}");
+        }
+    }
+
+    /// A single run may be the one whose clock is wrong: the second one, an hour later, gives such times up, and reports it.
+    #[test]
+    fn times_in_the_future_are_given_up_once() {
+        let home = Home::holding(&[]);
+        let (account, options, context) = (home.account(""), Options::default(), home.context());
+        let run = |seconds| Run::new(&account, &options, &context, Time(NOW.0 + seconds));
+        let mut world = World::new();
+        world.ledger.tick(Time(NOW.0 + 3 * DAY));
+        world.deliver("a");
+        world.now();
+        let mut memory = Memory::default();
+        for (seconds, ahead, behind, warned) in [
+            (0, 3 * DAY, Some(NOW), 0),
+            (HOUR - 1, 3 * DAY, Some(NOW), 0),
+            (HOUR, 0, None, 1),
+            (HOUR + 1, 0, None, 1),
+        ] {
+            correct_clock(&run(seconds), &mut world.ledger, &mut memory).unwrap();
+            assert_eq!((world.ledger.ahead_of_clock(), memory.behind), (ahead, behind), "{seconds}");
+            let warnings =
+                home.reported().iter().filter(|line| line.contains("the clock had run ahead")).count();
+            assert_eq!(warnings, warned, "{seconds}");
         }
     }
 

@@ -196,15 +196,22 @@ mod tests {
     use crate::delivery::neighbours::{Neighbour, Neighbours as _};
     use crate::delivery::{self, Surroundings};
     use crate::exit::ExitCode;
+    use crate::ledger::history;
     use crate::ledger::lock::Lock;
+    use crate::message::Digest;
+    use crate::place::{MboxSpool, Place};
     use crate::plan::trial::{NOW, World};
     use crate::problem::Problem as _;
-    use crate::proof::{DestinationKind, DestinationName};
+    use crate::proof::{DestinationKind, DestinationName, Piece, Staged};
     use crate::retrieval::Options;
     use crate::retrieval::run::Run;
-    use crate::retrieval::trial::Home;
+    use crate::retrieval::trial::{Home, Left, Letter, parcel};
     use crate::signals::Stop;
     use crate::types::Wait;
+    use std::fs::{self, File};
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::path::PathBuf;
+    use std::sync::Arc;
 
     /// A destination out of reach holds the run up: the command that gives it up is named, as the user must type it.
     #[test]
@@ -262,5 +269,165 @@ mod tests {
         assert!(!settling.settle(&neighbour, &mbox).unwrap());
         drop(lock);
         assert!(settling.settle(&neighbour, &mbox).unwrap(), "it has no ledger, and so nothing open");
+    }
+
+    /// Each run takes a listing, and so looks at the ledger.
+    const LISTS: &str = "listing = \"full\"";
+
+    /// A run has delivered one message.
+    fn delivered() -> Home {
+        let home = Home::holding(&[Letter::new("a", "a")]);
+        assert_eq!(home.run("").exit(), ExitCode::Done, "{:?}", home.reported());
+        home
+    }
+
+    /// Each copy is settled in the folder where its line was noted; it counts, it is reported, and it stands in the history.
+    #[test]
+    fn what_a_run_that_died_had_retrieved_is_delivered_by_the_next() {
+        let home = delivered();
+        home.leave_unfinished("x", &[("Mail", Left::Whole)]);
+        home.leave_unfinished("y", &[("Mail", Left::Torn)]);
+        home.leave_unfinished("z", &[("Mail", Left::Whole), ("Other", Left::Whole)]);
+        let kept = history::read(&home.mailbox()).len();
+        let summary = home.run("");
+        assert_eq!((summary.exit(), summary.delivered), (ExitCode::Done, 3), "{:?}", home.reported());
+        assert!(home.reported().contains(&"recovered 3, dropped 1".to_owned()), "{:?}", home.reported());
+        assert_eq!(home.delivered().keys().collect::<Vec<_>>(), ["a", "x", "z"]);
+        assert_eq!(home.delivered_to("Other").keys().collect::<Vec<_>>(), ["z"]);
+        for maildir in ["Mail", "Other"] {
+            assert_eq!(fs::read_dir(home.path().join(maildir).join("tmp")).unwrap().count(), 0, "{maildir}");
+        }
+        assert!(home.ledger().intents().is_empty());
+        assert_eq!(history::read(&home.mailbox()).len(), kept + 3);
+        // Where nothing was left, nothing is reported.
+        for (left, expected) in [(None, None), (Some(Left::Torn), Some("recovered 0, dropped 1"))] {
+            left.iter().for_each(|left| home.leave_unfinished("t", &[("Mail", *left)]));
+            home.run(LISTS);
+            let reported = home.reported();
+            let found = reported.iter().find(|line| line.starts_with("recovered"));
+            assert_eq!(found.map(String::as_str), expected, "{left:?}");
+        }
+    }
+
+    /// What is out of reach stops the run before it asks the server for anything, and keeps no other from being settled.
+    #[test]
+    fn a_folder_out_of_reach_holds_the_run_up_and_no_other_folder() {
+        let home = delivered();
+        home.leave_unfinished("x", &[("Gone", Left::Whole), ("Other", Left::Whole)]);
+        fs::remove_dir_all(home.path().join("Gone")).unwrap();
+        home.post().letters.push(Letter::new("b", "b"));
+        let summary = home.run("");
+        assert_eq!((summary.exit(), home.sent().len()), (ExitCode::Later, 0), "{:?}", home.reported());
+        assert_eq!(home.delivered_to("Other").len(), 1);
+        let open: Vec<_> = home.ledger().intents().iter().map(|intent| intent.destination.0).collect();
+        assert_eq!(open, [1]);
+    }
+
+    /// Spools that no line names are left-overs, whatever becomes of the run.
+    #[test]
+    fn what_a_run_that_died_has_spooled_in_vain_is_removed() {
+        let home = delivered();
+        let spool = home.mailbox().join("spool-0");
+        fs::write(&spool, "").unwrap();
+        home.post().refused_before.push(("PASS".to_owned(), "-ERR no".to_owned()));
+        assert_ne!(home.run(LISTS).exit(), ExitCode::Done);
+        assert!(!spool.exists());
+    }
+
+    /// Where popfetch runs as root, a folder that everybody can change is not written to; one where nothing is open isn't
+    /// asked about.
+    #[test]
+    fn nothing_is_published_where_others_decide_what_it_leads_to() {
+        use std::os::unix::fs::PermissionsExt as _;
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        for (left, expected) in [(Left::Whole, ExitCode::Configuration), (Left::Delivered, ExitCode::Done)] {
+            let home = delivered();
+            home.leave_unfinished("x", &[("Other", left)]);
+            let other = home.path().join("Other");
+            fs::set_permissions(&other, fs::Permissions::from_mode(0o777)).unwrap();
+            assert_eq!(home.run(LISTS).exit(), expected, "{left:?} {:?}", home.reported());
+            assert_eq!(home.delivered_to("Other").len(), usize::from(left == Left::Delivered));
+        }
+    }
+
+    /// A line of the home's ledger at the mbox of this name, which holds the message whole already.
+    fn leave_at_mbox(home: &Home, name: &str) -> PathBuf {
+        let mut ledger = home.ledger();
+        let path = home.path().join(name);
+        let address = path.as_os_str().as_bytes().to_vec();
+        let destination = ledger
+            .enter_destination(&DestinationName { kind: DestinationKind::Mbox, address }, None)
+            .unwrap();
+        let text = format!("From me Thu Jan  1 00:00:00 2026\n\nText of {name}.\n\n");
+        fs::write(&path, &text).unwrap();
+        let spool = home.mailbox().join(format!("spool-{name}"));
+        fs::write(&spool, "").unwrap();
+        let spool = Arc::new(MboxSpool { file: File::open(&spool).unwrap(), path: spool });
+        let place = Place::Mbox { spool, spool_offset: 0, offset: Some(0) };
+        let message = parcel(1, name, &[destination]).message;
+        let (octets, digest) = (u64::try_from(text.len()).unwrap(), Digest::of(text.as_bytes()));
+        ledger.note(vec![Staged::attest(Piece { message, destination, octets, digest, place })]).unwrap();
+        ledger.close().unwrap();
+        path
+    }
+
+    /// The names of what is open still in the home's ledger.
+    fn open(home: &Home) -> Vec<String> {
+        let ledger = home.ledger();
+        let key = |intent: crate::proof::Intent| match intent.key {
+            crate::proof::Key::UniqueId(unique_id) => {
+                String::from_utf8_lossy(unique_id.borrow().as_bytes()).into_owned()
+            }
+            crate::proof::Key::Header(_) => String::new(),
+        };
+        ledger.intents().into_iter().map(key).collect()
+    }
+
+    /// Of what another mailbox's run has left, only its lines at this mbox are settled: the rest is none of this account's
+    /// business.
+    #[test]
+    fn a_neighbour_s_lines_are_settled_at_this_mbox_alone() {
+        let home = delivered();
+        home.leave_unfinished("x", &[("Mail", Left::Whole)]);
+        let (mbox, _) = (leave_at_mbox(&home, "inbox"), leave_at_mbox(&home, "other"));
+        let left_over = home.mailbox().join("spool-0");
+        fs::write(&left_over, "").unwrap();
+        let (state, id) = (home.context().state, home.ledger().id().to_owned());
+        let markers = state.join("mbox-open");
+        fs::create_dir_all(&markers).unwrap();
+        let marker = |mbox: &PathBuf| {
+            let digest = Digest::of(mbox.as_os_str().as_bytes());
+            markers.join(format!("{id}-{}", crate::text::hex(digest.as_bytes())))
+        };
+        fs::write(marker(&mbox), "").unwrap();
+        let mut settling = Settling { state, owner: None, stop: home.stop.clone() };
+        let mut settle = |ledger: &str| {
+            let neighbour = Neighbour { ledger: ledger.to_owned(), directory: home.mailbox() };
+            settling.settle(&neighbour, &mbox)
+        };
+        // Another ledger has taken its place: these lines are not those of the marker.
+        assert!(settle("abc").unwrap());
+        assert_eq!(open(&home), ["x", "inbox", "other"]);
+        assert!(settle(&id).unwrap());
+        assert_eq!(open(&home), ["x", "other"]);
+        assert!(!left_over.exists() && home.mailbox().join("spool-other").exists());
+        assert!(!marker(&mbox).exists());
+        assert_eq!(home.delivered().len(), 1);
+    }
+
+    /// What can't be settled there is not passed over: nothing may be appended behind it.
+    #[test]
+    fn a_neighbour_whose_lines_cannot_be_settled_keeps_its_marker() {
+        let home = delivered();
+        let mbox = leave_at_mbox(&home, "inbox");
+        fs::remove_file(&mbox).unwrap();
+        fs::create_dir(&mbox).unwrap();
+        let (state, ledger) = (home.context().state, home.ledger().id().to_owned());
+        let mut settling = Settling { state, owner: None, stop: home.stop.clone() };
+        let neighbour = Neighbour { ledger, directory: home.mailbox() };
+        assert!(settling.settle(&neighbour, &mbox).is_err());
+        assert_eq!(open(&home), ["inbox"]);
     }
 }

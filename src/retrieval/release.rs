@@ -151,8 +151,12 @@ mod tests {
     use crate::exit::ExitCode;
     use crate::plan::trial::World;
     use crate::problem::Problem as _;
-    use crate::retrieval::trial::{Home, Letter};
+    use crate::proof::DestinationName;
+    use crate::retrieval::error::Error;
+    use crate::retrieval::trial::{Home, Left, Letter};
     use crate::signals::Stop;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
 
     fn around<'a>(stop: &'a Stop, state: &'a Path) -> Surroundings<'a> {
@@ -174,9 +178,12 @@ mod tests {
     /// The user may name a destination by any part of it that no other has.
     #[test]
     fn a_destination_is_found_by_what_only_it_is_called() {
-        let world = World::new();
-        let found = |wanted| find(&world.ledger, wanted).map(|record| record.id);
-        assert_eq!(found("/one").unwrap(), world.maildirs[0]);
+        let mut world = World::new();
+        let whole = world.ledger.destinations()[0].name.clone();
+        let longer = DestinationName { address: b"/one/more".to_vec(), ..whole.clone() };
+        world.ledger.enter_destination(&longer, None).unwrap();
+        let found = |wanted: &str| find(&world.ledger, wanted).map(|record| record.id);
+        assert_eq!(found(&whole.shown()).unwrap(), world.maildirs[0], "its whole name is that of no other");
         assert_eq!(found("tw").unwrap(), world.maildirs[1]);
         for (wanted, words) in [
             ("/", "several destinations are called /"),
@@ -246,5 +253,117 @@ mod tests {
         assert_eq!(e.exit_code(), ExitCode::Usage);
         let e = release(&account, &home.context(), Some("elsewhere"), &mut |_| true).unwrap_err();
         assert_eq!(e.exit_code(), ExitCode::Usage, "{e}");
+    }
+
+    /// What was asked: what would be given up, and what stays; and what came of it.
+    fn released(home: &Home, wanted: Option<&str>, agrees: bool) -> Result<(ReleaseOffer, bool), Error> {
+        let mut asked = None;
+        let (offer, agreed) = release(&home.account(""), &home.context(), wanted, &mut |offer| {
+            asked = Some(offer.clone());
+            agrees
+        })?;
+        assert_eq!(asked.is_some(), !offer.consequences.is_empty());
+        assert!(asked.is_none_or(|asked| asked == offer));
+        Ok((offer, agreed))
+    }
+
+    /// What a run that died has left on its way to a folder that is gone is given up if the user agrees, and not before.
+    #[test]
+    fn what_was_on_its_way_to_a_lost_folder_is_given_up_when_the_user_agrees() {
+        let home = delivered();
+        home.leave_unfinished("x", &[("Mail", Left::Delivered), ("Gone", Left::Torn)]);
+        fs::remove_dir_all(home.path().join("Gone")).unwrap();
+        for (agrees, unfinished) in [(false, 1), (true, 0)] {
+            let spool = home.mailbox().join("spool-0");
+            fs::write(&spool, "").unwrap();
+            let (offer, agreed) = released(&home, None, agrees).unwrap();
+            assert_eq!((offer.consequences.len(), offer.remains.len()), (1, 0), "{offer:?}");
+            assert!(offer.consequences[0].contains("while 1 message was on the way there"), "{offer:?}");
+            assert!(offer.consequences[0].contains("Gone"), "{offer:?}");
+            assert_eq!(agreed, agrees);
+            assert_eq!(home.ledger().unfinished().len(), unfinished, "{agrees}");
+            assert!(!spool.exists(), "what no line names is cleaned up");
+        }
+    }
+
+    /// Each destination is given up only where its folder is out of reach or not configured: "Mail" is configured, and lacks
+    /// one message; "Other" isn't, and lacks another.
+    #[test]
+    fn a_configured_destination_is_given_up_only_out_of_reach_and_by_its_name() {
+        type Change = fn(&Home);
+        let there: Change = |_| ();
+        let missing: Change = |home| fs::rename(home.path().join("Mail"), home.path().join("Away")).unwrap();
+        let another: Change = |home| {
+            home.leave_unfinished("x", &[("Mail", Left::Whole), ("Other", Left::Refused)]);
+            fs::rename(home.path().join("Mail"), home.path().join("Away")).unwrap();
+            for part in ["tmp", "new", "cur"] {
+                fs::create_dir_all(home.path().join("Mail").join(part)).unwrap();
+            }
+        };
+        let one_is_gone: Change = |home| {
+            home.leave_unfinished("x", &[("Gone", Left::Whole)]);
+            fs::remove_dir_all(home.path().join("Gone")).unwrap();
+        };
+        // What is given up, in the order of the offer, and what stays unfinished.
+        type Expected<'a> = Option<(&'a [&'a str], &'a [&'a str])>;
+        let cases: [(&str, Change, Option<&str>, Expected<'_>); 9] = [
+            ("there", there, None, Some((&["Other"], &[]))),
+            ("there, and another is meant", there, Some("Other"), Some((&["Other"], &[]))),
+            ("there, and it is meant", there, Some("Mail"), None),
+            ("missing", missing, None, Some((&["Other"], &[]))),
+            ("missing, and it is meant", missing, Some("Mail"), Some((&["Mail", "Other"], &[]))),
+            ("another is in its place", another, None, Some((&["Other"], &["Mail"]))),
+            (
+                "another is there, and it is meant",
+                another,
+                Some("Mail"),
+                Some((&["Mail", "Mail", "Other"], &[])),
+            ),
+            ("there, and one is gone", one_is_gone, None, Some((&["Other", "Gone"], &[]))),
+            ("there, and it is meant, and one is gone", one_is_gone, Some("Mail"), None),
+        ];
+        for (what, change, wanted, expected) in cases {
+            let home = delivered();
+            home.leave_unfinished("m", &[("Other", Left::Delivered), ("Mail", Left::Refused)]);
+            home.leave_unfinished("n", &[("Mail", Left::Delivered), ("Other", Left::Refused)]);
+            change(&home);
+            let Some((given_up, remains)) = expected else {
+                let e = released(&home, wanted, true).unwrap_err();
+                assert_eq!(e.exit_code(), ExitCode::Usage, "{what}: {e}");
+                continue;
+            };
+            let (offer, agreed) = released(&home, wanted, true).unwrap();
+            assert!(agreed, "{what}");
+            let name = |line: &String| {
+                let names = ["Mail", "Other", "Gone"];
+                names.into_iter().find(|name| line.contains(&format!("/{name}"))).unwrap()
+            };
+            assert_eq!(
+                offer.consequences.iter().map(name).collect::<Vec<_>>(),
+                given_up,
+                "{what}: {offer:?}"
+            );
+            assert_eq!(offer.remains.iter().map(name).collect::<Vec<_>>(), remains, "{what}: {offer:?}");
+            assert!(offer.remains.iter().all(|line| line.contains("to give it up: --destination")), "{what}");
+            // What has nowhere been delivered is lacked by none: it comes again.
+            let lacked = offer.consequences.iter().filter(|line| line.contains(" lacked there"));
+            assert!(
+                lacked.clone().count() > 0 && lacked.clone().all(|line| line.contains("1 message lacked"))
+            );
+        }
+    }
+
+    /// Another user who can change the ledger must not be believed.
+    #[test]
+    fn a_mailbox_that_everybody_can_change_is_not_looked_at() {
+        let home = delivered();
+        home.leave_unfinished("x", &[("Mail", Left::Delivered), ("Gone", Left::Refused)]);
+        let mailbox = home.mailbox();
+        let open_to = |mode| fs::set_permissions(&mailbox, fs::Permissions::from_mode(mode)).unwrap();
+        open_to(0o777);
+        let e = released(&home, None, true).unwrap_err();
+        assert!(e.to_string().contains("everybody can change"), "{e}");
+        open_to(0o700);
+        assert!(released(&home, None, true).unwrap().1);
     }
 }

@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -18,19 +19,24 @@ use super::committer::Parcel;
 use super::{Context, Options, Passwords, retrieve};
 use crate::account::Account;
 use crate::client;
+use crate::clock;
 use crate::config::{Request, for_run};
 use crate::connection::Connectors;
 use crate::delivery::Waiting;
 use crate::environment::Environment;
-use crate::message::{Digest, Headline};
+use crate::ledger::lock::Lock;
+use crate::ledger::{self, Ledger};
+use crate::message::{self, Digest, Headline};
 use crate::place::{Place, Spooled};
 use crate::plan::trial::{facts, key, number};
-use crate::proof::{Arrival, ArrivalId, DestinationId};
+use crate::proof::{
+    Arrival, ArrivalId, DestinationId, DestinationKind, DestinationName, Piece, Published, Staged,
+};
 use crate::protocol::auth::{Method, RefusalReason};
 use crate::report::{Event, Reporter, RunSummary};
 use crate::secret::Secret;
 use crate::signals::Stop;
-use crate::types::{Octets, UniqueId, UniqueIdBuf};
+use crate::types::{Octets, UniqueId, UniqueIdBuf, Wait};
 
 /// A server that hears nothing for so long gives a session up.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -136,6 +142,8 @@ pub(super) struct Post {
     pub(super) window: Option<usize>,
     /// Lines that begin with a dot are sent as they are.
     pub(super) unstuffed: bool,
+    /// At most this many logins are accepted; one more is refused as a wrong password is.
+    pub(super) logins: Option<usize>,
     /// What was heard after the login, session by session.
     pub(super) heard: Vec<Vec<String>>,
     pub(super) deleted: Vec<Letter>,
@@ -153,6 +161,7 @@ impl Default for Post {
             drops: false,
             window: None,
             unstuffed: false,
+            logins: None,
             heard: Vec::new(),
             deleted: Vec::new(),
         }
@@ -209,6 +218,9 @@ impl Visit {
         Answer::Text(match (verb, letter) {
             ("CAPA", _) => format!("+OK\r\nUSER\r\n{}\r\n.\r\n", post.capabilities.join("\r\n")),
             ("USER" | "NOOP", _) => "+OK\r\n".to_owned(),
+            ("PASS", _) if post.logins.is_some_and(|most| post.heard.len() >= most) => {
+                "-ERR [AUTH] no\r\n".to_owned()
+            }
             ("PASS", _) => {
                 self.has_begun = true;
                 post.heard.push(Vec::new());
@@ -298,6 +310,7 @@ impl Reporter for Heard {
         let line = match event {
             Event::Warning(text) | Event::Detail(text) => text.clone(),
             Event::MessageFailed { number, reason, .. } => format!("message {number} failed: {reason}"),
+            Event::Recovered { delivered, dropped } => format!("recovered {delivered}, dropped {dropped}"),
             Event::TooLarge { number, .. } => format!("message {number} is too large"),
             Event::Planned { messages, octets } => format!("planned {messages} messages, {octets:?}"),
             Event::Intended { number, action, why, .. } => {
@@ -313,6 +326,19 @@ impl Reporter for Heard {
     fn wants_dialogue(&self) -> bool {
         false
     }
+}
+
+/// What a run that dies leaves of one copy of a message in a Maildir.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    /// The whole of it waits to be published;
+    Whole,
+    /// it had begun to be written;
+    Torn,
+    /// it was published, and that is recorded;
+    Delivered,
+    /// the destination did not take it.
+    Refused,
 }
 
 /// A server, an account there, and all that its runs leave on the disk.
@@ -400,6 +426,57 @@ impl Home {
         }
     }
 
+    /// The mailbox's directory.
+    pub(super) fn mailbox(&self) -> PathBuf {
+        ledger::directory(&self.context().state, &self.account("").mailbox())
+    }
+
+    /// The ledger, as the next run finds it.
+    pub(super) fn ledger(&self) -> Ledger {
+        let directory = self.mailbox();
+        let lock = Lock::acquire(&directory, Wait::NO, &self.stop).unwrap();
+        Ledger::open(&directory, &self.account("").mailbox(), lock, clock::now()).unwrap()
+    }
+
+    /// A run dies while a message of this name is on its way to Maildirs in this directory.
+    pub(super) fn leave_unfinished(&self, name: &str, copies: &[(&str, Left)]) {
+        let mut ledger = self.ledger();
+        let text = Letter::new(name, name).text.replace("\r\n", "\n");
+        let file = format!("1.M1P1Q1_{}_{name}.here", ledger.id());
+        let set: Vec<DestinationId> = copies
+            .iter()
+            .map(|(maildir, _)| {
+                let path = self.path().join(maildir);
+                ["tmp", "new", "cur"].iter().for_each(|part| fs::create_dir_all(path.join(part)).unwrap());
+                let address = path.as_os_str().as_bytes().to_vec();
+                let name = DestinationName { kind: DestinationKind::Maildir, address };
+                ledger.enter_destination(&name, None).unwrap()
+            })
+            .collect();
+        let message = parcel(1, name, &set).message;
+        let piece = |destination: &DestinationId| {
+            let batch = Arc::new(fs::File::open("/").unwrap());
+            let place = Place::Maildir { name: file.clone(), batch, file: None };
+            let (octets, digest) = message::stored(text.as_bytes()).unwrap();
+            let (message, destination) = (Arc::clone(&message), *destination);
+            Staged::attest(Piece { message, destination, octets, digest, place })
+        };
+        let noted = ledger.note(set.iter().map(piece).collect()).unwrap();
+        for (noted, (maildir, left)) in noted.into_iter().zip(copies) {
+            let path = |part: &str| self.path().join(maildir).join(part).join(&file);
+            match left {
+                Left::Whole => fs::write(path("tmp"), &text).unwrap(),
+                Left::Torn => fs::write(path("tmp"), &text[..10]).unwrap(),
+                Left::Delivered => {
+                    fs::write(path("new"), &text).unwrap();
+                    ledger.record(Published::attest(noted)).unwrap();
+                }
+                Left::Refused => ledger.refuse(noted, None).unwrap(),
+            }
+        }
+        ledger.close().unwrap();
+    }
+
     pub(super) fn run(&self, settings: &str) -> RunSummary {
         self.run_as(settings, Options::default())
     }
@@ -463,8 +540,13 @@ impl Home {
 
     /// How often each content was delivered.
     pub(super) fn delivered(&self) -> BTreeMap<String, usize> {
+        self.delivered_to("Mail")
+    }
+
+    /// The same, of another Maildir.
+    pub(super) fn delivered_to(&self, maildir: &str) -> BTreeMap<String, usize> {
         let mut found = BTreeMap::new();
-        let Ok(files) = fs::read_dir(self.path().join("Mail/new")) else { return found };
+        let Ok(files) = fs::read_dir(self.path().join(maildir).join("new")) else { return found };
         for file in files {
             let text = fs::read_to_string(file.unwrap().path()).unwrap();
             let (_, content) = text.rsplit_once("Text of ").unwrap_or(("", "unknown."));

@@ -112,6 +112,69 @@ fn a_pause_holds_for_this_configuration_and_a_user_who_does_not_insist() {
     assert_eq!(desk.memory.pause.as_ref().unwrap().refusals, 1, "counted from one again");
 }
 
+/// What is reported of an account's password is reported again when another one is refused.
+#[test]
+fn a_password_that_was_changed_in_vain_is_reported_again() {
+    let mut desk = Desk::new();
+    assert_eq!(desk.ends(0, Err(refused())), (true, true, false));
+    assert_eq!(desk.ends(1, Err(refused())), (false, false, false));
+    desk.settings = "alert-after = \"1h\"\nremind-after = \"1d\"\nlisting = \"full\"";
+    assert_eq!(desk.ends(2, Err(refused())), (true, true, false), "another configuration");
+}
+
+/// A clock that was ahead must not keep a failure quiet until its time has come.
+#[test]
+fn a_clock_that_was_set_back_does_not_silence_a_failure() {
+    let mut desk = Desk::new();
+    assert_eq!(desk.ends(0, Err(passing())), (false, false, false));
+    assert_eq!(desk.ends(90 * DAY, Err(passing())), (true, true, false));
+    assert_eq!(desk.ends(HOUR, Err(passing())), (false, false, false));
+    assert_eq!(desk.ends(HOUR + DAY, Err(passing())), (true, true, false));
+}
+
+/// What has been said is not said again, and counts as reported.
+#[test]
+fn what_the_run_has_said_itself_is_no_news() {
+    let mut desk = Desk::new();
+    let at = [(0, false), (HOUR, true), (HOUR + 1, false)];
+    let news = at.map(|(seconds, said)| desk.meets(seconds, ConditionKind::DeletionRefused, said).1);
+    assert_eq!(news, [false; 3]);
+}
+
+/// Only what was reported is what a user knows of.
+#[test]
+fn what_was_not_reported_is_not_known_to_the_user() {
+    let mut memory = Memory::default();
+    let kind = ConditionKind::MessagesFailed.word();
+    memory.alert(kind, NOW);
+    assert!(messages_wait(&memory) && !messages_reported(&memory));
+    memory.alert(kind, NOW).reported = Some(NOW);
+    assert!(messages_reported(&memory));
+}
+
+/// An empty mailbox was seen as well: `status` shows no message there, rather than that nothing is known.
+#[test]
+fn a_run_that_listed_nothing_has_seen_an_empty_mailbox() {
+    for (result, expected) in [(Ok(()), Some(0)), (Err(passing()), None)] {
+        let mut desk = Desk::new();
+        desk.at(0, |alerts, memory| alerts.remember(memory, &result, &RunSummary::default()));
+        assert_eq!(desk.memory.last.unwrap().server, expected);
+    }
+}
+
+/// A note of what was reported once is no failure that lasts.
+#[test]
+fn a_login_that_works_again_leaves_no_failure_behind() {
+    let mut desk = Desk::new();
+    desk.at(0, |alerts, memory| {
+        memory.alert("a note", NOW);
+        alerts.note_login(memory, Some(&refused()));
+        assert_eq!(memory.last.as_ref().unwrap().exit, ExitCode::Refused);
+        alerts.note_login(memory, None);
+    });
+    assert_eq!(desk.memory.last.unwrap().exit, ExitCode::Done);
+}
+
 /// What may pass is reported when it has lasted, and again when it lasts still; then that it is over.
 #[test]
 fn a_failure_that_may_pass_is_reported_when_it_has_lasted() {

@@ -2,8 +2,8 @@
 
 use super::{
     Condition, Elsewhere, ExitCode, LONGEST, carry, condition, deletions, delivered_elsewhere, elsewhere,
-    failed, kept, not_deleted, nothing_names, planned, quit, show_in_a_quick_poll, sizes_refused, some_of,
-    tried,
+    failed, kept, next_try, not_deleted, nothing_names, planned, quit, show_in_a_quick_poll, sizes_refused,
+    some_of, tried,
 };
 use crate::account::{Limits, Retention};
 use crate::ledger::memory::{Alert, Memory};
@@ -380,4 +380,25 @@ fn conditions_without_messages_are_not_carried_on() {
         assert_eq!(show_in_a_quick_poll(&summary), expected);
     }
     assert!(show_in_a_quick_poll(&RunSummary::default()));
+}
+
+/// When the first is tried again of those that were never delivered, and have failed: what never failed has no time of its own.
+#[test]
+fn the_next_try_is_that_of_what_has_failed() {
+    let mut world = World::new();
+    world.now();
+    world.deliver("delivered");
+    world.fail("delivered", Some(60));
+    world.begin("broke off");
+    let intents: Vec<_> = world.ledger.intents().iter().map(|intent| intent.id).collect();
+    world.ledger.settle_dropped(&intents).unwrap();
+    let (failed, later) = (world.fail("failed", Some(500)), world.fail("later", Some(900)));
+    let at_once = world.fail("at once", None);
+    let id = |name: &str| world.ledger.find_key(&key(name)).unwrap();
+    let (delivered, broke_off) = (id("delivered"), id("broke off"));
+    let next = |ids: &[EntryId]| next_try(ids.iter().copied(), &world.ledger);
+    let at = |seconds| Some(Time(NOW.0 + seconds));
+    assert_eq!(next(&[later, delivered, broke_off, failed]), at(500));
+    assert_eq!(next(&[delivered, broke_off]), None);
+    assert_eq!(next(&[failed, at_once]), None, "one is tried at the next run");
 }

@@ -124,7 +124,7 @@ impl Fetch<'_> {
         let compares = job.decision.why_compared().or(new_in_window);
         let verdict = match compares {
             Some(why) => Some(self.comparison.whole(&listed, why, &facts)),
-            None if seems_new && !self.policy.window => self.comparison.elsewhere(&facts),
+            None if seems_new => self.comparison.elsewhere(&facts),
             None => None,
         };
         if let Some(whole) = self.known(&job, &listed, &facts, verdict) {

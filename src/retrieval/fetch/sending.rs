@@ -191,6 +191,30 @@ mod tests {
         assert_eq!(came.result, 0, "QUIT has been answered");
     }
 
+    /// The connection may end at what has failed before: it is asked for when nothing else is on its way, a deletion neither.
+    #[test]
+    fn what_has_failed_before_is_asked_for_when_all_else_is_answered() {
+        for (deletes, expected) in [(true, 0), (false, 1)] {
+            let mut world = World::new();
+            world.now();
+            let id = world.deliver("a");
+            world.fail("failed", None);
+            let again = Decision::Retrieve(Why::Again);
+            let mut bench = Bench::new(world, &["a", "failed"], &[Decision::Leave(Why::Known), again]);
+            let proof = bench.world.ledger.prove_delivered(id, number(1)).unwrap();
+            let came = bench.run(|fetch| {
+                if deletes {
+                    let recognised = Recognised::attest(fetch.client.session(), number(1), Some(id));
+                    fetch.state.tally.recognised.insert(number(1), recognised);
+                    fetch.state.pipeline.delete(proof);
+                }
+                fetch.fill().unwrap();
+                (fetch.state.pipeline.in_doubt().len(), fetch.client.outstanding() > 0)
+            });
+            assert_eq!(came.result, (expected, true), "{deletes}");
+        }
+    }
+
     /// Only a RETR may make a server drop a message at QUIT.
     #[test]
     fn a_header_is_not_retrieved() {

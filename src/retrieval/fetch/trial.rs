@@ -96,6 +96,8 @@ pub(super) struct Bench {
     pub(super) search: Search,
     /// What earlier rounds came to.
     pub(super) tally: Tally,
+    /// A destination takes messages one by one.
+    pub(super) hands_over: bool,
     /// Commands share a flight.
     pub(super) pipelines: bool,
     /// Failures of messages that can't be distinguished have been reported.
@@ -127,6 +129,7 @@ impl Bench {
             policy,
             search: Search::OwnKey,
             tally: Tally::default(),
+            hands_over: false,
             pipelines: true,
             some_failed_before: false,
             died: Vec::new(),
@@ -147,7 +150,8 @@ impl Bench {
     /// Does this in a round, and with the committer's side of its reports.
     pub(super) fn run_with<T>(&mut self, work: impl FnOnce(&mut Fetch<'_>, Reports) -> T) -> Came<T> {
         let (account, options, context) = (self.home.account(""), Options::default(), self.home.context());
-        let run = Run::new(&account, &options, &context, NOW);
+        let mut run = Run::new(&account, &options, &context, NOW);
+        run.hands_over = self.hands_over;
         let mut client = log_in(&run, &mut Memory::default(), &Secret::new("pencil"), None).unwrap();
         client.set_pipelining(if self.pipelines { Sending::On } else { Sending::Off });
         let maildrop = self.world.maildrop(&self.listed);

@@ -1,5 +1,7 @@
 //! `popfetch mark-seen`: what counts as seen, and is never retrieved.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use super::{MarkOrder, Marked, mark_seen};
 use crate::exit::ExitCode;
 use crate::ledger::{EntryState, Ledger, directory};
@@ -58,6 +60,46 @@ fn without_a_selection_all_that_is_listed_is_marked() {
     home.post().letters.extend(letters(&["c"]));
     let marked = marks(&home, &MarkOrder::default()).unwrap();
     assert_eq!((numbers(&marked), marked.known), (vec![3], 2), "what was marked before is left as it was");
+}
+
+/// Only the headers of what is marked are asked for: nothing is retrieved, nor deleted, whatever else is there and whatever
+/// the policy.  The next run takes a listing.
+#[test]
+fn to_mark_asks_for_headers_and_for_nothing_else() {
+    let home = Home::holding(&letters(&["old"]));
+    home.run("");
+    home.post().letters.extend(letters(&["a", "b"]));
+    home.forget_what_was_sent();
+    let account = home.account_with_password("leave-on-server = false");
+    let mark = MarkOrder { messages: named(&["3"]), ..MarkOrder::default() };
+    assert_eq!(numbers(&mark_seen(&account, &home.context(), &mark).unwrap()), [3]);
+    home.wait_for_the_server();
+    let sent = home.sent().concat();
+    let asked: Vec<&String> = sent
+        .iter()
+        .filter(|command| ["TOP", "RETR", "DELE"].iter().any(|verb| command.starts_with(verb)))
+        .collect();
+    assert_eq!(asked, ["TOP 3 0"], "{sent:?}");
+    assert_eq!(home.left().len(), 3);
+    home.post().letters.truncate(1);
+    home.run("");
+    assert!(home.sent().concat().contains(&"UIDL".to_owned()), "{:?}", home.sent());
+}
+
+/// A refused login is one for runs as well, and what others can change is not written to.
+#[test]
+fn a_login_that_is_refused_to_a_command_makes_runs_wait() {
+    let home = Home::holding(&letters(&["a"]));
+    home.run("");
+    std::fs::set_permissions(home.mailbox(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    home.forget_what_was_sent();
+    let e = marks(&home, &MarkOrder::default()).unwrap_err();
+    assert_eq!((e.exit, home.sent().len()), (ExitCode::Configuration, 0), "{}", e.message);
+    std::fs::set_permissions(home.mailbox(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    home.post().refused_before = vec![("PASS".to_owned(), "-ERR [AUTH] no".to_owned())];
+    assert_eq!(marks(&home, &MarkOrder::default()).unwrap_err().exit, ExitCode::Refused);
+    home.post().refused_before.clear();
+    assert!(crate::ledger::memory::Memory::load(&home.mailbox()).pause.is_some());
 }
 
 /// A look shows the same, and records nothing.

@@ -107,6 +107,11 @@ mod tests {
             world.record_match("its new name", other);
         };
         assert_eq!(left(key("x"), "x", 1, &[two], 0, unsteady), [one]);
+        // That others have no unique-id is nothing to this one.
+        let nameless = |world: &mut World| {
+            world.deliver_content(Key::Header(facts("n").digests.header), "n");
+        };
+        assert_eq!(left(key("x"), "x", 1, &[two], 0, nameless), [""; 0]);
     }
 
     proptest! {

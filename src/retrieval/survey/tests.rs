@@ -136,9 +136,15 @@ fn a_server_that_has_unique_ids_and_refuses_them_gets_no_mail_retrieved() {
     let home = Home::new(Post { letters: letters(&["a"]), refused: refused.clone(), ..Post::default() });
     let e = listed(&home, &world, &mut Habits::default()).unwrap_err();
     assert!(matches!(e, Error::ListingRefused { command: "UIDL", passes: true, .. }), "{e}");
-    // Some refuse because there is nothing to list.
-    let home = Home::new(Post { refused, ..Post::default() });
-    assert_eq!(listed(&home, &world, &mut Habits::default()).unwrap().len(), 0);
+    // Some refuse because there is nothing to list, where there was before.
+    let mut known = World::new();
+    known.deliver("a");
+    for capabilities in [vec!["UIDL", "TOP"], vec!["TOP"]] {
+        let home = Home::new(Post { refused: refused.clone(), capabilities, ..Post::default() });
+        for world in [&world, &known] {
+            assert_eq!(listed(&home, world, &mut Habits::default()).unwrap().len(), 0);
+        }
+    }
     let passing = vec![("UIDL".to_owned(), "-ERR [SYS/TEMP] later".to_owned())];
     let home = Home::new(Post { refused: passing, capabilities: vec!["TOP"], ..Post::default() });
     let e = listed(&home, &world, &mut Habits::default()).unwrap_err();
@@ -174,6 +180,8 @@ fn unique_ids_that_are_only_numbers_are_none() {
     }
     home.post().letters.remove(0);
     assert!(listed(&home, &world, &mut habits).unwrap().has_unique_ids(), "one of them isn't its number");
+    let home = Home::holding(&letters(&["x", "2", "3"]));
+    assert!(listed(&home, &world, &mut Habits::default()).unwrap().has_unique_ids(), "nor is the first");
 }
 
 fn decided(home: &Home, world: &World, maildrop: &mut Maildrop, counted: Option<u32>) -> Vec<Decision> {
@@ -184,14 +192,21 @@ fn decided(home: &Home, world: &World, maildrop: &mut Maildrop, counted: Option<
 /// Some servers give some messages no unique-id, and leave them out: STAT shows that there are more.
 #[test]
 fn a_message_that_the_unique_id_listing_leaves_out_is_found_by_its_size() {
-    for (counted, expected) in [(Some(2), 2), (Some(1), 1), (None, 1)] {
+    // What came since STAT counted them has a unique-id, and waits for the next listing.
+    for (names, counted, expected) in [
+        (&["a", "b"][..], Some(2), 2),
+        (&["a", "b"], Some(1), 1),
+        (&["a", "b"], None, 1),
+        (&["a", "b", "c"], Some(2), 2),
+        (&["new", "b"], Some(1), 1),
+    ] {
         let mut world = World::new();
         world.now();
         world.deliver("a");
-        let home = Home::holding(&letters(&["a", "b"]));
-        let mut maildrop = world.maildrop(&[("a", None)]);
+        let home = Home::holding(&letters(names));
+        let mut maildrop = world.maildrop(&[(names[0], None)]);
         let decisions = decided(&home, &world, &mut maildrop, counted);
-        assert_eq!((maildrop.len(), decisions.len()), (expected, expected), "{counted:?}");
+        assert_eq!((maildrop.len(), decisions.len()), (expected, expected), "{names:?} {counted:?}");
         if expected == 2 {
             assert_eq!(decisions[1], Decision::Compare(Why::Nameless));
         }

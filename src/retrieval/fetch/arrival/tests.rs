@@ -1,5 +1,7 @@
 //! What becomes of a message when its terminator has come: stored for now, discarded, or found to be one that we have.
 
+use std::collections::BTreeSet;
+
 use super::{LEAST_BOUND, MOST_OF_UNKNOWN_SIZE};
 use crate::account::Retention;
 use crate::exit::ExitCode;
@@ -13,7 +15,7 @@ use crate::retrieval::fetch::CompareResult::Undone;
 use crate::retrieval::fetch::incoming::{IncomingHeader, Whole};
 use crate::retrieval::fetch::round::{Fetch, Held};
 use crate::retrieval::fetch::trial::{Bench, Came, Takes};
-use crate::retrieval::pipeline::{AnswerMeaning, Answered, Ask};
+use crate::retrieval::pipeline::{AnswerMeaning, Answered, Ask, Job};
 
 const NEW: Decision = Decision::Retrieve(Why::New);
 const AGAIN: Decision = Decision::Retrieve(Why::Again);
@@ -197,6 +199,7 @@ fn what_is_compared_is_delivered_only_if_it_is_other_mail() {
         ("moved", NEW, Search::OwnKey, "h/a@i", "aside"),
         // --all: it is wanted again.
         ("a", ALL, Search::OwnKey, "h/a@i", "for [0]"),
+        ("a", ALL, Search::EveryKey, "h/a@i", "for [0]"),
     ] {
         let mut bench = bench(name, decision);
         bench.search = search;
@@ -210,12 +213,26 @@ fn what_is_compared_is_delivered_only_if_it_is_other_mail() {
 /// In a window of the maildrop nothing shows that unique-ids have moved: what seems new is compared.
 #[test]
 fn what_seems_new_in_a_window_is_compared_with_all_that_we_have() {
-    for (content, window, expected) in
-        [("h/a@i", true, "entry 0"), ("h/other@i", true, "for [0]"), ("h/a@i", false, "entry 0")]
-    {
-        let mut bench = bench("moved", NEW);
+    for (decision, content, window, expected) in [
+        (NEW, "h/a@i", true, "entry 0"),
+        (NEW, "h/other@i", true, "for [0]"),
+        (NEW, "h/a@i", false, "entry 0"),
+        // Elsewhere the header shows that only its unique-id has changed.
+        (NEW, "h/other@i", false, "entry 0"),
+        // --all: it is wanted again.
+        (ALL, "h/a@i", true, "for [0]"),
+    ] {
+        let mut bench = bench("moved", decision);
         (bench.policy.window, bench.search) = (window, Search::EveryKey);
-        assert_eq!(arrived(&mut bench, SIZE, facts(content)).result, expected, "{content} {window}");
+        let came = bench.run(|fetch| {
+            arrives(fetch, SIZE, facts(content));
+            match fetch.state.pipeline.void().pop() {
+                Some(Held::Whole(_, Whole::Parcel(parcel))) => ("for [0]", parcel.message.again),
+                Some(Held::Whole(_, Whole::Same { .. })) => ("entry 0", false),
+                _ => ("something else", false),
+            }
+        });
+        assert_eq!(came.result, (expected, false), "{decision:?} {content} {window}");
     }
 }
 
@@ -260,6 +277,7 @@ fn what_was_deleted_and_never_left_is_withheld_once() {
         world.ledger.deleted(&[EntryId(0)]).unwrap();
         world.ledger.varies(EntryId(0)).unwrap();
         let mut bench = Bench::new(world, &["a"], &[Decision::Compare(Why::CameBack)]);
+        bench.policy.retention = Retention::Keep;
         if drops {
             bench.drops_at_quit();
         }
@@ -275,6 +293,21 @@ fn what_was_deleted_and_never_left_is_withheld_once() {
         });
         assert_eq!(came.result, "for [0]");
         assert_eq!(came.tally.withheld, []);
+    }
+}
+
+/// What was to be deleted, and isn't what was delivered under its key, is other mail: it is delivered, and stays until the
+/// policy says of it that it goes.
+#[test]
+fn other_mail_in_the_place_of_what_was_to_be_deleted_is_not_deleted_with_it() {
+    for (content, expected) in [("h/a@i", "entry 0"), ("other", "for [0]")] {
+        let mut bench = bench("a", Decision::Delete(Why::Days));
+        (bench.policy.retention, bench.search) = (Retention::Keep, Search::EveryKey);
+        let came = bench.run(|fetch| {
+            arrives(fetch, SIZE, facts(content));
+            (held(fetch), fetch.state.delete_when_delivered.len())
+        });
+        assert_eq!(came.result, (expected.to_owned(), 0), "{content}");
     }
 }
 
@@ -301,6 +334,9 @@ fn a_message_goes_to_the_destinations_that_lack_it() {
         let came = arrived(&mut bench, SIZE, facts(content));
         assert_eq!(came.result, expected, "{decision:?} {content} {destinations}");
         assert_eq!(came.unstored().len(), usize::from(destinations == 1), "{content}");
+        let taken = expected.matches(char::is_numeric).count() - usize::from(expected.ends_with("elsewhere"));
+        let fates = [vec!["taken"; taken], vec!["abandoned"; destinations - taken]].concat();
+        assert_eq!(came.copies.iter().collect::<BTreeSet<_>>(), fates.iter().collect(), "{content}");
     }
 }
 
@@ -313,13 +349,22 @@ fn another_message_under_a_known_key_is_one_more() {
         world.deliver_to_one("a");
         world
     };
+    // Of two messages of its key, the second lacks both.
+    let two_partly = || {
+        let mut world = World::new();
+        world.now();
+        world.deliver_to_one("a");
+        world.deliver_content_to_one(key("a"), "b");
+        world
+    };
     type Make = fn() -> World;
-    let cases: [(Make, Decision, &str, bool); 5] = [
+    let cases: [(Make, Decision, &str, bool); 6] = [
         (world, Decision::Compare(Why::Duplicate), "other", true),
         (world, NEW, "other", false),
         (World::new, NEW, "other", false),
         (partly, AGAIN, "a", false),
         (partly, AGAIN, "other", true),
+        (two_partly, AGAIN, "a", false),
     ];
     for (world, decision, content, expected) in cases {
         let mut bench = Bench::new(world(), &["a"], &[decision]);
@@ -467,7 +512,7 @@ fn room_is_taken_by_what_is_kept() {
     {
         let decision = if name == "a" { DOUBTFUL } else { NEW };
         let came = bench(name, decision).run(|fetch| {
-            fetch.state.pipeline.asked_for(fetch.job(0));
+            fetch.state.pipeline.asked_for(Job { ask: Ask::Whole, ..fetch.job(0) });
             arrives(fetch, octets, Facts { octets, ..facts(content) });
             fetch.state.pipeline.unsettled()
         });

@@ -1,10 +1,13 @@
 //! What an answer that names makes of each message before it.
 
+use std::sync::Arc;
+
 use super::{BATCH_MESSAGES, BATCH_OCTETS};
 use crate::account::Retention;
 use crate::ledger::Match;
 use crate::ledger::memory::ListedAs;
-use crate::plan::trial::{SIZE, World, facts, key};
+use crate::message::Digest;
+use crate::plan::trial::{SIZE, World, facts, key, number};
 use crate::plan::{Decision, Why};
 use crate::proof::{BegunId, EntryId, Key};
 use crate::retrieval::fetch::CompareResult::{Failed, Matched, Undone};
@@ -72,7 +75,7 @@ fn what_is_neither_delivered_nor_known_is_never_recognised() {
 fn what_is_new_is_handed_over_to_be_delivered() {
     let came = one(bench(NEW), |fetch| Whole::Parcel(parcel(1, "a", &fetch.policy.destinations)));
     assert_eq!(came.compared(), []);
-    assert!(came.tally.which_delivery.contains_key(&crate::plan::trial::number(1)));
+    assert!(came.tally.which_delivery.contains_key(&number(1)));
 }
 
 /// What was to be compared and is other mail is delivered, and its key counts as doubtful from now on.
@@ -91,6 +94,26 @@ fn what_was_compared_and_is_other_mail_is_delivered() {
 fn what_we_have_is_recorded_and_not_delivered_again() {
     let came = one(bench(DOUBTFUL), |_| same(0));
     assert_eq!((came.compared(), came.work), (vec![(1, Matched)], vec!["1 is entry 0".to_owned()]));
+}
+
+/// Of several deliveries of an entry the one is deleted that the message proved to be.
+#[test]
+fn which_of_several_deliveries_it_is_is_known_when_it_is_deleted() {
+    let one = facts("h/a@i").digests.message;
+    let came = one_of(Some(one));
+    assert_eq!(came.tally.which_delivery, [(number(1), one)].into());
+    assert!(one_of(None).tally.which_delivery.is_empty());
+    let came = header(&mut bench(DOUBTFUL), "h/a@i");
+    assert_eq!(came.tally.which_delivery, [(number(1), one)].into());
+}
+
+/// Message 1 is this delivery of the entry.
+fn one_of(message: Option<Digest>) -> Came<()> {
+    one(bench(DOUBTFUL), |_| Whole::Same {
+        key: key("a"),
+        listed_size: Some(Octets(SIZE)),
+        same_as: Match { message, ..Match::first(EntryId(0)) },
+    })
 }
 
 /// It waits for the others to be compared: nothing of it is recorded, and it isn't asked for to be deleted.
@@ -119,6 +142,22 @@ fn what_another_destination_lacks_is_left_for_it() {
         assert_eq!(came.compared(), expected, "{decision:?}");
         assert_eq!((came.tally.elsewhere, came.work.len()), (vec![EntryId(0)], 0), "{decision:?}");
         assert_eq!(came.tally.uncertain.len(), expected.len());
+    }
+}
+
+/// A message that some destinations have is listed under another unique-id: the next run must find it there.  Where its former
+/// one is listed as well, this may be another copy.
+#[test]
+fn what_was_begun_is_followed_to_its_new_unique_id() {
+    for (listed, expected) in [
+        (&["new"][..], vec!["what was begun is listed as new".to_owned()]),
+        (&["new", "a"], vec![]),
+        (&["b"], vec![]),
+        (&["-"], vec![]),
+    ] {
+        let decisions = vec![Decision::Retrieve(Why::Again); listed.len()];
+        let came = one(Bench::new(world(), listed, &decisions), |_| elsewhere());
+        assert_eq!(came.work, expected, "{listed:?}");
     }
 }
 
@@ -248,6 +287,20 @@ fn only_what_was_deleted_and_is_back_counts_as_not_deleted() {
     {
         assert_eq!(one(bench(decision), |_| same(0)).tally.not_deleted, expected, "{decision:?}");
     }
+    // It is another message that we have, or a former one of its key: neither was deleted.
+    let came_back = || bench(Decision::Compare(Why::CameBack));
+    assert_eq!(one(came_back(), |_| same(1)).tally.not_deleted, 0);
+    for (content, expected) in [("h/a@i", 0), ("h/b@j", 1)] {
+        let mut bench = came_back();
+        bench.world.deliver_content(key("a"), "h/b@j");
+        let message = Some(facts(content).digests.message);
+        let came = one(bench, |_| Whole::Same {
+            key: key("a"),
+            listed_size: Some(Octets(SIZE)),
+            same_as: Match { message, ..Match::first(EntryId(0)) },
+        });
+        assert_eq!(came.tally.not_deleted, expected, "{content}");
+    }
 }
 
 #[test]
@@ -295,5 +348,24 @@ fn a_batch_goes_when_it_is_half_full_or_is_waited_for() {
         });
         assert_eq!(came.result, (goes, false), "{held} {octets} {due} {committing}");
         assert_eq!(came.work.len(), usize::from(goes));
+    }
+    // What one message brings counts in the batch that it is part of.
+    for (octets, goes) in [(BATCH_OCTETS / 2, false), (BATCH_OCTETS / 2 + 1, true)] {
+        let came = bench(NEW).run(|fetch| {
+            let mut parcel = parcel(1, "a", &fetch.policy.destinations);
+            Arc::get_mut(&mut parcel.message).unwrap().octets = octets;
+            fetch.confirm(vec![Held::Whole(fetch.job(0), Whole::Parcel(parcel))]);
+        });
+        assert_eq!(came.work.len(), usize::from(goes), "{octets}");
+    }
+    // A program is started with the first message.
+    for hands_over in [false, true] {
+        let mut bench = bench(NEW);
+        bench.hands_over = hands_over;
+        let came = bench.run(|fetch| {
+            let parcel = parcel(1, "a", &fetch.policy.destinations);
+            fetch.confirm(vec![Held::Whole(fetch.job(0), Whole::Parcel(parcel))]);
+        });
+        assert_eq!(came.work.len(), usize::from(hands_over));
     }
 }

@@ -20,7 +20,7 @@ use crate::retrieval::fetch::incoming::{IncomingHeader, Whole};
 use crate::retrieval::fetch::refusal::{RefusedMessage, RetrRefusal};
 use crate::retrieval::fetch::round::{Fetch, Held};
 use crate::retrieval::fetch::trial::{Bench, Came};
-use crate::retrieval::pipeline::{AnswerMeaning, Answered, Ask};
+use crate::retrieval::pipeline::{AnswerMeaning, Answered, Ask, Job};
 use crate::retrieval::trial::{parcel, unique_id};
 use crate::types::Octets;
 
@@ -88,6 +88,17 @@ fn a_message_that_was_refused_before_is_blamed_at_once() {
     assert_eq!(came.tally.uncertain, [EntryId(1)], "nothing is concluded about it");
     let came = bench().run(|fetch| refusals(fetch, &[FAILED], "try again later"));
     assert_eq!((came.work.len(), came.tally.failed), (0, 0), "it may be everything that is refused");
+}
+
+/// The connection ended at it before, and has not now: it isn't tried last any more.
+#[test]
+fn a_refusal_is_no_end_of_the_connection() {
+    for died in [vec![], vec![3]] {
+        let mut bench = bench();
+        bench.died.clone_from(&died);
+        let came = bench.run(|fetch| refusals(fetch, &[THE_NEW], "no such message"));
+        assert_eq!(came.tally.survived.len(), died.len());
+    }
 }
 
 /// A server whose storage is away refuses everything: no message is blamed, and the run says why.
@@ -443,6 +454,28 @@ fn nothing_is_waited_for_that_the_committer_did_not_take() {
         });
         assert_eq!(came.result, expected, "{is_there:?}");
     }
+}
+
+/// What the committer reports at its very end is heard, and what failed there makes room for others.
+#[test]
+fn what_the_committer_reports_at_its_end_is_heard() {
+    let mut bench = bench();
+    let proof = delivered(&mut bench);
+    let came = bench.run_with(|fetch, reports| {
+        for place in [A, THE_NEW] {
+            fetch.state.pipeline.asked_for(Job { ask: Ask::Whole, ..fetch.job(place) });
+        }
+        fetch.state.committing = 2;
+        let failure = Failure { permanent: false, reason: "refused".to_owned(), exit: ExitCode::Later };
+        let outcome = MessageOutcome::Failed(failure);
+        let failed = SettledMessage { number: number(3), octets: 70, outcome };
+        let delivered = SettledMessage { number: number(1), octets: 70, outcome: now(proof) };
+        reports.tell([failed, delivered]);
+        fetch.last_reports();
+        (fetch.state.committing, fetch.state.pipeline.unsettled())
+    });
+    assert_eq!(came.result, (0, 0));
+    assert_eq!((came.tally.delivered, came.tally.failed, came.unstored()), (1, 1, vec![3]));
 }
 
 /// A committer that ends before its work is over has died: the ledger must not be used again.

@@ -12,6 +12,7 @@ use crate::plan::{Decision, Why};
 use crate::proof::EntryId;
 use crate::report::ConditionKind;
 use crate::retrieval::course::{GivenUp, Scope};
+use crate::retrieval::error::Error;
 use crate::retrieval::fetch::Tally;
 use crate::retrieval::login::log_in;
 use crate::retrieval::session::Basis;
@@ -28,6 +29,15 @@ struct Ended {
 
 impl Scene {
     fn ends(&mut self, post: Post, prepare: impl FnOnce(&mut Client<Transaction>)) -> Ended {
+        let (counts, sent, tally) = self.try_to_end(post, prepare);
+        Ended { counts: counts.unwrap(), sent, tally }
+    }
+
+    fn try_to_end(
+        &mut self,
+        post: Post,
+        prepare: impl FnOnce(&mut Client<Transaction>),
+    ) -> (Result<bool, Error>, Vec<String>, Tally) {
         let home = Home::new(Post { letters: vec![Letter::new("a", "a")], ..post });
         let basis = Basis { maildrop: self.maildrop(), policy: self.policy.clone() };
         let mut tally = std::mem::take(&mut self.tally);
@@ -35,10 +45,10 @@ impl Scene {
             let secret = Secret::new("pencil");
             let mut client = log_in(session.run, &mut Memory::default(), &secret, None).unwrap();
             prepare(&mut client);
-            session.end(client, &mut world.ledger, &basis, &mut tally).unwrap()
+            session.end(client, &mut world.ledger, &basis, &mut tally)
         });
         home.wait_for_the_server();
-        Ended { counts, sent: home.sent().concat(), tally }
+        (counts, home.sent().concat(), tally)
     }
 
     fn deletes(&mut self) -> EntryId {
@@ -76,6 +86,46 @@ fn a_deletion_counts_when_the_farewell_is_confirmed() {
         assert_eq!(scene.course.ended.quit_lost, !counts, "{farewell:?}");
         let kinds: Vec<_> = scene.summary.conditions.iter().map(|condition| condition.kind).collect();
         assert_eq!(kinds, Vec::from_iter(condition), "{farewell:?}");
+    }
+}
+
+/// What was retrieved hangs on the farewell as well; but only deletions are lost with it.
+#[test]
+fn only_deletions_are_lost_with_a_farewell() {
+    for (farewell, deletes, counts, lost, unanswered) in [
+        (Farewell::Kept, false, true, false, false),
+        (Farewell::Refused, false, false, false, false),
+        (Farewell::Lost, false, false, false, false),
+        (Farewell::Refused, true, false, true, false),
+        (Farewell::Lost, true, false, true, true),
+    ] {
+        let mut scene = Scene::new();
+        scene.tally.retrieved = true;
+        if deletes {
+            scene.deletes();
+        }
+        let ended = scene.ends(Post { farewell, ..Post::default() }, |_| ());
+        assert_eq!((ended.counts, quits(&ended.sent)), (counts, true), "{farewell:?} {deletes}");
+        let found = scene.course.ended;
+        assert_eq!((found.quit_lost, found.quit_unanswered), (lost, unanswered), "{farewell:?} {deletes}");
+    }
+}
+
+/// Deletions count from QUIT on: what they rest on must be on the disk by then, or there is no QUIT.
+#[cfg(feature = "crash-points")]
+#[test]
+fn no_deletion_is_confirmed_before_the_ledger_is_on_the_disk() {
+    use crate::durable::{Step, trial::steps};
+    for refuses in [false, true] {
+        let mut scene = Scene::new();
+        let id = scene.deletes();
+        let ((counts, sent, _), taken) = steps(
+            move |step, path| refuses && step == Step::Sync && path.ends_with("ledger"),
+            || scene.try_to_end(Post::default(), |_| ()),
+        );
+        assert!(taken.contains(&(Step::Sync, "ledger".to_owned())), "{taken:?}");
+        assert_eq!((counts.is_ok(), quits(&sent)), (!refuses, !refuses));
+        assert_eq!(scene.state(id) == EntryState::Deleted, !refuses);
     }
 }
 
@@ -191,8 +241,9 @@ fn what_is_planned_is_announced() {
             .session(|session, world, maildrop, _, _| session.tell_plan(maildrop, &decisions, &world.ledger));
         let lines = scene.reported;
         assert!(lines.contains(&expected.to_owned()), "{decisions:?} {lines:?}");
-        let headers = lines.iter().any(|line| line.starts_with("the headers of 1 message are asked for"));
-        assert_eq!(headers, decisions[0] == Decision::Identify, "{lines:?}");
+        let headers: Vec<&String> = lines.iter().filter(|line| line.starts_with("the headers of")).collect();
+        assert_eq!(headers.len(), usize::from(decisions[0] == Decision::Identify), "{lines:?}");
+        assert!(headers.iter().all(|line| line.starts_with("the headers of 1 message are asked for")));
     }
 }
 
@@ -236,6 +287,12 @@ fn what_a_session_came_to_is_added_to_the_run() {
         assert_eq!(warned, expected == 1, "{:?}", scene.reported);
         assert!(scene.memory.habits.folder_data);
     }
+    // Where it has none, it isn't spoken of.
+    let mut scene = Scene::new();
+    scene.session(|session, world, maildrop, policy, tally| {
+        session.count(tally, maildrop, &world.ledger, policy);
+    });
+    assert!(scene.reported.is_empty() && !scene.memory.habits.folder_data, "{:?}", scene.reported);
 }
 
 /// What earlier runs saw in the place of deleted mail is remembered by unique-id, and concerns only what the ledger knows.

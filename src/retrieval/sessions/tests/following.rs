@@ -2,8 +2,9 @@
 
 use crate::client;
 use crate::ledger::memory::{KnownPipelining, Limit, Memory, NamingForm};
-use crate::plan::trial::NOW;
+use crate::plan::trial::{NOW, number};
 use crate::protocol::error::{Error as ProtocolError, ServerWords};
+use crate::protocol::session::Sent;
 use crate::report::RunSummary;
 use crate::retrieval::Options;
 use crate::retrieval::course::SessionEnd;
@@ -97,6 +98,38 @@ fn a_lost_farewell_counts_only_where_sessions_are_known_to_be_cut() {
             assert_eq!(sessions.quit_was_cut(), expected, "{quit_lost}, {before:?}");
         });
     }
+}
+
+/// A refusal is an answer, a signal ends the run, and what doesn't end the session is no limit of it.
+#[test]
+fn what_is_no_cut_is_followed_by_nothing() {
+    with("", false, |sessions| {
+        sessions.memory.quit_unanswered = true;
+        let ended = SessionEnd { quit_lost: true, answered: 20, ..SessionEnd::default() };
+        sessions.course.ended = ended;
+        assert!(!sessions.quit_was_cut(), "it was refused");
+        sessions.course.ended = SessionEnd { cut_again: true, unconfirmed: true, ..ended };
+        assert!(!sessions.goes_on_after(&Error::Unfinished) && sessions.memory.limit.is_none());
+    });
+    with("", true, |sessions| {
+        sessions.course.ended = SessionEnd { quit_lost: true, answered: 20, ..SessionEnd::default() };
+        sessions.memory.limit = Some(Limit { commands: 30, since: NOW });
+        assert!(!sessions.quit_was_cut(), "it was stopped");
+    });
+}
+
+/// A header that never ends was a spot check: the session is begun again without, once.
+#[test]
+fn after_a_spot_check_without_end_mail_comes_without() {
+    let endless = || {
+        let source = ProtocolError::AnswerTooLarge { to: Sent::Top(number(1)), limit: 9 };
+        client::Error::Protocol { server: server(), source }.into()
+    };
+    with("", false, |sessions| {
+        sessions.memory.habits.top = true;
+        let followed = [(); 2].map(|()| sessions.goes_on_after(&endless()));
+        assert_eq!((followed, sessions.memory.habits.top), ([true, false], false));
+    });
 }
 
 /// A server that ends each session where QUIT comes would have everything to be deleted again in each run.

@@ -1,5 +1,6 @@
 //! Whole runs, against a server on loopback: nothing is lost, nothing comes twice, and every exit code is true.
 
+mod asking;
 mod following;
 
 use std::collections::BTreeMap;

@@ -168,3 +168,67 @@ fn one_of_two_messages_with_one_unique_id_leaves_the_other_known() {
         assert_eq!(state(&home, "x"), expected);
     }
 }
+
+/// Where QUIT takes away what was retrieved, a look at other mail under a known unique-id would delete it unread by anybody else.
+#[test]
+fn what_was_looked_at_where_quit_drops_it_is_compared_first() {
+    let capabilities = vec!["UIDL", "TOP", "EXPIRE 0"];
+    let home = Home::new(Post { letters: letters(&["a"]), capabilities, ..Post::default() });
+    home.run("");
+    for (content, expected) in [("a", 0), ("other", 1)] {
+        home.post().letters = vec![Letter::new("a", content)];
+        led(&home, |mut hand| {
+            assert!(hand.ask(ReadCommand::Retr(number(1)), nothing).unwrap());
+            assert_eq!(hand.undelivered().len(), expected, "{content}");
+            hand.abort();
+        });
+    }
+}
+
+/// What the server refuses isn't marked, what it accepts twice is marked once, and only RSET takes it back.
+#[test]
+fn a_mark_is_what_the_server_has_accepted() {
+    for (answer, expected) in [("-ERR no", 0), ("+OK", 1)] {
+        let home = home(&["a", "b"], &[]);
+        home.post().refused = vec![("DELE".to_owned(), answer.to_owned())];
+        led(&home, |mut hand| {
+            for _ in 0..2 {
+                assert_eq!(hand.mark(number(1), nothing).unwrap(), expected == 1);
+            }
+            assert!(hand.ask(ReadCommand::Top(number(2), 0), nothing).unwrap());
+            assert_eq!(hand.marked().len(), expected, "{answer}");
+            hand.abort();
+        });
+    }
+}
+
+/// Of what was never delivered nothing is to be compared: nothing but its deletion is asked for.
+#[test]
+fn what_was_never_delivered_is_marked_unseen() {
+    let home = home(&["a"], &["new"]);
+    home.forget_what_was_sent();
+    led(&home, |mut hand| {
+        assert!(hand.mark(number(2), nothing).unwrap());
+        hand.abort();
+    });
+    let sent = home.sent().concat();
+    assert!(
+        !sent.iter().any(|command| command.starts_with("TOP") || command.starts_with("RETR")),
+        "{sent:?}"
+    );
+}
+
+/// A ledger that has become shorter can't record what is deleted: then nothing is.
+#[test]
+fn nothing_is_deleted_where_the_ledger_was_cut_off() {
+    let home = home(&["a", "b"], &[]);
+    led(&home, |mut hand| {
+        hand.mark(number(1), nothing).unwrap();
+        let ledger = home.mailbox().join("ledger");
+        let octets = std::fs::metadata(&ledger).unwrap().len();
+        std::fs::File::options().write(true).open(&ledger).unwrap().set_len(octets / 2).unwrap();
+        assert!(hand.quit().is_err());
+    });
+    home.wait_for_the_server();
+    assert_eq!(home.left().len(), 2);
+}

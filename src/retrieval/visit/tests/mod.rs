@@ -3,6 +3,7 @@
 mod by_hand;
 mod check;
 mod delete;
+mod evidence;
 mod list;
 mod show;
 
