@@ -27,7 +27,7 @@ pub(crate) fn encode(parameters: &[(&str, &[u8])]) -> Secret {
 
 /// A value as [`encode`] has it.
 #[must_use]
-pub fn encode_value(value: &Secret) -> Secret {
+pub(crate) fn encode_value(value: &Secret) -> Secret {
     let mut text = Zeroizing::new(String::with_capacity(value.expose().len().saturating_mul(3)));
     encode_into(&mut text, value.expose());
     Secret::new(text.as_bytes())

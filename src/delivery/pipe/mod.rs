@@ -179,7 +179,7 @@ pub(crate) struct PipeSettings {
 
 impl PipeSettings {
     /// How long after a stop signal messages are still handed over.
-    pub const GRACE: Duration = Duration::from_secs(10);
+    pub(crate) const GRACE: Duration = Duration::from_secs(10);
 }
 
 /// The committer's end of a program.
