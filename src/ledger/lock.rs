@@ -223,7 +223,7 @@ mod tests {
         let acquire = |wait| Lock::acquire_where(home.path(), wait, &stop, |_, _| false);
         assert!(matches!(acquire(Wait::NO), Err(Error::Locked)));
         assert!(matches!(acquire(Wait::AtMost(PAUSE)), Err(Error::Locked)));
-        // Somebody else's glance is soon over; a run is waited for as long as is asked.
+        // Another process that only looks is soon done; a run is waited for as long as is asked.
         for (wait, misses, taken) in
             [(Wait::NO, GLANCES, true), (Wait::NO, GLANCES + 1, false), (Wait::Forever, GLANCES + 2, true)]
         {

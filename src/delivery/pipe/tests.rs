@@ -217,7 +217,7 @@ fn only_what_came_is_handed_over() {
     crate::delivery::trial::takes_only_what_came(&mut PipeInlet::new(home.path().to_owned()));
 }
 
-/// What may pass by itself doesn't need a human; and what a program says is its own.
+/// What may pass on its own doesn't need the user, and what a program prints is shown as its own words.
 #[test]
 fn a_program_that_is_there_but_fails_is_tried_again() {
     let home = tempfile::tempdir().unwrap();

@@ -2,9 +2,8 @@
 
 use super::*;
 
-/// The dotlock
 #[test]
-fn dotlocks() {
+fn only_a_dead_dotlock_is_taken_over() {
     let host = crate::clock::host_name();
     let start = boot::id().unwrap_or("-");
     let mut dead = std::process::Command::new("true").spawn().unwrap();

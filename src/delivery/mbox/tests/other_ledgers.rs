@@ -20,8 +20,7 @@ fn what_another_ledger_left_is_settled_first() {
     assert_eq!(home.read(), entries().concat());
 }
 
-/// Wherever an append broke off: what is whole is delivered, what isn't is cut off and comes again.
-/// Whatever a neighbour's leavings are, they are neither looked at without end nor at full speed.
+/// Whatever another ledger has left, it's neither looked at without end nor at full speed.
 #[test]
 fn a_neighbour_that_stays_open_is_not_asked_at_full_speed() {
     for answer in [|| Ok(true), || Ok(false), || Err(Error::later("the mbox is locked", "wait"))] {

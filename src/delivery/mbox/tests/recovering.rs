@@ -264,7 +264,7 @@ fn each_batch_is_known_again_by_its_own_spool() {
     assert_eq!((recorded.delivered, recorded.dropped), (vec![1, 2, 3], vec![]));
 }
 
-/// A ledger that somebody has written must not have us read, nor cut by, what is no spool of it.
+/// A ledger that another program has written makes us neither read, nor cut by, a file that is no spool of it.
 #[test]
 fn only_a_spool_beside_the_ledger_is_believed() {
     for (name, believed) in [("spool-1", true), ("other", false), ("spool-1/../spool-2", false)] {
