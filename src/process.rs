@@ -118,11 +118,14 @@ pub(crate) fn run(
     let errors = FirstLine::of(child.0.stderr.take(), longest).map_err(NoEnd::at_start)?;
     let status = wait(&mut child.0, deadline, stop).map_err(NoEnd::Wait)?.ok_or(NoEnd::Late)?;
     let within = |time| Instant::now().checked_add(time).unwrap_or(deadline);
-    let printed = out.taken(within(if status.success() { FOR_OUTPUT } else { FOR_COMPLAINT }), stop);
+    let printed = out
+        .taken(within(if status.success() { FOR_OUTPUT } else { FOR_COMPLAINT }), stop)
+        .ok_or(NoEnd::Late)?;
     let complaint = match !status.success() && printed.expose().is_empty() {
         true => errors.taken(within(FOR_COMPLAINT), stop),
-        false => Secret::new(""),
+        false => None,
     };
+    let complaint = complaint.unwrap_or_else(|| Secret::new(""));
     Ok(ProcessEnd { printed, complaint, status })
 }
 
@@ -172,14 +175,19 @@ impl FirstLine {
         Ok(Self { line, end })
     }
 
-    /// The line, as much of it as there is at `deadline`, or at a signal.
-    fn taken(&self, deadline: Instant, stop: &Stop) -> Secret {
-        let left = || deadline.saturating_duration_since(Instant::now());
-        while self.end.recv_timeout(left().min(BETWEEN_LOOKS)) == Err(RecvTimeoutError::Timeout)
-            && !left().is_zero()
-            && !stop.raised()
-        {}
-        Secret::new(std::mem::take(&mut *self.line.lock().unwrap_or_else(PoisonError::into_inner)))
+    /// The line, as much of it as there is at `deadline`; `None` at a signal.
+    fn taken(&self, deadline: Instant, stop: &Stop) -> Option<Secret> {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let waited = self.end.recv_timeout(left.min(BETWEEN_LOOKS));
+            if waited != Err(RecvTimeoutError::Timeout) || left.is_zero() {
+                break;
+            }
+            if stop.raised() {
+                return None;
+            }
+        }
+        Some(Secret::new(std::mem::take(&mut *self.line.lock().unwrap_or_else(PoisonError::into_inner))))
     }
 }
 
