@@ -5,18 +5,24 @@ use std::sync::OnceLock;
 
 /// How many seconds ago the machine was started; `None` where the system doesn't report it (only Linux does).
 pub(super) fn uptime() -> Option<i64> {
-    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
-    uptime.split(['.', ' ']).next()?.parse().ok()
+    hundredths().map(|hundredths| hundredths / 100)
 }
 
-/// How many seconds ago the process with this id was started; `None` where there is none, or the system doesn't report it.
+/// The same in hundredths of a second.
+fn hundredths() -> Option<i64> {
+    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+    uptime.split(' ').next()?.replace('.', "").parse().ok()
+}
+
+/// How many hundredths of a second ago the process with this id was started; `None` where there is none, or the system
+/// doesn't report it.
 pub(super) fn running(pid: i32) -> Option<i64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name, in brackets, may hold anything; of what follows it the 20th is the start, in ticks since the machine's.
     let ticks: u64 = status.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()?;
-    let started = i64::try_from(ticks.checked_div(rustix::param::clock_ticks_per_second())?).ok()?;
+    let started = ticks.checked_mul(100)?.checked_div(rustix::param::clock_ticks_per_second())?;
     // A container may count its own time: then nothing is known.
-    uptime()?.checked_sub(started).filter(|running| *running >= 0)
+    hundredths()?.checked_sub(i64::try_from(started).ok()?).filter(|running| *running >= 0)
 }
 
 /// A random name for the time since the machine was started; `None` where the system has none (only Linux does).
@@ -40,10 +46,10 @@ mod tests {
 
     #[test]
     fn how_long_a_process_runs_is_known_where_the_machine_s_time_is() {
-        let init = running(1).zip(uptime()).unwrap();
-        assert!(init.0 <= init.1, "{init:?}");
+        let init = running(1).unwrap();
+        assert!(init / 100 <= uptime().unwrap(), "{init}");
         let ours = running(i32::try_from(std::process::id()).unwrap()).unwrap();
-        assert!(ours <= init.0, "{ours}, {init:?}");
+        assert!(ours <= init, "{ours}, {init}");
         assert_eq!(running(i32::MAX), None);
     }
 

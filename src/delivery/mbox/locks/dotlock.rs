@@ -1,6 +1,6 @@
 //! The dotlock, `FILE.lock`: made whole in one step, taken over from the dead, removed when dropped.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
@@ -107,7 +107,8 @@ impl Dotlock {
                 Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
                 Err(_) if broken => {}
                 Err(_) => {
-                    if !is_dead(path, draft.file.metadata()?.mtime())? {
+                    let now = draft.file.metadata()?;
+                    if !is_dead(path, now.mtime())? && !is_of_another_process(path, &now)? {
                         return Ok(None);
                     }
                     match std::fs::remove_file(path) {
@@ -252,7 +253,7 @@ fn is_dead_since(path: &Path, now: i64, uptime: Option<i64>) -> io::Result<bool>
             // This process holds the mbox's one claim, so that no dotlock with its id is held: it was another's, in a
             // container that was started again.
             let was_ours = pid.is_some_and(|pid| pid == rustix::process::getpid());
-            start != our_start() || before_the_start || was_ours || is_gone(pid) || is_younger(pid, age)
+            start != our_start() || before_the_start || was_ours || is_gone(pid)
         }
         DotlockHolder::Popfetch { .. } => false,
         DotlockHolder::Other { pid } => {
@@ -288,16 +289,33 @@ fn is_gone(pid: Option<Pid>) -> bool {
     pid.is_some_and(|pid| rustix::process::test_kill_process(pid) == Err(Errno::SRCH))
 }
 
-/// Whether the process with this id was started after the dotlock was made, `age` seconds ago: another one had the id then.
-fn is_younger(pid: Option<Pid>, age: i64) -> bool {
-    let running = pid.and_then(|pid| boot::running(pid.as_raw_nonzero().get()));
-    // Both are cut to whole seconds.
-    running.is_some_and(|running| age > running.saturating_add(2))
+/// Whether the process whose id stands in the dotlock was started after that was made, so that another one had the id then.
+/// `now`: of a file just made there.
+fn is_of_another_process(path: &Path, now: &Metadata) -> io::Result<bool> {
+    let DotlockHolder::Popfetch { pid: Some(pid), host, .. } = DotlockHolder::of(path) else {
+        return Ok(false);
+    };
+    let made = match path.symlink_metadata() {
+        Ok(status) => hundredths(&status),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(e) => return Err(e),
+    };
+    let age = hundredths(now).saturating_sub(made);
+    let running = boot::running(pid.as_raw_nonzero().get());
+    // Each of the two may be off by one, and each of the times that the age comes from.
+    Ok(host == our_host() && running.is_some_and(|running| age > running.saturating_add(3)))
+}
+
+/// When a file was changed, in hundredths of a second.
+fn hundredths(status: &Metadata) -> i64 {
+    status.mtime().saturating_mul(100).saturating_add(status.mtime_nsec() / 10_000_000)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{content, is_dead_since, is_forbidden, make_whole, our_host, our_start};
+    use super::{
+        content, is_dead_since, is_forbidden, is_of_another_process, make_whole, our_host, our_start,
+    };
     use rustix::io::Errno;
     use std::fs;
     use std::io::ErrorKind;
@@ -350,8 +368,15 @@ mod tests {
         let made = made_by(&lock, std::process::id());
         assert!(is_dead_since(&lock, made, Some(100_000)).unwrap(), "no dotlock is held with our id");
         let mut other = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let made = made_by(&lock, other.id());
-        let dead = [1, 60].map(|age| is_dead_since(&lock, made + age, Some(100_000)).unwrap());
+        let is_dead = |seconds: u64| {
+            made_by(&lock, other.id());
+            let made = std::time::SystemTime::now() - std::time::Duration::from_secs(seconds);
+            fs::File::options().write(true).open(&lock).unwrap().set_modified(made).unwrap();
+            let draft = home.path().join("draft");
+            fs::write(&draft, "").unwrap();
+            is_of_another_process(&lock, &draft.metadata().unwrap()).unwrap()
+        };
+        let dead = [0, 60].map(is_dead);
         other.kill().unwrap();
         other.wait().unwrap();
         assert_eq!(dead, [false, true], "it was started after a dotlock that is a minute old");
