@@ -121,16 +121,13 @@ impl Fetch<'_> {
                 }
                 self.matched(&job, same_as.entry, same_as.message);
                 self.state.tally.which_delivery.extend(same_as.message.map(|copy| (job.number, copy)));
-                let key = known_key(&listed, self.keys).unwrap_or(Key::Header(facts.digests.header));
+                let header = self.comparison.delivered_header(facts.digests.header, &same_as);
+                let key = known_key(&listed, self.keys).unwrap_or(Key::Header(header));
                 self.submit(Work::Same { number: job.number, key, listed_size: listed.octets, same_as }, 1);
             }
-            Verdict::NeedsBody | Verdict::SetAside | Verdict::Varies(_) => {
+            // `TOP` may give another header than `RETR`: that it is other mail shows only when the whole was compared.
+            Verdict::Another | Verdict::NeedsBody | Verdict::SetAside | Verdict::Varies(_) => {
                 self.state.pipeline.again(Job { ask: Ask::Whole, ..job });
-            }
-            Verdict::Another => {
-                self.compared(job, CompareResult::Failed);
-                let decision = Decision::Retrieve(why);
-                self.state.pipeline.again(Job { ask: Ask::Whole, decision, ..job });
             }
         }
     }
