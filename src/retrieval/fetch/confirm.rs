@@ -49,6 +49,7 @@ impl Fetch<'_> {
 
     fn confirm_whole(&mut self, job: Job, whole: Whole) {
         self.one_came_through();
+        self.survived(&job);
         let number = job.number;
         self.state.pipeline.standing.aside.remove(&number);
         match whole {
@@ -110,11 +111,13 @@ impl Fetch<'_> {
         if let (Decision::Identify, Who::Known(entry)) = (job.decision, listed.who) {
             let (header, identity) = (facts.digests.header, facts.digests.identity);
             self.submit(Work::Identify { entry, header, identity }, 0);
+            self.survived(&job);
             return self.matched(&job, entry, None);
         }
         let Some(why) = job.decision.why_compared() else { return };
         match self.comparison.by_header(&listed, why, facts, self.policy.deletes_everything()) {
             Verdict::Same(same_as) => {
+                self.survived(&job);
                 // A header is not enough to delete what has no unique-id.
                 if listed.who != Who::Nameless {
                     self.recognise(&job);
@@ -143,7 +146,6 @@ impl Fetch<'_> {
             let recognised = Recognised::attest(self.client.session(), job.number, known);
             self.state.tally.recognised.insert(job.number, recognised);
         }
-        self.survived(job);
     }
 
     /// It is a message that we have: this one of the entry's, if it's known which.

@@ -327,6 +327,30 @@ fn what_came_through_is_no_longer_suspected() {
     }
 }
 
+/// Also where its header settles it, or is all that is asked for; and where it is no message that may be deleted.
+#[test]
+fn what_came_through_by_its_header_alone_is_no_longer_suspected() {
+    let nameless = || {
+        let mut world = World::new();
+        world.now();
+        world.deliver_content(Key::Header(facts("h/a@i").digests.header), "h/a@i");
+        let mut bench = Bench::new(world, &["-"], &[Decision::Compare(Why::Nameless)]);
+        bench.policy.retention = Retention::Keep;
+        bench
+    };
+    let survived = |mut bench: Bench| {
+        bench.died = vec![1];
+        header(&mut bench, "h/a@i").tally.survived
+    };
+    assert_eq!(survived(nameless()), [ListedAs::Numbered(number(1), Some(Octets(SIZE)))]);
+    for decision in [DOUBTFUL, Decision::Identify] {
+        assert_eq!(survived(bench(decision)), [ListedAs::UniqueId(unique_id("a"))], "{decision:?}");
+    }
+    let mut bench = bench(DOUBTFUL);
+    bench.died = vec![1];
+    assert_eq!(one(bench, |_| Whole::Varies(EntryId(0))).tally.survived.len(), 1);
+}
+
 /// A batch is handed over when the next one would not fit any more, or at once where something waits for it.
 #[test]
 fn a_batch_goes_when_it_is_half_full_or_is_waited_for() {
