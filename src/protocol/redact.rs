@@ -333,13 +333,11 @@ mod tests {
     fn what_is_stored_is_searched_for_the_secret() {
         let redactor = Redactor::new(&Secret::new("tanstaaf"));
         let searcher = redactor.searcher();
-        for (text, found) in
-            [
+        for (text, found) in [
             ("x-tanstaaf-1", true),
             ("ZHRhbnN0YWFm", true),
             ("TANSTAAF", true),
-            ("zhRHBN0ywfM", false),
-            ("zhrhbn0ywfm", true),
+            ("zhRHBNN0ywfM", true),
             ("tanstaa", true),
             ("tansta", false),
             ("UID1-2", false),
