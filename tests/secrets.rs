@@ -356,8 +356,6 @@ fn nasty(text: &str) -> Vec<u8> {
 }
 
 /// Asserts that what was printed is text, of characters that stand where they seem to stand.
-#[track_caller]
-
 /// Servers cut what they quote, and print it in capitals: in a list of capabilities, and as a unique-id, too.
 #[test]
 fn most_of_a_password_in_capabilities_and_unique_ids_is_hidden() {
@@ -386,6 +384,7 @@ fn most_of_a_password_in_capabilities_and_unique_ids_is_hidden() {
     }
 }
 
+#[track_caller]
 fn clean(run: &Run) {
     for output in [&run.stdout, &run.stderr] {
         let text = std::str::from_utf8(output).unwrap_or_else(|e| panic!("{e}\n{}", run.shown()));
