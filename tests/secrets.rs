@@ -355,7 +355,6 @@ fn nasty(text: &str) -> Vec<u8> {
     out
 }
 
-/// Asserts that what was printed is text, of characters that stand where they seem to stand.
 /// Servers cut what they quote, and print it in capitals: in a list of capabilities, and as a unique-id, too.
 #[test]
 fn most_of_a_password_in_capabilities_and_unique_ids_is_hidden() {
@@ -384,6 +383,7 @@ fn most_of_a_password_in_capabilities_and_unique_ids_is_hidden() {
     }
 }
 
+/// Asserts that what was printed is text, of characters that stand where they seem to stand.
 #[track_caller]
 fn clean(run: &Run) {
     for output in [&run.stdout, &run.stderr] {
