@@ -46,10 +46,8 @@ mod tests {
 
     #[test]
     fn how_long_a_process_runs_is_known_where_the_machine_s_time_is() {
-        let init = running(1).unwrap();
-        assert!(init / 100 <= uptime().unwrap(), "{init}");
         let ours = running(i32::try_from(std::process::id()).unwrap()).unwrap();
-        assert!(ours <= init, "{ours}, {init}");
+        assert!(ours / 100 <= uptime().unwrap(), "{ours}");
         assert_eq!(running(i32::MAX), None);
     }
 

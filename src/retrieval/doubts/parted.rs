@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::ledger::{self, EntryState, Ledger};
+use crate::ledger::{self, Ledger};
 use crate::plan::{Maildrop, Who};
 use crate::proof::{EntryId, Key};
 use crate::retrieval::fetch::{CompareResult, Tally};
@@ -41,10 +41,7 @@ pub(super) fn part_nameless(
 ) -> Result<(), ledger::Error> {
     for (number, id) in matched(tally) {
         let is_nameless = maildrop.find(number).is_some_and(|listed| listed.who == Who::Nameless);
-        if is_nameless
-            && ledger.entry(id).state == EntryState::Open
-            && matches!(ledger.key(id)?, Key::Header(_))
-        {
+        if is_nameless && matches!(ledger.key(id)?, Key::Header(_)) {
             ledger.part_from_key(id)?;
         }
     }

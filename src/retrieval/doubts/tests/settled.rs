@@ -170,18 +170,23 @@ fn what_is_not_listed_any_more_holds_up_nothing_of_its_unique_id() {
     }
 }
 
-/// What has no unique-id shares its entry with all that have its header.
+/// What has no unique-id shares its entry with all that have its header.  What has one doesn't.
 #[test]
 fn what_a_destination_lacks_holds_up_nothing_else_with_its_header() {
-    let mut world = World::new();
     let header = || Key::Header(facts("h").digests.header);
-    let id = world.deliver_content(header(), "h/a");
-    world.deliver_content_to_one(header(), "h/b");
-    let maildrop = world.maildrop(&[("-", None)]);
-    let compared = Compared { number: number(1), entry: Some(id), result: CompareResult::Matched };
-    let tally = Tally { compared: vec![compared], ..Tally::default() };
-    let policy = world.policy(Retention::Delete);
-    settle(&mut world.ledger, &mut Habits::default(), &maildrop, &policy, &tally).unwrap();
-    assert_eq!(world.ledger.entry(id).state, EntryState::Delivered);
-    assert!(world.ledger.begun()[0].gone, "it is found by its content if it is there still");
+    for (delivered_as, listed_as, is_free) in
+        [(header(), "-", true), (key("x"), "-", false), (header(), "x", false)]
+    {
+        let mut world = World::new();
+        let id = world.deliver_content(delivered_as.clone(), "h/a");
+        world.deliver_content_to_one(delivered_as.clone(), "h/b");
+        let maildrop = world.maildrop(&[(listed_as, None)]);
+        let compared = Compared { number: number(1), entry: Some(id), result: CompareResult::Matched };
+        let tally = Tally { compared: vec![compared], ..Tally::default() };
+        let policy = world.policy(Retention::Delete);
+        settle(&mut world.ledger, &mut Habits::default(), &maildrop, &policy, &tally).unwrap();
+        let free = world.ledger.entry(id).state == EntryState::Delivered;
+        assert_eq!(free, is_free, "{delivered_as:?}, listed as {listed_as}");
+        assert_eq!(world.ledger.begun()[0].gone, is_free, "it is found by its content if it is there still");
+    }
 }
