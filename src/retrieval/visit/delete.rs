@@ -113,7 +113,7 @@ fn deleting(run: &Run<'_>, selection: &Selection, ask: AskUser<'_>) -> Result<De
         })?;
     let mut memory = Memory::load(&run.directory);
     Alerts::new(run).check_pause(&memory)?;
-    let mut ledger = run.open_ledger(lock, &memory)?;
+    let mut ledger = run.open_ledger(lock)?;
     let result = in_session(run, selection, ask, &mut ledger, &mut memory);
     let closed = ledger.sync().and_then(|()| ledger.close());
     if let Ok(Some(extent)) = &closed {
