@@ -223,7 +223,7 @@ impl Comparison {
         search: Search,
         utf8: bool,
     ) -> Result<Self, Error> {
-        let mut comparison = Self { begun: BegunMessages::read(ledger), ..Self::default() };
+        let mut comparison = Self { begun: BegunMessages::read(ledger, maildrop), ..Self::default() };
         let mut search = search;
         for (listed, decision) in maildrop.iter().zip(decisions) {
             let Some(why) = &decision.why_compared() else { continue };
