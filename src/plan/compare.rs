@@ -47,6 +47,8 @@ pub(crate) struct Comparison {
     pub(crate) deletes: bool,
     /// Messages that only some of their destinations have.
     begun: BegunMessages,
+    /// What came in this session in the place of entries whose messages perhaps differ each time.
+    pub(crate) came: HashMap<EntryId, Digest>,
     /// What came last in the place of messages whose deletion was confirmed, and wasn't delivered.
     pub(crate) withheld: HashMap<EntryId, Digest>,
     /// Entries whose keys stand for other mail now.
