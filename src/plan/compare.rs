@@ -47,6 +47,8 @@ pub(crate) struct Comparison {
     pub(crate) deletes: bool,
     /// Messages that only some of their destinations have.
     begun: BegunMessages,
+    /// What came in this session in the place of entries whose messages perhaps differ each time.
+    pub(crate) came: HashMap<EntryId, Digest>,
     /// What came last in the place of messages whose deletion was confirmed, and wasn't delivered.
     pub(crate) withheld: HashMap<EntryId, Digest>,
     /// Entries whose keys stand for other mail now.
@@ -223,7 +225,7 @@ impl Comparison {
         search: Search,
         utf8: bool,
     ) -> Result<Self, Error> {
-        let mut comparison = Self { begun: BegunMessages::read(ledger), ..Self::default() };
+        let mut comparison = Self { begun: BegunMessages::read(ledger, maildrop), ..Self::default() };
         let mut search = search;
         for (listed, decision) in maildrop.iter().zip(decisions) {
             let Some(why) = &decision.why_compared() else { continue };
