@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::mailbox::{Served, good, serve};
 use crate::support::mail;
+use crate::support::mailboxes::Maildir;
 use crate::support::relay::Line;
 use crate::support::server::{Message, Options, Retrieved};
 
@@ -196,6 +197,25 @@ fn a_message_with_other_contents_each_time_is_delivered_twice_and_no_more() {
     run.succeeds().never_says("contents");
     served.holds(copies([1, 3]));
     assert_eq!(asked(&served, "RETR") + asked(&served, "TOP"), 0);
+}
+
+/// A server may put the same in for a whole session.
+#[test]
+fn a_message_with_other_contents_in_each_session_is_delivered_twice_and_no_more() {
+    let message = || Message::new("a", "Subject: a session\r\n\r\nit is number SSSS\r\n");
+    let served = serve(Options { counter: Some(Arc::default()), ..good([message()]) }, KEEP);
+    served.fetch().succeeds();
+    for (copies, says) in [(2, None), (2, Some("comes with other contents each time")), (2, None)] {
+        lists(&served, []);
+        served.server.replace("me", [message()]);
+        let run = served.fetch();
+        run.succeeds();
+        match says {
+            Some(says) => run.complains(says),
+            None => run.never_says("contents"),
+        };
+        assert_eq!(Maildir::read(&served.sandbox.path("mail")).messages().len(), copies);
+    }
 }
 
 /// Reports of a machine, and a server that gives a unique-id again.

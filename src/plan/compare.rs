@@ -49,7 +49,7 @@ pub(crate) struct Comparison {
     begun: BegunMessages,
     /// What came in this session in the place of entries whose messages perhaps differ each time.
     pub(crate) came: HashMap<EntryId, Digest>,
-    /// What came last in the place of messages whose deletion was confirmed, and wasn't delivered.
+    /// What came in an earlier session in the place of messages that perhaps differ each time, and wasn't delivered.
     pub(crate) withheld: HashMap<EntryId, Digest>,
     /// Entries whose keys stand for other mail now.
     pub(crate) failed: Vec<EntryId>,
@@ -428,6 +428,13 @@ impl Comparison {
     pub(crate) fn may_be_deleted_mail(&self, listed: &Listed<'_>, facts: &Facts) -> bool {
         let Who::Known(id) = listed.who else { return false };
         self.never_left(listed) && self.withheld.get(&id) != Some(&facts.digests.message)
+    }
+
+    /// What an earlier session has withheld in the place of this entry's message, if it wasn't delivered since.
+    pub(crate) fn withheld_of(&self, id: EntryId) -> Option<Digest> {
+        let delivered = &self.ours.get(&id)?.deliveries.all;
+        let withheld = self.withheld.get(&id).copied();
+        withheld.filter(|withheld| delivered.iter().all(|record| record.digests.message != *withheld))
     }
 
     /// Whether a delivery of this entry is the one for which its key stood last.

@@ -100,7 +100,7 @@ pub struct Options {
     pub buffers: Option<usize>,
     /// A long line in front of the server.
     pub line: Option<Line>,
-    /// Each RETR puts the next number, of four digits, where a message has NNNN.
+    /// Each RETR puts the next number, of four digits, where a message has NNNN, and its session's where it has SSSS.
     pub counter: Option<Arc<AtomicU64>>,
     pub hook: Option<Hook>,
 }

@@ -408,7 +408,9 @@ impl<'s> Session<'s> {
         self.out.extend(format!("+OK {} octets\r\n", message.listed).as_bytes());
         if let Some(counter) = &self.options.counter {
             let number = counter.fetch_add(1, Ordering::Relaxed) + 1;
-            let text = String::from_utf8_lossy(&message.wire).replace("NNNN", &format!("{number:04}"));
+            let text = String::from_utf8_lossy(&message.wire)
+                .replace("NNNN", &format!("{number:04}"))
+                .replace("SSSS", &format!("{:04}", self.number));
             return self.whole(&Message::raw(message.unique_id, text.into_bytes()));
         }
         self.whole(&message)

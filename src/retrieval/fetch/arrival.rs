@@ -187,15 +187,24 @@ impl Fetch<'_> {
         None
     }
 
-    /// What a message comes to that isn't what its key stands for, as the one before it, and has nothing that names it.  A
-    /// server whose copies differ each time sends another one when it's asked again; other mail stays the same.
-    fn varying(&self, entry: EntryId, message: Digest) -> Option<Whole> {
-        let is_found_out = self.comparison.is_known_to_vary(entry) || self.state.pipeline.is_impossible();
-        match self.comparison.came.get(&entry) {
-            _ if is_found_out => Some(Whole::Varies(entry)),
-            None => Some(Whole::Twice { entry, message }),
-            Some(before) => (*before != message).then_some(Whole::Varies(entry)),
+    /// What a message comes to that isn't what its key stands for, as the one before it, and has nothing that names it.  Other
+    /// mail is the same when it's asked for again, in this session and in the next one; copies that differ each time aren't.
+    fn varying(&mut self, entry: EntryId, message: Digest) -> Option<Whole> {
+        if self.comparison.is_known_to_vary(entry) || self.state.pipeline.is_impossible() {
+            return Some(Whole::Varies(entry));
         }
+        let Some(before) = self.comparison.came.get(&entry) else {
+            return Some(Whole::Twice { entry, message });
+        };
+        let earlier = self.comparison.withheld_of(entry);
+        if *before != message || earlier.is_some_and(|earlier| earlier != message) {
+            return Some(Whole::Varies(entry));
+        }
+        if earlier.is_some() {
+            return None;
+        }
+        self.state.tally.withheld.push((entry, message));
+        Some(Whole::Aside)
     }
 
     /// Every destination that is to get it has all of it now.

@@ -2,7 +2,7 @@
 //! follows.
 
 use super::MailSession;
-use crate::ledger::{self, Ledger};
+use crate::ledger::{self, EntryState, Ledger};
 use crate::plan::quick::{Done, settled};
 use crate::plan::{self, Maildrop, Policy, Who};
 use crate::proof::{EntryId, Key};
@@ -135,10 +135,17 @@ impl MailSession<'_, '_> {
         // For the sake of those nothing else was asked in this session, or it has brought one of them.
         let broken = (tally.left_alone && confirmed && brought).then_some((Scope::Broken, Follows::Rest));
         let due = || self.due_again(policy, maildrop, ledger);
+        let perhaps_varies = |(id, _): &(EntryId, _)| {
+            Some(*id).filter(|id| confirmed && ledger.entry(*id).state != EntryState::Deleted)
+        };
+        let asked_again: Vec<EntryId> = tally.withheld.iter().filter_map(perhaps_varies).collect();
+        let left = tally.cut_short || tally.left_alone || !asked_again.is_empty();
         let next = match policy.window {
             true => self.after_window((confirmed, brought), tally, due).map(|scope| (scope, Follows::Window)),
             false => {
                 let next = match self.scope {
+                    // Whether copies differ from session to session shows in another one.
+                    Scope::Everything if !asked_again.is_empty() => Some(Scope::Only { left: asked_again }),
                     // What wasn't stored is left alone, so that the rest can be deleted.
                     Scope::Everything if drops_at_quit && policy.deletes() && !confirmed => {
                         (tally.not_stored && brought).then_some(Scope::Everything)
@@ -152,7 +159,7 @@ impl MailSession<'_, '_> {
                 next.map(|scope| (scope, Follows::Rest))
             }
         };
-        SessionOutcome { next: next.or(broken), left: tally.cut_short || tally.left_alone }
+        SessionOutcome { next: next.or(broken), left }
     }
 
     /// What follows a session in a window of the maildrop.
