@@ -9,18 +9,19 @@ use std::collections::HashMap;
 
 use crate::ledger::{Entry, EntryState, Error, Ledger};
 use crate::message::{Digest, DigestText};
+use crate::plan::Maildrop;
 use crate::proof::EntryId;
 
-use super::{Maildrop, is_expected, is_stray};
+use super::others::{is_expected, is_stray};
 
 /// A message that we have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Watched {
     pub(super) message: Digest,
     pub(super) entry: EntryId,
-    /// As [`Other::expected`](super::Other::expected).
+    /// As [`Other::expected`](super::others::Other::expected).
     pub(super) expected: bool,
-    /// As [`Other::stray`](super::Other::stray).
+    /// As [`Other::stray`](super::others::Other::stray).
     pub(super) stray: bool,
 }
 
