@@ -307,7 +307,7 @@ fn needs_sizes(
     policy: &Policy,
     sizes: Option<Time>,
 ) -> bool {
-    decisions.iter().any(|decision| !matches!(decision, Decision::Leave(_)))
+    !decisions.iter().all(|decision| decision.leaves())
         || !plan::retire(maildrop, ledger, policy, &|_| false).is_empty()
         || sizes_are_due(sizes, ledger.now())
 }

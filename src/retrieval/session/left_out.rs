@@ -49,7 +49,7 @@ impl MailSession<'_, '_> {
                 || aside(&listed)
                 || (drops_at_quit && failed(&listed) != of_failed_only)
                 || (of_failed_only && !failed(&listed));
-            if (leave || not_now) && !matches!(decision, Decision::Leave(_)) {
+            if (leave || not_now) && !decision.leaves() {
                 others_wait |= !leave;
                 // The server's own data has not failed.
                 let is_data = self.course.folder_data && listed.number == MessageNumber::FIRST;
@@ -88,7 +88,7 @@ impl MailSession<'_, '_> {
         let mut kept = vec![Decision::Leave(Why::Known); decisions.len()];
         let mut any = false;
         for ((decision, kept), listed) in decisions.iter_mut().zip(&mut kept).zip(maildrop.iter()) {
-            if last.contains(&listed.number) && !matches!(decision, Decision::Leave(_)) {
+            if last.contains(&listed.number) && !decision.leaves() {
                 *kept = std::mem::replace(decision, Decision::Leave(Why::BackingOff));
                 any = true;
             }
