@@ -329,15 +329,14 @@ impl Comparison {
     /// Whether the server has gone on listing it since it confirmed the deletion, so that what it shows is most likely no
     /// new mail.
     pub(crate) fn never_left(&self, listed: &Listed<'_>) -> bool {
-        let Who::Known(id) = listed.who else { return false };
-        self.ours.get(&id).is_some_and(|ours| ours.entry.state == EntryState::Deleted && !ours.entry.absent)
+        self.ours_of(listed).is_some_and(|ours| ours.entry.state == EntryState::Deleted && !ours.entry.absent)
     }
 
     /// Whether this is perhaps what was deleted under its key: unless the same came before in its place, so that the copies
     /// don't differ each time.
     pub(crate) fn may_be_deleted_mail(&self, listed: &Listed<'_>, facts: &Facts) -> bool {
-        let Who::Known(id) = listed.who else { return false };
-        self.never_left(listed) && self.withheld.get(&id) != Some(&facts.digests.message)
+        let before = listed.entry().and_then(|id| self.withheld.get(&id));
+        self.never_left(listed) && before != Some(&facts.digests.message)
     }
 
     /// Whether a delivery of this entry is the one for which its key stood last.
@@ -348,7 +347,11 @@ impl Comparison {
 
     /// Whether anything was delivered under its key.
     pub(crate) fn has_delivery(&self, listed: &Listed<'_>) -> bool {
-        matches!(listed.who, Who::Known(id) if self.ours.get(&id).is_some_and(|ours| !ours.deliveries.all.is_empty()))
+        self.ours_of(listed).is_some_and(|ours| !ours.deliveries.all.is_empty())
+    }
+
+    fn ours_of(&self, listed: &Listed<'_>) -> Option<&Ours> {
+        self.ours.get(&listed.entry()?)
     }
 
     fn is_one_of_several(&self, id: EntryId) -> bool {

@@ -71,6 +71,21 @@ pub(crate) struct Listed<'a> {
 }
 
 impl<'a> Listed<'a> {
+    /// The entry that the ledger has for its unique-id.
+    #[must_use]
+    pub(crate) fn entry(&self) -> Option<EntryId> {
+        match self.who {
+            Who::Known(id) => Some(id),
+            Who::New(_) | Who::Nameless => None,
+        }
+    }
+
+    /// Whether runs have failed with it since it last succeeded.
+    #[must_use]
+    pub(crate) fn has_failed(&self, ledger: &Ledger) -> bool {
+        self.entry().is_some_and(|id| ledger.entry(id).failures > 0)
+    }
+
     /// Its unique-id, if the ledger doesn't know it.
     #[must_use]
     pub(crate) fn new_unique_id(&self) -> Option<UniqueId<'a>> {

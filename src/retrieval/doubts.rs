@@ -190,7 +190,7 @@ fn telling(
     policy: &Policy,
     listed: &Listed<'_>,
 ) -> Result<Option<(EntryId, Vec<KnownDelivery>)>, ledger::Error> {
-    let Who::Known(id) = listed.who else { return Ok(None) };
+    let Some(id) = listed.entry() else { return Ok(None) };
     let entry = ledger.entry(id);
     let usable = matches!(entry.state, EntryState::Delivered | EntryState::Recorded | EntryState::Seen)
         && !entry.varies
@@ -350,14 +350,7 @@ pub(super) fn settle(
         ledger.settle_renumbering()?;
     }
     parted::part_listed(ledger, maildrop, tally)?;
-    let held: Vec<EntryId> = maildrop
-        .iter()
-        .filter_map(|listed| match listed.who {
-            Who::Known(id) => Some(id),
-            Who::New(_) | Who::Nameless => None,
-        })
-        .collect();
-    ledger.complete_listing(&mut held.into_iter())?;
+    ledger.complete_listing(&mut maildrop.iter().filter_map(|listed| listed.entry()))?;
     for listed in maildrop.iter() {
         if let (Who::Known(id), Some(octets)) = (listed.who, listed.octets) {
             ledger.learn_size(id, octets)?;

@@ -305,20 +305,15 @@ impl Rounds {
 
 /// The entries of the keys whose messages this session's comparisons have matched.
 fn matched_entries(maildrop: &Maildrop, tally: &Tally) -> Vec<EntryId> {
-    let matched = tally.compared.iter().filter(|compared| compared.result == CompareResult::Matched);
-    let entry = |number: MessageNumber| match maildrop.find(number)?.who {
-        Who::Known(id) => Some(id),
-        Who::New(_) | Who::Nameless => None,
-    };
-    matched.filter_map(|compared| entry(compared.number)).collect()
+    tally.matched().filter_map(|compared| maildrop.find(compared.number)?.entry()).collect()
 }
 
 /// Gives messages that this session delivered or matched their entries, so that they count among the newest.
 fn adopt(maildrop: &mut Maildrop, ledger: &Ledger, tally: &Tally) {
     by_word::adopt(maildrop, ledger);
-    for compared in &tally.compared {
+    for compared in tally.matched() {
         let is_nameless = maildrop.find(compared.number).is_some_and(|listed| listed.who == Who::Nameless);
-        if let (true, CompareResult::Matched, Some(id)) = (is_nameless, compared.result, compared.entry)
+        if let (true, Some(id)) = (is_nameless, compared.entry)
             && ledger.entry(id).state != EntryState::Open
         {
             maildrop.assign(compared.number, id);

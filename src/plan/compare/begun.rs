@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::ledger::{Begun, Ledger};
 use crate::message::{Digest, Digests, Facts};
-use crate::plan::{Listed, Who};
+use crate::plan::Listed;
 use crate::proof::EntryId;
 
 /// The begun messages of a ledger, and which of them were found.
@@ -105,10 +105,7 @@ impl BegunMessages {
         may_vary: bool,
     ) -> Option<Continued<'_>> {
         let Digests { message, header, identity } = facts.digests;
-        let own = match listed.who {
-            Who::Known(id) => Some(id),
-            Who::New(_) | Who::Nameless => None,
-        };
+        let own = listed.entry();
         let by_content = own.and_then(|id| {
             let all = [Some(message), identity].into_iter().flatten();
             all.filter_map(|digest| self.first(Mark::Content(id, digest))).min()
@@ -125,7 +122,7 @@ impl BegunMessages {
 
     /// Whether one that wasn't found was listed under the key of this message.
     pub(super) fn has_key_of(&mut self, listed: &Listed<'_>) -> bool {
-        matches!(listed.who, Who::Known(id) if self.first(Mark::Key(id)).is_some())
+        listed.entry().is_some_and(|id| self.first(Mark::Key(id)).is_some())
     }
 
     /// Whether one that wasn't found has this header.

@@ -5,13 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::ledger::{self, Ledger};
 use crate::plan::{Maildrop, Who};
 use crate::proof::{EntryId, Key};
-use crate::retrieval::fetch::{CompareResult, Tally};
+use crate::retrieval::fetch::Tally;
 use crate::types::MessageNumber;
 
 /// What each message is that was matched, by its number.
 fn matched(tally: &Tally) -> impl Iterator<Item = (MessageNumber, EntryId)> {
-    let matched = tally.compared.iter().filter(|compared| compared.result == CompareResult::Matched);
-    matched.filter_map(|compared| Some((compared.number, compared.entry?)))
+    tally.matched().filter_map(|compared| Some((compared.number, compared.entry?)))
 }
 
 /// All that is listed under these unique-ids was delivered: what a destination lacks was there before.
