@@ -23,7 +23,7 @@ use super::entry::LedgerExtent;
 use crate::exit::ExitCode;
 use crate::message::Digest;
 use crate::text;
-use crate::types::{MessageNumber, Octets, Time, UniqueId, UniqueIdBuf};
+use crate::types::{MessageNumber, Octets, Time, UniqueIdBuf};
 
 /// What is remembered of one mailbox's server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -471,7 +471,5 @@ written_as! {
     ExitCode as u8: |code| code.number(), Self::from_number;
     Digest as String: |digest| digest.to_string(), |digest| Self::parse(digest.as_bytes());
     MessageNumber as u32: |number| number.get(), Self::new;
-    UniqueIdBuf as String: |id| text::field(id.borrow().as_bytes()), |field| {
-        UniqueId::new(&text::from_field(field.as_bytes())?).map(UniqueId::to_buf)
-    };
+    UniqueIdBuf as String: |id| id.to_field(), |field| Self::from_field(field.as_bytes());
 }

@@ -10,7 +10,7 @@ use hashbrown::HashTable;
 use crate::exit::ExitCode;
 use crate::ledger::{Error, Ledger};
 use crate::problem::Problem;
-use crate::proof::{EntryId, Key};
+use crate::proof::EntryId;
 use crate::types::{MessageNumber, Octets, UniqueId, UniqueIdBuf};
 
 /// The messages of one session, ascending by number.
@@ -102,10 +102,7 @@ impl<'a> Listed<'a> {
     pub(crate) fn unique_id(&self, ledger: &Ledger) -> Result<Option<UniqueIdBuf>, Error> {
         Ok(match self.who {
             Who::New(unique_id) => Some(unique_id.to_buf()),
-            Who::Known(id) => match ledger.key(id)? {
-                Key::UniqueId(unique_id) => Some(unique_id),
-                Key::Header(_) => None,
-            },
+            Who::Known(id) => ledger.key(id)?.into_unique_id(),
             Who::Nameless => None,
         })
     }
