@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use super::configured::{ConfiguredDestinations, surroundings};
 use super::context::{Context, Options};
 use super::error::Error;
+use crate::account::host::in_brackets;
 use crate::account::{Account, PasswordSource};
 use crate::client::{self, Dialogue};
 use crate::clock;
@@ -184,7 +185,7 @@ impl<'a> Run<'a> {
     /// `HOST:PORT`.
     pub(super) fn server(&self) -> String {
         let Account { host, port, .. } = self.account;
-        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+        format!("{}:{port}", in_brackets(host))
     }
 
     /// The line put on top of a message; empty when none is wanted.

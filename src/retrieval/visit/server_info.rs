@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::Visit;
 use crate::access::Owner;
+use crate::account::host::in_brackets;
 use crate::account::{Account, Route, Tls, Trust, Way};
 use crate::client::{self, Authorization, Call, Client};
 use crate::clock;
@@ -116,7 +117,7 @@ impl Server {
     #[must_use]
     pub(crate) fn name(&self) -> String {
         let Self { host, port, .. } = self;
-        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+        format!("{}:{port}", in_brackets(host))
     }
 
     /// Connects, and reads greeting and capabilities.  What it sends is shown without `secret`, which isn't sent.
