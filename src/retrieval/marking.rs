@@ -8,7 +8,6 @@
 mod tests;
 
 use std::cell::RefCell;
-use std::time::Duration;
 
 use super::alerts::Alerts;
 use super::by_word::{adopt, check, named};
@@ -24,7 +23,7 @@ use crate::access;
 use crate::account::Account;
 use crate::client::{Client, Transaction};
 use crate::clock;
-use crate::ledger::lock::Lock;
+use crate::ledger::lock::{Lock, PATIENCE};
 use crate::ledger::memory::Memory;
 use crate::ledger::{Ledger, UsersWord};
 use crate::message::summary;
@@ -32,9 +31,6 @@ use crate::plan::{Maildrop, Policy};
 use crate::protocol::capability::Capabilities;
 use crate::report::{ReportedError, RunSummary};
 use crate::types::{MessageNumber, Octets, Selection, Time, UniqueIdBuf, Wait};
-
-/// A run that holds the mailbox is waited for this long.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is to count as seen.
 #[derive(Debug, Clone, Default)]

@@ -11,8 +11,6 @@
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
-
 use super::context::{Context, Options};
 use super::error::Error;
 use super::marking::{self, locked};
@@ -23,15 +21,12 @@ use crate::client::{Client, Transaction};
 use crate::clock;
 use crate::import::ForeignProgram;
 use crate::import::matching::{self, Matched};
-use crate::ledger::lock::Lock;
+use crate::ledger::lock::{Lock, PATIENCE};
 use crate::ledger::memory::Memory;
 use crate::ledger::{self, Ledger, UsersWord};
 use crate::plan::{Listed, Maildrop};
 use crate::report::ReportedError;
 use crate::types::{Time, UniqueIdBuf, Wait};
-
-/// A run that holds the mailbox is waited for this long.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a program remembers of an account's mailbox.
 #[derive(Debug, Clone, Copy)]

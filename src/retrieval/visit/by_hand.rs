@@ -5,13 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::fd::BorrowedFd;
 
+use super::Visit;
 use super::delete::delivered;
-use super::{PATIENCE, Visit};
 use crate::account::Account;
 pub(crate) use crate::client::{AnswerPiece, Farewell, ReadCommand};
 use crate::client::{Client, Next, Transaction};
 use crate::clock;
-use crate::ledger::lock::Lock;
+use crate::ledger::lock::{Lock, PATIENCE};
 use crate::ledger::memory::Memory;
 use crate::ledger::{EntryState, Ledger};
 use crate::plan::{Listed, Maildrop, Who};
@@ -238,10 +238,7 @@ impl ByHand<'_> {
         }
         if let Some(extent) = ledger.sync().and_then(|()| ledger.close())? {
             memory.extent = Some(extent);
-            if let Err(e) = memory.save(directory) {
-                // What it holds can be learnt again.
-                run.detail(|| format!("what was learnt of the server was not kept: {e}"));
-            }
+            run.keep(&memory);
         }
         Ok(farewell?)
     }

@@ -1,19 +1,16 @@
 //! How much is new on a server, nothing fetched: a quick poll where it will do, else the listing.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::{Outlook, Visit};
 use crate::access;
 use crate::account::Account;
 use crate::clock;
-use crate::exit::ExitCode;
 use crate::ledger::lock::{Lock, LockStage, LockStatus};
 use crate::ledger::memory::Memory;
-use crate::problem::REPORT_BUG;
 use crate::report::ReportedError;
 use crate::retrieval::error::Error;
-use crate::retrieval::jobs::{Connections, each};
+use crate::retrieval::jobs::{Connections, each, guarded};
 use crate::retrieval::login::agree_on_pipelining;
 use crate::retrieval::quick;
 use crate::retrieval::run::Run;
@@ -45,16 +42,7 @@ pub(crate) fn check_all<'a>(
     context: &Context<'_>,
     connections: Connections,
 ) -> Vec<(&'a Account, Result<NewMail, ReportedError>)> {
-    let one = |account: &Account| {
-        catch_unwind(AssertUnwindSafe(|| check(account, options, max_age, context))).unwrap_or_else(|_| {
-            Err(ReportedError {
-                exit: ExitCode::Bug,
-                message: "a bug in popfetch ended this account's check".to_owned(),
-                hint: Some(REPORT_BUG.to_owned()),
-                news: true,
-            })
-        })
-    };
+    let one = |account: &Account| guarded("check", || check(account, options, max_age, context))?;
     let mut found = each(accounts, context, connections, &one);
     found.sort_by_key(|(account, _)| accounts.iter().position(|other| other.name == account.name));
     found

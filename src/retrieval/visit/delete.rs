@@ -10,15 +10,15 @@ use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use super::show::before;
-use super::{PATIENCE, Visit};
+use super::{Visit, busy};
 use crate::access;
 use crate::account::Account;
 use crate::client::{self, Client, Farewell, ListingAnswer, Next, Prefetch, Transaction};
 use crate::clock;
-use crate::ledger::lock::Lock;
+use crate::ledger::lock::{Lock, PATIENCE};
 use crate::ledger::memory::Memory;
 use crate::ledger::shown::Shown;
-use crate::ledger::{self, EntryState, Ledger, Match};
+use crate::ledger::{EntryState, Ledger, Match};
 use crate::message::summary::HeaderSummary;
 use crate::message::{Digest, Examiner, Facts};
 use crate::plan::compare::{Comparison, Search, Verdict};
@@ -106,11 +106,7 @@ fn looking(run: &Run<'_>, selection: &Selection, ask: AskUser<'_>) -> Result<Del
 
 fn deleting(run: &Run<'_>, selection: &Selection, ask: AskUser<'_>) -> Result<Deleted, Error> {
     access::check_path(&run.directory)?;
-    let lock =
-        Lock::acquire(&run.directory, Wait::AtMost(PATIENCE), &run.context.stop).map_err(|e| match e {
-            ledger::Error::Locked => Error::Busy,
-            e => e.into(),
-        })?;
+    let lock = Lock::acquire(&run.directory, Wait::AtMost(PATIENCE), &run.context.stop).map_err(busy)?;
     let mut memory = Memory::load(&run.directory);
     Alerts::new(run).check_pause(&memory)?;
     let mut ledger = run.open_ledger(lock, &memory)?;

@@ -16,8 +16,6 @@ mod show;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
-
 use super::alerts::Alerts;
 use super::error::Error;
 use super::login;
@@ -25,7 +23,7 @@ use super::quick;
 use super::run::Run;
 use crate::access;
 use crate::client::{Client, Prefetch, Transaction};
-use crate::ledger::lock::Lock;
+use crate::ledger::lock::{Lock, PATIENCE};
 use crate::ledger::memory::Memory;
 use crate::ledger::{self, Ledger};
 use crate::secret::Secret;
@@ -41,9 +39,6 @@ pub(crate) use server_info::{
 };
 pub(crate) use show::{ShownMessage, ShownPart, Taker, show};
 
-/// A run that has the mailbox is waited for this long.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-
 /// A visit to one account's server, before and after the login.
 pub(super) struct Visit<'r, 'a> {
     pub(super) run: &'r Run<'a>,
@@ -58,12 +53,7 @@ impl<'r, 'a> Visit<'r, 'a> {
     /// [`Error::Busy`]; [`Error::Paused`]; a state directory that others can change.
     pub(super) fn begin(run: &'r Run<'a>) -> Result<Self, Error> {
         access::check_path(&run.directory)?;
-        Lock::wait_until_free(&run.directory, Wait::AtMost(PATIENCE), &run.context.stop).map_err(
-            |e| match e {
-                ledger::Error::Locked => Error::Busy,
-                e => e.into(),
-            },
-        )?;
+        Lock::wait_until_free(&run.directory, Wait::AtMost(PATIENCE), &run.context.stop).map_err(busy)?;
         let memory = Memory::load(&run.directory);
         Alerts::new(run).check_pause(&memory)?;
         Ok(Self { run, memory })
@@ -146,5 +136,13 @@ impl<'r, 'a> Visit<'r, 'a> {
         if let Err(e) = memory.save(&self.run.directory) {
             self.run.detail(|| format!("how the login went was not kept: {e}"));
         }
+    }
+}
+
+/// A run that has the mailbox, and was waited for.
+fn busy(e: ledger::Error) -> Error {
+    match e {
+        ledger::Error::Locked => Error::Busy,
+        e => e.into(),
     }
 }
