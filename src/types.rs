@@ -116,8 +116,8 @@ impl<'a> UniqueId<'a> {
     pub(crate) fn new(octets: &'a [u8]) -> Option<Self> {
         // The least of them decides nearly always, and is found many octets at a time.
         let least = octets.iter().fold(u8::MAX, |least, octet| least.min(*octet));
-        let fine = (1..=Self::LONGEST).contains(&octets.len())
-            && (least > b'\r' || text::is_one_line(octets));
+        let fine =
+            (1..=Self::LONGEST).contains(&octets.len()) && (least > b'\r' || text::is_one_line(octets));
         fine.then_some(Self(octets))
     }
 

@@ -219,29 +219,17 @@ const LASTS: i64 = 7 * 86_400;
 /// Of this many messages it is remembered that the connection ended at them.
 const MOST_DIED: usize = 64;
 
-/// The answer to one `CAPA`.
+/// The answer to a `CAPA` before login.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Offer {
     /// How the server was reached: port, TLS mode, TLS configuration, in the caller's words.  Another way, another offer.
     pub way: String,
-    /// Before or after login.
-    pub stage: OfferStage,
     /// When it was asked.
     pub when: Time,
     /// The lines of the answer.
     #[serde(with = "escaped")]
     pub capabilities: Vec<Vec<u8>>,
-}
-
-/// When a `CAPA` was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum OfferStage {
-    /// In the AUTHORIZATION state.
-    BeforeLogin,
-    /// In the TRANSACTION state.
-    AfterLogin,
 }
 
 /// Whether a server pipelines as it announces.
@@ -363,15 +351,15 @@ impl Memory {
         self.alerts.entry(kind.to_owned()).or_insert_with(|| Alert::since(now))
     }
 
-    /// What was announced that way, at that stage.
+    /// What was announced that way.
     #[must_use]
-    pub(crate) fn offer(&self, way: &str, stage: OfferStage) -> Option<&Offer> {
-        self.offers.iter().find(|offer| offer.way == way && offer.stage == stage)
+    pub(crate) fn offer(&self, way: &str) -> Option<&Offer> {
+        self.offers.iter().find(|offer| offer.way == way)
     }
 
     /// Remembers an offer in the place of the one before.
     pub(crate) fn put_offer(&mut self, offer: Offer) {
-        self.offers.retain(|old| old.way != offer.way || old.stage != offer.stage);
+        self.offers.retain(|old| old.way != offer.way);
         self.offers.push(offer);
     }
 
