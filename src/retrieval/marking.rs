@@ -7,8 +7,6 @@
 #[cfg(test)]
 mod tests;
 
-use std::cell::RefCell;
-
 use super::alerts::Alerts;
 use super::by_word::{adopt, check, named};
 use super::context::{Context, Options};
@@ -21,14 +19,13 @@ use super::session::{MailSession, Stores};
 use super::{quick, survey};
 use crate::access;
 use crate::account::Account;
-use crate::client::{Client, Transaction};
+use crate::client::{Client, HeaderPiece, Transaction};
 use crate::clock;
 use crate::ledger::lock::{Lock, PATIENCE};
 use crate::ledger::memory::Memory;
 use crate::ledger::{Ledger, UsersWord};
 use crate::message::summary;
 use crate::plan::{Maildrop, Policy};
-use crate::protocol::capability::Capabilities;
 use crate::report::{ReportedError, RunSummary};
 use crate::types::{MessageNumber, Octets, Selection, Time, UniqueIdBuf, Wait};
 
@@ -219,14 +216,14 @@ fn dates(
     client: &mut Client<Transaction>,
     numbers: &[MessageNumber],
 ) -> Result<Vec<Option<Time>>, Error> {
-    if !client.capabilities().is_none_or(Capabilities::top) {
+    if !client.may_have_top() {
         return Err(Error::NoHeaders { server: run.server() });
     }
-    let (header, mut dates) = (RefCell::new(Vec::new()), Vec::new());
-    let text = |_, text: &[u8]| header.borrow_mut().extend_from_slice(text);
-    client.headers(numbers, text, |_, given| {
-        let header = header.take();
-        dates.push(if given { summary::HeaderSummary::of(&header).date } else { None });
+    let (mut header, mut dates) = (Vec::new(), Vec::new());
+    client.headers(numbers, |_, piece| match piece {
+        HeaderPiece::Text(text) => header.extend_from_slice(text),
+        HeaderPiece::End => dates.push(summary::HeaderSummary::of(&std::mem::take(&mut header)).date),
+        HeaderPiece::Refused => dates.push(None),
     })?;
     Ok(dates)
 }

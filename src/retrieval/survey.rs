@@ -11,13 +11,12 @@ use super::error::Error;
 use super::quick;
 use super::run::Run;
 use super::window;
-use crate::client::{Client, ListingAnswer, Refused, Transaction};
+use crate::client::{Client, HeaderPiece, ListingAnswer, Refused, Transaction};
 use crate::clock;
 use crate::ledger::Ledger;
 use crate::ledger::memory::{Habits, Memory};
 use crate::message::{Examiner, Facts};
 use crate::plan::{self, Decision, Maildrop, Policy, Suspicion, Why};
-use crate::protocol::capability::Capabilities;
 use crate::report::Event;
 use crate::text;
 use crate::types::{MessageNumber, Octets, Time, UniqueId, wide};
@@ -94,8 +93,7 @@ pub(super) fn survey(
 
 /// Of what is only to be identified, as much as one session may ask for; the rest waits for the next ones.
 pub(super) fn identify_some(client: &Client<Transaction>, decisions: &mut [Decision]) {
-    let has_top = client.capabilities().is_none_or(Capabilities::top);
-    let most = match (has_top, client.pipelines()) {
+    let most = match (client.may_have_top(), client.pipelines()) {
         (false, _) => 0,
         (true, true) => MOST_IDENTIFIED,
         (true, false) => MOST_IDENTIFIED_ONE_BY_ONE,
@@ -139,21 +137,21 @@ pub(super) fn headers(
     numbers: &[MessageNumber],
 ) -> Result<HashMap<MessageNumber, Facts>, Error> {
     let mut headers = Headers::default();
-    if client.capabilities().is_none_or(Capabilities::top) {
+    if client.may_have_top() {
         headers.ask(client, numbers)?;
     }
     Ok(headers.known.into_iter().collect())
 }
 
 impl Headers {
-    fn take(&mut self, text: &[u8]) {
-        self.arriving.get_or_insert_with(|| Examiner::new(b"")).update(text);
-    }
-
-    fn end(&mut self, number: MessageNumber, given: bool) {
-        let examiner = self.arriving.take().unwrap_or_else(|| Examiner::new(b""));
-        if given {
-            self.known.push((number, examiner.finish()));
+    fn take(&mut self, number: MessageNumber, piece: HeaderPiece<'_>) {
+        match piece {
+            HeaderPiece::Text(text) => self.arriving.get_or_insert_with(|| Examiner::new(b"")).update(text),
+            HeaderPiece::End => {
+                let examiner = self.arriving.take().unwrap_or_else(|| Examiner::new(b""));
+                self.known.push((number, examiner.finish()));
+            }
+            HeaderPiece::Refused => self.arriving = None,
         }
     }
 
@@ -162,15 +160,11 @@ impl Headers {
         client: &mut Client<Transaction>,
         numbers: &[MessageNumber],
     ) -> Result<(), Error> {
-        let this = std::cell::RefCell::new(self);
-        let text = |_, text: &[u8]| this.borrow_mut().take(text);
-        Ok(client.headers(numbers, text, |number, given| this.borrow_mut().end(number, given))?)
+        Ok(client.headers(numbers, |number, piece| self.take(number, piece))?)
     }
 
     fn take_ahead(&mut self, client: &mut Client<Transaction>) -> Result<(), Error> {
-        let this = std::cell::RefCell::new(self);
-        let text = |_, text: &[u8]| this.borrow_mut().take(text);
-        Ok(client.prefetched_headers(text, |number, given| this.borrow_mut().end(number, given))?)
+        Ok(client.prefetched_headers(|number, piece| self.take(number, piece))?)
     }
 }
 

@@ -121,7 +121,7 @@ fn a_header_that_never_ends_is_given_up() {
         while stream.write_all(&much).is_ok() {}
     });
     let mut client = log_in(port, LONG, &stop).unwrap();
-    let error = client.headers(&[MessageNumber::FIRST], |_, _| {}, |_, _| {}).unwrap_err();
+    let error = client.headers(&[MessageNumber::FIRST], |_, _| {}).unwrap_err();
     assert_eq!(error.exit_code().number(), 76);
     assert!(error.is_endless_header(), "{error}");
     client.hang_up();

@@ -5,7 +5,6 @@ use crate::account::Account;
 use crate::client::{Client, ListingAnswer, Transaction};
 use crate::clock;
 use crate::ledger::shown::Shown;
-use crate::protocol::capability::Capabilities;
 use crate::report::ReportedError;
 use crate::retrieval::by_word::named;
 use crate::retrieval::error::Error;
@@ -93,9 +92,8 @@ fn take(
         octets = octets.saturating_add(wide(text.len()));
         octets <= MOST_OCTETS && taker(text)
     };
-    let has_top = client.capabilities().is_none_or(Capabilities::top);
     if extent == ShownPart::Header
-        && has_top
+        && client.may_have_top()
         && client.read_header(number, &mut each)? == ListingAnswer::Taken
     {
         return Ok(());
