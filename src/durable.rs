@@ -483,6 +483,36 @@ pub(crate) fn replace(from: &Path, to: &Path) -> Result<()> {
     rustix::fs::rename(from, to).map_err(|e| Error::new(Step::Rename, to, e))
 }
 
+/// Puts a file that holds `octets`, readable by its owner only, in the place of `path`: all of the old or all of the new.
+/// It is written as `new`, in the same directory, where a crash may leave it.  Nothing is synced.
+///
+/// # Errors
+/// As of the steps that it takes: then `path` is as it was.
+pub(crate) fn put_unsynced(new: &Path, path: &Path, octets: &[u8]) -> Result<()> {
+    put_by(new, path, octets, |_| Ok(()))
+}
+
+/// As [`put_unsynced`], and on the disk, with its name.
+///
+/// # Errors
+/// As there, unless the last step failed, the sync of the directory.
+pub(crate) fn put(new: &Path, path: &Path, octets: &[u8]) -> Result<()> {
+    put_by(new, path, octets, |file| sync(file, new))?;
+    sync_names(parent_of(path))
+}
+
+fn put_by(new: &Path, path: &Path, octets: &[u8], end: impl FnOnce(&File) -> Result<()>) -> Result<()> {
+    // What a crash has left; nothing depends on it.
+    remove(new)?;
+    let file = create_new(new, 0o600)?;
+    let written = write(&file, new, octets).and_then(|()| end(&file)).and_then(|()| replace(new, path));
+    if written.is_err() {
+        // The next one to come here removes what this can't.
+        let _ = remove(new);
+    }
+    written
+}
+
 /// Cuts the file back to `octets`.
 ///
 /// # Errors

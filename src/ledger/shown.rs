@@ -41,14 +41,7 @@ impl Shown {
         }
         let (path, new) = (directory.join(FILE), directory.join(format!("{FILE}.new")));
         // Another `list` may be writing it: the last one counts.
-        durable::remove(&new)?;
-        let written = durable::create_new(&new, 0o600)
-            .and_then(|file| durable::write(&file, &new, out.as_bytes()))
-            .and_then(|()| durable::replace(&new, &path));
-        if written.is_err() {
-            let _ = durable::remove(&new);
-        }
-        written
+        durable::put_unsynced(&new, &path, out.as_bytes())
     }
 }
 

@@ -115,17 +115,7 @@ impl Ledger {
         _lock: &Lock,
     ) -> Result<LedgerExtent, Error> {
         let (new, path) = (directory.join(NEW_FILE), directory.join(FILE));
-        durable::remove(&new)?;
-        let file = durable::create_new(&new, 0o600)?;
-        let written = durable::write(&file, &new, octets)
-            .and_then(|()| durable::sync(&file, &new))
-            .and_then(|()| durable::replace(&new, &path));
-        if let Err(e) = written {
-            // The next one to come here removes what this can't.
-            let _ = durable::remove(&new);
-            return Err(e.into());
-        }
-        durable::sync_names(directory)?;
+        durable::put(&new, &path, octets)?;
         let octets = wide(octets.len());
         Ok(LedgerExtent { generation: outline.generation, octets })
     }
