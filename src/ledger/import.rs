@@ -25,6 +25,16 @@ pub(crate) enum UsersWord {
     Seen,
 }
 
+impl UsersWord {
+    /// When it was delivered, by this word: never later than `now`.
+    fn delivered(self, now: Time) -> Option<Time> {
+        match self {
+            Self::Delivered(at) => Some(at.min(now)),
+            Self::Seen => None,
+        }
+    }
+}
+
 impl Ledger {
     /// Records the user's word about these messages, and syncs.  Returns how many were recorded: not those that are known
     /// already, but that what was only seen may be said to be delivered; nor those on their way to a destination.
@@ -38,12 +48,8 @@ impl Ledger {
         self.use_newest_version()?;
         let (time, mut recorded) = (self.now(), 0);
         for (unique_id, word) in messages {
-            let delivered = match word {
-                UsersWord::Delivered(at) => Some((*at).min(time)),
-                UsersWord::Seen => None,
-            };
             if self.may_import(unique_id, *word) {
-                let key = Key::UniqueId(unique_id.clone());
+                let (key, delivered) = (Key::UniqueId(unique_id.clone()), word.delivered(time));
                 self.append(MessageImported { time, key: KeyField::from(&key), delivered })?;
                 recorded += 1;
             }
@@ -67,12 +73,8 @@ impl Ledger {
         let news = messages.iter().filter(|(unique_id, word)| {
             self.may_import(unique_id, *word) && named.insert(unique_id.borrow().as_bytes())
         });
-        let news: Vec<(UniqueIdBuf, Option<Time>)> = news
-            .map(|(unique_id, word)| match word {
-                UsersWord::Delivered(at) => (unique_id.clone(), Some((*at).min(now))),
-                UsersWord::Seen => (unique_id.clone(), None),
-            })
-            .collect();
+        let news: Vec<(UniqueIdBuf, Option<Time>)> =
+            news.map(|(unique_id, word)| (unique_id.clone(), word.delivered(now))).collect();
         if !news.is_empty() {
             self.flush()?;
             self.rewrite(LedgerShape { imported: &news, ..LedgerShape::plain(VERSION) })?;

@@ -285,15 +285,25 @@ impl Ledger {
 
     /// Writes the file again; it must be read again before anything is added.
     pub(super) fn rewrite(&self, shape: LedgerShape<'_>) -> Result<LedgerExtent, Error> {
+        self.rewrite_as(&self.directory, &self.mailbox, shape)
+    }
+
+    /// Writes what it holds into `directory`, as the ledger of `mailbox`.
+    pub(super) fn rewrite_as(
+        &self,
+        directory: &Path,
+        mailbox: &Mailbox,
+        shape: LedgerShape<'_>,
+    ) -> Result<LedgerExtent, Error> {
         let journal = self.journal.as_ref().ok_or(Error::ReadOnly)?;
         let heading = LedgerHeading {
             id: &self.id,
-            mailbox: &self.mailbox,
+            mailbox,
             generation: journal.generation().saturating_add(1),
             time: self.now(),
             clock: self.clock,
         };
-        compaction::rewrite(&self.directory, heading, &self.index, journal, shape)
+        compaction::rewrite(directory, heading, &self.index, journal, shape)
     }
 
     /// Makes sure that the file is of the newest version, before a line is written that an older one doesn't have.  No

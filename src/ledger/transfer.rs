@@ -7,7 +7,7 @@ use crate::clock;
 use crate::durable::{self, Step};
 use crate::types::{Time, wide};
 
-use super::compaction::{self, LedgerHeading, LedgerShape};
+use super::compaction::LedgerShape;
 use super::entry::LedgerExtent;
 use super::error::Error;
 use super::files::{FILE, NEW_FILE};
@@ -74,15 +74,7 @@ impl Ledger {
         mailbox: &Mailbox,
         _lock: &Lock,
     ) -> Result<LedgerExtent, Error> {
-        let journal = self.journal.as_ref().ok_or(Error::ReadOnly)?;
-        let heading = LedgerHeading {
-            id: &self.id,
-            mailbox,
-            generation: journal.generation().saturating_add(1),
-            time: self.now(),
-            clock: self.clock,
-        };
-        compaction::rewrite(directory, heading, &self.index, journal, LedgerShape::plain(PLAIN_VERSION))
+        self.rewrite_as(directory, mailbox, LedgerShape::plain(PLAIN_VERSION))
     }
 
     /// The text of the ledger in `directory`.
