@@ -6,6 +6,7 @@
 mod parted;
 
 use super::Error;
+use super::draws::Draws;
 use super::fetch::Tally;
 use super::run::Run;
 use crate::clock;
@@ -281,7 +282,7 @@ pub(super) fn sample(
     }
     let sample = if has_top {
         let Ok(seed) = clock::random() else { return Vec::new() };
-        shuffle(&mut back, u64::from_le_bytes(seed));
+        Draws::new(u64::from_ne_bytes(seed)).shuffle(&mut back);
         SAMPLE
     } else {
         back.sort_by_key(|(_, _, octets)| *octets);
@@ -360,18 +361,6 @@ pub(super) fn settle(
     habits.listed = u32::try_from(left).unwrap_or(u32::MAX);
     habits.complete = !unknown;
     Ok(ledger.flush()?)
-}
-
-/// Brings them into an order that no server knows beforehand (xorshift).
-fn shuffle<T>(items: &mut [T], seed: u64) {
-    let mut state = seed | 1;
-    for last in (1..items.len()).rev() {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        let other = usize::try_from(state % u64::try_from(last + 1).unwrap_or(1)).unwrap_or(0);
-        items.swap(last, other);
-    }
 }
 
 #[cfg(test)]

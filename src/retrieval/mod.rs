@@ -15,6 +15,7 @@ mod course;
 mod deliveries;
 mod destinations;
 mod doubts;
+mod draws;
 mod dry_run;
 mod error;
 mod fetch;

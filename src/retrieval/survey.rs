@@ -7,6 +7,7 @@ mod tests;
 use std::collections::HashMap;
 
 use super::doubts;
+use super::draws::Draws;
 use super::error::Error;
 use super::quick;
 use super::run::Run;
@@ -110,18 +111,15 @@ pub(super) fn draw_spot_checks(memory: &Memory) -> [Option<MessageNumber>; 2] {
     if !top || memory.pause.is_some() {
         return [None; 2];
     }
-    let Ok(random) = clock::random() else { return [None; 2] };
-    let [a, b, c, d, e, f, g, h]: [u8; 8] = random;
-    let draw = |octets: [u8; 4], from: u32| {
-        let place = u32::from_le_bytes(octets).checked_rem(from)?;
-        Some(place.saturating_add(1))
-    };
-    let first = draw([a, b, c, d], listed);
+    let (Ok(seed), Ok(listed)) = (clock::random(), usize::try_from(listed)) else { return [None; 2] };
+    let mut draws = Draws::new(u64::from_ne_bytes(seed));
+    let first = draws.below(listed);
     // Any of the others.
-    let second = draw([e, f, g, h], listed.saturating_sub(1))
+    let second = draws
+        .below(listed.saturating_sub(1))
         .zip(first)
         .map(|(second, first)| if second < first { second } else { second.saturating_add(1) });
-    [first, second].map(|number| number.and_then(MessageNumber::new))
+    [first, second].map(|place| MessageNumber::new(u32::try_from(place?).ok()?.saturating_add(1)))
 }
 
 /// Headers as they come, one after the other.

@@ -27,13 +27,14 @@ use crate::proof::{Dismissed, EntryId};
 use crate::report::ReportedError;
 use crate::retrieval::alerts::Alerts;
 use crate::retrieval::by_word::named;
+use crate::retrieval::draws::Draws;
 use crate::retrieval::error::Error;
 use crate::retrieval::login;
 use crate::retrieval::run::Run;
 use crate::retrieval::session::deletions;
 use crate::retrieval::survey;
 use crate::retrieval::{Context, Options};
-use crate::types::{MessageNumber, Octets, Selection, Time, Wait, wide};
+use crate::types::{MessageNumber, Octets, Selection, Time, Wait};
 
 /// At most this many messages are deleted at once: as many as in a session of a run.
 const MOST: usize = 10_000;
@@ -352,10 +353,10 @@ fn name(
     maildrop: &Maildrop,
     last: Option<&MessageNumber>,
 ) -> Result<(), Error> {
+    let seed = clock::random().map_err(client::Error::Random)?;
+    let mut draws = Draws::new(u64::from_ne_bytes(seed));
     for _ in 0..QUESTIONS {
-        let seed = u64::from_ne_bytes(clock::random().map_err(client::Error::Random)?);
-        let place = seed.checked_rem(wide(maildrop.len())).unwrap_or(0);
-        let drawn = maildrop.at(usize::try_from(place).unwrap_or(0));
+        let drawn = draws.below(maildrop.len()).and_then(|place| maildrop.at(place));
         let other = drawn.filter(|listed| Some(&listed.number) != last).or_else(|| maildrop.at(0));
         let Some(listed) = other else { return Ok(()) };
         let by_unique_id = match listed.unique_id(ledger)? {
