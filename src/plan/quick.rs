@@ -211,10 +211,7 @@ mod tests {
     impl Scene {
         /// Two messages, both delivered.
         fn new() -> Self {
-            let mut world = World::new();
-            world.deliver("a");
-            world.deliver("b");
-            world.listed(&["a", "b"]);
+            let world = World::holding(&["a", "b"]);
             let listed = vec![("a", Some(SIZE)), ("b", Some(SIZE))];
             let policy = world.policy(Retention::Keep);
             let counted = Some((2, Octets(2 * SIZE)));

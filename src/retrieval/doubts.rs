@@ -377,16 +377,6 @@ mod tests {
     use crate::proof::Key;
     use crate::types::MessageNumber;
 
-    /// A world whose last listing held these.
-    fn world(names: &[&str]) -> World {
-        let mut world = World::new();
-        for name in names {
-            world.deliver(name);
-        }
-        world.listed(names);
-        world
-    }
-
     fn raise(
         world: &mut World,
         names: &[&str],
@@ -417,7 +407,7 @@ mod tests {
             (&["a", "c", "d"], true, [false; 4]),
             (&["-", "-"], false, [false; 4]),
         ] {
-            let mut world = world(&ALL);
+            let mut world = World::holding(&ALL);
             let raised = raise(&mut world, names, window, &[]);
             assert_eq!(raised, Raised::default(), "{names:?}");
             assert_eq!(doubted(&world, &ALL), expected, "{names:?}, {window}");
@@ -442,7 +432,7 @@ mod tests {
 
     #[test]
     fn where_none_of_the_last_listing_is_listed_the_messages_are_looked_for_under_other_unique_ids() {
-        let mut world = world(&ALL);
+        let mut world = World::holding(&ALL);
         let raised = raise(&mut world, &["w", "x", "y", "z"], false, &[]);
         assert_eq!(raised, Raised { renumbered: true, suspicion: None });
         assert!(world.ledger.is_renumbering());
@@ -456,7 +446,7 @@ mod tests {
     #[test]
     fn unique_ids_that_are_given_twice_are_a_renumbering_as_well() {
         for (names, renumbered) in [(&["old"][..], false), (&["old", "old"], true)] {
-            let mut world = world(&["old"]);
+            let mut world = World::holding(&["old"]);
             world.deliver("a");
             world.listed(&["a"]);
             assert_eq!(raise(&mut world, names, false, &[]).renumbered, renumbered, "{names:?}");
@@ -465,13 +455,13 @@ mod tests {
 
     #[test]
     fn a_suspect_listing_puts_all_that_is_known_in_doubt() {
-        let mut world = world(&ALL);
+        let mut world = World::holding(&ALL);
         let raised = raise(&mut world, &["d", "new"], false, &[]);
         assert_eq!(raised, Raised { renumbered: false, suspicion: Some(Suspicion::MostAreGone) });
         assert_eq!(doubted(&world, &ALL), [true; 4]);
         // Perhaps only some have kept their unique-ids.
         assert!(world.ledger.is_renumbering());
-        let mut world = self::world(&ALL);
+        let mut world = World::holding(&ALL);
         let raised = raise(&mut world, &["b", "a", "c", "d"], false, &[]);
         assert_eq!(raised.suspicion, Some(Suspicion::Reordered));
         assert_eq!(doubted(&world, &ALL), [true; 4]);
@@ -530,7 +520,7 @@ mod tests {
     /// Once is enough, and what was deleted is gone for good.
     #[test]
     fn what_was_deleted_or_never_delivered_is_not_missed() {
-        let mut world = world(&["a", "b"]);
+        let mut world = World::holding(&["a", "b"]);
         let id = world.ledger.find_key(&key("b")).unwrap();
         world.ledger.deleted(&[id]).unwrap();
         world.fail("c", None);
@@ -542,7 +532,7 @@ mod tests {
     #[test]
     fn what_came_during_a_renumbering_is_in_doubt() {
         for renumbering in [false, true] {
-            let mut world = world(&["a", "b"]);
+            let mut world = World::holding(&["a", "b"]);
             if renumbering {
                 world.ledger.begin_renumbering().unwrap();
             }
@@ -556,7 +546,7 @@ mod tests {
     /// Renumbered once more before the first time was settled: what was delivered meanwhile is looked for as well.
     #[test]
     fn a_second_renumbering_takes_in_what_came_after_the_first() {
-        let mut world = world(&["a"]);
+        let mut world = World::holding(&["a"]);
         raise(&mut world, &["x"], false, &[]);
         let is_candidate =
             |world: &World, name| world.ledger.entry(world.ledger.find_key(&key(name)).unwrap()).candidate;
@@ -626,7 +616,7 @@ mod tests {
 
     #[test]
     fn where_a_server_puts_new_messages_is_learnt() {
-        let world = &mut world(&["a", "b"]);
+        let world = &mut World::holding(&["a", "b"]);
         let mut habits = Habits { complete: true, ..Habits::default() };
         let maildrop = world.maildrop(&[("new", None), ("a", None), ("b", None)]);
         let policy = world.policy(Retention::Keep);

@@ -5,14 +5,11 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::account::{Auth, Tls, Trust, Way};
+use super::{Setup, USUAL, log_in_with};
 use crate::client::link::{KEEP_ALIVE, LAST_ANSWERS};
-use crate::client::{Call, Client, Error, ListingAnswer, Login, Next, PrefetchFlight, Transaction};
-use crate::connection::Connectors;
+use crate::client::{Client, Error, ListingAnswer, Next, Transaction};
 use crate::problem::Problem as _;
-use crate::protocol::sasl::Credentials;
 use crate::protocol::session::ServerEvent;
-use crate::secret::Secret;
 use crate::signals::Stop;
 use crate::types::MessageNumber;
 
@@ -38,31 +35,7 @@ fn serve(then: impl FnOnce(&str, &mut TcpStream) + Send + 'static) -> (u16, Join
 }
 
 fn log_in(port: u16, timeout: Duration, stop: &Stop) -> Result<Client<Transaction>, Error> {
-    let (connectors, trust, secret) = (Connectors::new(), Trust::default(), Secret::new("tanstaaf"));
-    let way = Way::default();
-    let credentials = Credentials { user: "me", secret: &secret, host: "127.0.0.1", port };
-    let call = Call {
-        credentials,
-        tls: Tls::None,
-        trust: &trust,
-        way: &way,
-        owner: None,
-        timeout,
-        connectors: &connectors,
-        stop,
-        remembered: None,
-        utf8: false,
-        dialogue: None,
-    };
-    let login = Login {
-        credentials,
-        auth: Auth::UserPass,
-        strongest_ever: None,
-        pipelining: false,
-        prefetch: None,
-        flight: PrefetchFlight::Two,
-    };
-    Client::open(&call)?.login(&login)
+    log_in_with(port, &Setup { pipelining: false, timeout, ..USUAL }, stop, None)
 }
 
 const LONG: Duration = Duration::from_secs(60);
