@@ -69,18 +69,26 @@ impl Ledger {
         if self.lock.is_none() {
             return Err(Error::ReadOnly);
         }
+        let news = self.news(messages);
+        if !news.is_empty() {
+            self.replace(LedgerShape { imported: &news, ..LedgerShape::plain(VERSION) })?;
+        }
+        Ok(news.len())
+    }
+
+    /// What of this would be recorded, each message once.
+    fn news(&self, messages: &[(UniqueIdBuf, UsersWord)]) -> Vec<(UniqueIdBuf, Option<Time>)> {
         let (now, mut named) = (self.now(), HashSet::new());
         let news = messages.iter().filter(|(unique_id, word)| {
             self.may_import(unique_id, *word) && named.insert(unique_id.borrow().as_bytes())
         });
-        let news: Vec<(UniqueIdBuf, Option<Time>)> =
-            news.map(|(unique_id, word)| (unique_id.clone(), word.delivered(now))).collect();
-        if !news.is_empty() {
-            self.flush()?;
-            self.rewrite(LedgerShape { imported: &news, ..LedgerShape::plain(VERSION) })?;
-            self.reload(durable::open)?;
-        }
-        Ok(news.len())
+        news.map(|(unique_id, word)| (unique_id.clone(), word.delivered(now))).collect()
+    }
+
+    fn replace(&mut self, shape: LedgerShape<'_>) -> Result<(), Error> {
+        self.flush()?;
+        self.rewrite(shape)?;
+        self.reload(durable::open)
     }
 
     /// Whether anything is known of this mailbox, if only that its first listing was empty ([`Ledger::begin_seen`]): what
@@ -100,9 +108,9 @@ impl Ledger {
         if self.has_begun() {
             return Err(Error::Contradiction("a first listing is not the first"));
         }
-        self.flush()?;
-        self.rewrite(LedgerShape { first_listing: Some(listed), ..LedgerShape::plain(VERSION) })?;
-        self.reload(durable::open)
+        let seen: Vec<_> = listed.iter().map(|unique_id| (unique_id.clone(), UsersWord::Seen)).collect();
+        let imported = &self.news(&seen);
+        self.replace(LedgerShape { imported, begun: true, ..LedgerShape::plain(VERSION) })
     }
 
     /// Whether [`Ledger::import`] would record this.

@@ -225,6 +225,15 @@ fn the_first_listing_counts_as_seen_once() {
     }
 }
 
+/// A server that lists two messages under one unique-id.  Twice recorded, it would be damage to every later run.
+#[test]
+fn a_unique_id_that_the_first_listing_holds_twice_is_recorded_once() {
+    let (home, mut ledger) = begun();
+    ledger.begin_seen(&["a", "b", "a"].map(unique_id)).unwrap();
+    assert_eq!(ledger.len(), 2);
+    check(home.path(), ledger);
+}
+
 #[test]
 fn a_mailbox_that_holds_anything_has_no_first_listing() {
     let (_home, mut ledger) = begun();
