@@ -462,8 +462,8 @@ fn a_sample_lets_nothing_be_deleted() {
 
 // ---- a listing that is suspect ----------------------------------------------------------------------------------------
 
-/// Each of these listings shows that unique-ids may have moved: all that is known is compared, and so the other mail that is
-/// as large as what it took the place of is found, wherever it stands.
+/// Each of these listings shows that unique-ids may have moved, and all that is known is compared.  So the other mail
+/// that is as large as what it took the place of is found, wherever it stands.
 #[test]
 fn where_a_listing_is_suspect_other_mail_under_a_known_unique_id_is_delivered() {
     let named = |number: u64| Message::new(format!("uid-{number}"), body(number));

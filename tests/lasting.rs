@@ -1,4 +1,4 @@
-//! What is wrong although a run goes on, run after run: it counts in the exit code, stands in the account's line, and
+//! What is wrong although a run goes on, run after run: it counts in the exit code, and stands in the account's line.
 //! `--quiet` reports it once it has lasted, again after `remind-after`, and when it is over.
 
 use std::fs::{File, FileTimes, TryLockError};

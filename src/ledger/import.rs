@@ -98,9 +98,9 @@ impl Ledger {
         self.index.begun || !self.is_empty()
     }
 
-    /// Records the first listing, all of which counts as seen, and syncs.  The file is replaced by one that holds all of
-    /// it: a run that is killed has recorded the whole listing or nothing, so that nothing which comes later is ever
-    /// taken for a part of it.
+    /// Records the first listing, all of which counts as seen, and syncs.  The file is replaced by one that holds all
+    /// of it.  So a run that is killed has recorded the whole listing or nothing, and nothing which comes later is
+    /// ever taken for a part of it.
     ///
     /// # Errors
     /// [`Error::Contradiction`] when [`Ledger::has_begun`]; when the ledger cannot be written.

@@ -1,7 +1,7 @@
-//! What is worth remembering of a server from run to run, but may be lost without harm: what it offered, whether it
-//! pipelines, a pause after a refused login, failures to be reported, what a quick poll compares.  A small text file,
-//! replaced as a whole and never synced; one that cannot be read counts as empty.  Must not know what is done with it, and
-//! never holds a secret.
+//! What is worth remembering of a server from run to run, but may be lost without harm.  It is what the server
+//! offered, whether it pipelines, a pause after a refused login, failures to be reported, what a quick poll compares.
+//! A small text file, replaced as a whole and never synced; one that cannot be read counts as empty.  Must not know
+//! what is done with it, and never holds a secret.
 //!
 //! It is JSON.  A file of another version of popfetch is read as far as it is understood.  A field that is missing or
 //! makes no sense counts as never learnt, and an unknown one is ignored.  Of the form that was written before

@@ -264,9 +264,9 @@ impl Ledger {
         }
         self.flush()?;
         let Some(journal) = &self.journal else { return Ok(None) };
-        // A delivery takes twice the room of what is kept of it, and every later run reads it all: a first run's ledger is
-        // compacted at once, another one after as many deliveries as it had entries.  After a run that only polled,
-        // what has gathered is worth a sync much later.
+        // A delivery takes twice the room of what is kept of it, and every later run reads it all.  So a first run's
+        // ledger is compacted at once, another one after as many deliveries as it had entries.  After a run that only
+        // polled, what has gathered is worth a sync much later.
         let half = self.index.live / 2;
         let worth = half.saturating_mul(if worked { 3 } else { 8 });
         let long = journal.len() >= COMPACT_FROM && journal.len() >= worth;

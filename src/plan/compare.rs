@@ -1,9 +1,9 @@
 //! Whether a message that the server lists is one that we have: asked wherever its unique-id alone proves nothing,
 //! which is before every deletion, and after everything that puts a unique-id in doubt.
 //!
-//! Identity is content.  The next step is taken only if the one before doesn't match: the digest of the header by
-//! `TOP n 0`, if that header has Received and Message-ID; equal Message-ID, Date and From; the digest of the whole
-//! message.  Only the last one can fail: what `TOP` gives may differ from what `RETR` gives.
+//! Identity is content.  These are compared one after the other, until one matches: the digest of the header by
+//! `TOP n 0`, if that header has Received and Message-ID; Message-ID, Date and From; the digest of the whole message.
+//! Only the last one can fail: what `TOP` gives may differ from what `RETR` gives.
 //!
 //! A match is one for one: two equal messages on the server need two deliveries in the ledger.  What the comparisons
 //! need is read from the ledger before retrieving begins, so that the committer can own the ledger from then on.
@@ -413,9 +413,9 @@ impl Comparison {
         })
     }
 
-    /// A message without a unique-id, by its header.  Where that has no trace fields, another message may have an equal
-    /// one: one that was delivered under a unique-id; one beside a message that failed, which left no entry; or one of
-    /// another size, where one of them was left for it.  Then the whole of it decides.
+    /// A message without a unique-id, by its header.  Where that has no trace fields, another message may have an
+    /// equal one.  It may have been delivered under a unique-id.  It may stand beside a message that failed, which
+    /// left no entry.  Or it has another size, where one of them was left for it.  Then the whole of it decides.
     fn nameless(&mut self, listed: &Listed<'_>, facts: &Facts) -> Verdict {
         let header = facts.digests.header;
         let some_failed = self.some_failed;

@@ -90,8 +90,8 @@ fn on_server(ledger: &Ledger, past: &Past) -> Option<OnServer> {
     })
 }
 
-/// The messages of an account's mailbox that have failed, the oldest first; at the end, as one, those which the last run
-/// counts as failed and the ledger doesn't, because it isn't known whether each failed on its own.
+/// The messages of an account's mailbox that have failed, the oldest first.  At the end, as one, come those which the
+/// last run counts as failed and the ledger doesn't: it isn't known whether each failed on its own.
 ///
 /// # Errors
 /// A ledger that cannot be read.

@@ -1,8 +1,8 @@
 //! What counts as seen by the user's word: messages that `mark-seen` names.  Nothing is retrieved for it, and nothing
 //! deleted.
 //!
-//! Such messages are known by their unique-ids alone, which proves nothing ("Identity is content"): their headers are
-//! asked for by `TOP n 0` in the same session, as many as one session may ask for, and by the next ones.
+//! Such messages are known by their unique-ids alone, which proves nothing ("Identity is content").  So their headers
+//! are asked for by `TOP n 0`, as many as one session may ask for, in the same session and in the next ones.
 
 #[cfg(test)]
 mod tests;

@@ -221,9 +221,9 @@ pub(super) fn list(
     Ok(maildrop)
 }
 
-/// What is to do by the listing; the scan listing is asked where that needs sizes, or where `STAT` has counted more
-/// messages, or hasn't counted them: some servers give no unique-id for some, and leave them out.  (What came since then
-/// isn't counted.)
+/// What is to do by the listing.  The scan listing is asked where that needs sizes, or where `STAT` has counted more
+/// messages, or hasn't counted them.  Some servers give no unique-id for some, and leave them out.  (What came since
+/// then isn't counted.)
 pub(super) fn decide(
     client: &mut Client<Transaction>,
     maildrop: &mut Maildrop,

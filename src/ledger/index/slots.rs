@@ -6,9 +6,9 @@
 //! a map beside them ([`Details`]).  The fingerprint has 120 bits under a random key, so that neither an attacker nor
 //! chance makes two unique-ids collide.
 //!
-//! The table that finds them is made when it is first needed.  A ledger whose entries are only read, and a listing that
-//! names them in the order in which they became known, as nearly all do, need none ([`Slots::follow`]): half a million
-//! visits to memory that is in no cache are most of what an idle poll would cost.
+//! The table that finds them is made when it is first needed.  A ledger whose entries are only read needs none.  Nor
+//! does a listing that names them in the order in which they became known, as nearly all do ([`Slots::follow`]).
+//! Half a million visits to memory that is in no cache are most of what an idle poll would cost.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;

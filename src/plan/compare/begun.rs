@@ -94,10 +94,10 @@ impl BegunMessages {
         self.passed_over
     }
 
-    /// The one that a message continues which has arrived whole.  What is listed under the same key is the same message by
-    /// digest, by equal Message-ID, Date and From, or by its header; under another key, by a header with trace fields;
-    /// without a unique-id, by the digest of the whole.  Where copies `may_vary`, and neither side has an identity, what
-    /// is listed under the same key is the same message whatever it is.  One for one.
+    /// The one that a message continues which has arrived whole.  What is listed under the same key is the same
+    /// message by digest, by equal Message-ID, Date and From, or by its header.  Under another key a header with
+    /// trace fields shows it; without a unique-id, the digest of the whole.  Where copies `may_vary`, and neither
+    /// side has an identity, what is listed under the same key is the same message whatever it is.  One for one.
     pub(super) fn continued(
         &mut self,
         listed: &Listed<'_>,

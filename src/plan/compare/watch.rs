@@ -1,9 +1,9 @@
 //! The messages that we have, by header: what is new and has the header of one is perhaps that one, and the unique-ids have
 //! moved.
 //!
-//! Mostly one or two messages of a poll are new, and of fifty thousand that are known none has the header of one of them.  So
-//! the digests are kept as the ledger has them, and all that is made beforehand is an order of their first characters; what
-//! has a header that was asked for is decoded, and put in order, then.
+//! Mostly one or two messages of a poll are new, and of fifty thousand that are known none has the header of one of
+//! them.  So the digests are kept as the ledger has them, and all that is made beforehand is an order of their first
+//! characters.  What has a header that was asked for is decoded, and put in order, then.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,5 @@
-//! One round on a bench: a listing, decisions and a ledger that the test sets up; a server that only lets the client in; and
-//! in the committer's place a look at what would have been handed over.
+//! One round on a bench.  The test sets up a listing, decisions and a ledger; a server only lets the client in; and
+//! in the committer's place there is a look at what would have been handed over.
 
 use std::collections::HashMap;
 use std::sync::mpsc::{Sender, channel};
