@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::fd::BorrowedFd;
 
-use super::Visit;
 use super::delete::delivered;
+use super::{Sizes, Visit};
 use crate::account::Account;
 pub(crate) use crate::client::{AnswerPiece, Farewell, ReadCommand};
 use crate::client::{Client, Next, Transaction};
@@ -82,7 +82,7 @@ fn open<'a>(run: &'a Run<'_>) -> Result<ByHand<'a>, Error> {
     let mut visit = Visit::begin(run)?;
     let lock = Lock::acquire(&run.directory, Wait::AtMost(PATIENCE), &run.context.stop)?;
     let secret = visit.secret()?;
-    let mut client = visit.log_in(&secret, visit.listing(false))?;
+    let mut client = visit.log_in(&secret, visit.listing(Sizes::IfLikely))?;
     let ledger = visit.ledger()?;
     let _ = client.prefetched_drop_listing()?;
     let maildrop = list(run, &mut client, &ledger, &mut visit.memory.habits)?;

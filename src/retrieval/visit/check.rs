@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Outlook, Visit};
+use super::{Outlook, Sizes, Visit};
 use crate::access;
 use crate::account::Account;
 use crate::clock;
@@ -69,7 +69,7 @@ fn ask(run: &Run<'_>) -> Result<NewMail, Error> {
     let mut visit = Visit::begin(run)?;
     let question = quick::question(run, &visit.memory);
     let secret = visit.secret()?;
-    let mut client = visit.log_in(&secret, question.unwrap_or_else(|| visit.listing(false)))?;
+    let mut client = visit.log_in(&secret, question.unwrap_or_else(|| visit.listing(Sizes::IfLikely)))?;
     if question.is_some()
         && let Some(glance) = client.quick_poll()?
     {

@@ -10,7 +10,7 @@ use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use super::show::before;
-use super::{Visit, busy};
+use super::{Sizes, Visit, busy};
 use crate::access;
 use crate::account::Account;
 use crate::client::{self, Client, Farewell, ListingAnswer, Next, Prefetch, Transaction};
@@ -97,7 +97,7 @@ pub(crate) fn delete(
 }
 
 fn looking(run: &Run<'_>, selection: &Selection, ask: AskUser<'_>) -> Result<Deleted, Error> {
-    let (mut visit, mut client, ledger) = Visit::open(run, true)?;
+    let (mut visit, mut client, ledger) = Visit::open(run, Sizes::Wanted)?;
     let (_, chosen) = choose(run, &mut client, &ledger, &mut visit.memory, selection)?;
     let doomed: Vec<Doomed> = chosen.into_iter().map(|chosen| chosen.doomed).collect();
     let _ = ask(&doomed, &mut |_| false);

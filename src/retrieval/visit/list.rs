@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Outlook, Visit, cause};
+use super::{Outlook, Sizes, Visit, cause};
 use crate::account::Account;
 use crate::client::{Client, Transaction};
 use crate::clock;
@@ -79,7 +79,7 @@ pub(crate) fn list(
 }
 
 fn look(run: &Run<'_>, which: ListFilter, most: usize) -> Result<MessageRows, Error> {
-    let (mut visit, mut client, ledger) = Visit::open(run, true)?;
+    let (mut visit, mut client, ledger) = Visit::open(run, Sizes::Wanted)?;
     let mut outlook = Outlook::of(&mut visit, &mut client, ledger)?;
     if which != ListFilter::All {
         outlook.examine(&mut client)?;

@@ -39,6 +39,15 @@ pub(crate) use server_info::{
 };
 pub(crate) use show::{ShownMessage, ShownPart, Taker, show};
 
+/// When a listing's sizes are asked for together with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sizes {
+    /// They are needed whatever is listed.
+    Wanted,
+    /// Where a run would be likely to need them.
+    IfLikely,
+}
+
 /// A visit to one account's server, before and after the login.
 pub(super) struct Visit<'r, 'a> {
     pub(super) run: &'r Run<'a>,
@@ -59,11 +68,11 @@ impl<'r, 'a> Visit<'r, 'a> {
         Ok(Self { run, memory })
     }
 
-    /// Begins, logs in, and reads the ledger.  `sizes`: they are asked for together with the listing.
+    /// Begins, logs in, and reads the ledger.
     ///
     /// # Errors
     /// As of [`Visit::begin`], and of every login; a ledger that cannot be read.
-    pub(super) fn open(run: &'r Run<'a>, sizes: bool) -> Result<(Self, Client<Transaction>, Ledger), Error> {
+    pub(super) fn open(run: &'r Run<'a>, sizes: Sizes) -> Result<(Self, Client<Transaction>, Ledger), Error> {
         let mut visit = Self::begin(run)?;
         let secret = visit.secret()?;
         let client = visit.log_in(&secret, visit.listing(sizes))?;
@@ -112,14 +121,13 @@ impl<'r, 'a> Visit<'r, 'a> {
         client
     }
 
-    /// What to ask for together with the login: the whole listing, with sizes if they are `wanted`, or are likely to be
-    /// needed.
-    pub(super) fn listing(&self, wanted: bool) -> Prefetch {
+    /// What to ask for together with the login: the whole listing.
+    pub(super) fn listing(&self, sizes: Sizes) -> Prefetch {
         Prefetch::Listing {
             drop_listing: true,
             // A session that looks at a message must not end in QUIT.
             headers: [None; 2],
-            sizes: wanted || quick::expects_mail(self.run, &self.memory),
+            sizes: sizes == Sizes::Wanted || quick::expects_mail(self.run, &self.memory),
         }
     }
 

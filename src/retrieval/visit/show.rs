@@ -1,6 +1,6 @@
 //! One message, as the server gives it: its header, or all of it, handed on while it arrives.
 
-use super::Visit;
+use super::{Sizes, Visit};
 use crate::account::Account;
 use crate::client::{Client, ListingAnswer, Transaction};
 use crate::clock;
@@ -59,7 +59,7 @@ fn look(
     extent: ShownPart,
     taker: Taker<'_>,
 ) -> Result<ShownMessage, Error> {
-    let (mut visit, mut client, ledger) = Visit::open(run, false)?;
+    let (mut visit, mut client, ledger) = Visit::open(run, Sizes::IfLikely)?;
     let _ = client.prefetched_drop_listing()?;
     let maildrop = survey::list(run, &mut client, &ledger, &mut visit.memory.habits)?;
     if client.has_prefetched_sizes() {
