@@ -113,6 +113,12 @@ impl Problem for ConfigError {
     }
 }
 
+/// The line of a text that an offset is in, counted from 1.
+pub(super) fn line_of(text: &[u8], offset: usize) -> usize {
+    let before = text.get(..offset).unwrap_or_default();
+    before.iter().filter(|octet| **octet == b'\n').count().saturating_add(1)
+}
+
 /// A place in a file, and what may be shown of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
@@ -145,7 +151,7 @@ impl Location {
             let text = columns(shown) + if hidden { " …" } else { "" };
             FileExcerpt { text, caret, carets: width(shown.get(from..to)).max(1) }
         });
-        Self { path: path.to_owned(), line: before.matches('\n').count().saturating_add(1), excerpt }
+        Self { path: path.to_owned(), line: line_of(text.as_bytes(), start), excerpt }
     }
 }
 
