@@ -219,9 +219,6 @@ mod tests {
         fn wants_detail(&self) -> bool {
             self.0
         }
-        fn wants_dialogue(&self) -> bool {
-            false
-        }
     }
 
     /// What these reports leave in the history, and on the screen.

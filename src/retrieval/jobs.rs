@@ -408,9 +408,6 @@ mod tests {
         fn wants_detail(&self) -> bool {
             true
         }
-        fn wants_dialogue(&self) -> bool {
-            false
-        }
     }
 
     /// Of all accounts the worst exit code is that of the command.
@@ -501,12 +498,6 @@ mod tests {
         }
         fn is_watched(&self) -> bool {
             self.is_watched
-        }
-        fn wants_detail(&self) -> bool {
-            false
-        }
-        fn wants_dialogue(&self) -> bool {
-            false
         }
     }
 }
