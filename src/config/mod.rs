@@ -51,7 +51,7 @@ use mistake::quoted;
 pub(crate) use mistake::{LocatedMistake, Mistake, SettingPlace, nearest};
 pub(crate) use review::{Explained, Origin, explain, review};
 use settings::{AccountTable, Located, SharedTable, Table as _};
-pub(crate) use units::duration;
+pub(crate) use units::{LONGEST_DURATION, duration};
 use url::PopUrl;
 
 use crate::secret::Secret;
