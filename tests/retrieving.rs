@@ -404,9 +404,7 @@ fn no_quit_where_it_drops_unstored_mail() {
     for (expire, quits) in [("EXPIRE 0", false), ("EXPIRE NEVER", true)] {
         let mut messages = small(3);
         messages[1] = Message::raw("uid-2", &b""[..]).claiming(100);
-        let mut options = good(messages);
-        options.after_login.retain(|line| !line.starts_with("EXPIRE"));
-        options.after_login.push(expire.into());
+        let mut options = good(messages).expiring([expire]);
         options.retrieved = if quits {
             crate::support::server::Retrieved::Stay
         } else {

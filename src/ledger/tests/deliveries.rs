@@ -205,16 +205,21 @@ fn what_was_only_printed_is_not_as_good_as_delivered_after_another_message_of_it
     assert_eq!(ledger.prove_delivered(id, number(1)), None);
 }
 
+/// Delivers a message to the first of two destinations.
+fn one_of_two(ledger: &mut Ledger) -> [DestinationId; 2] {
+    let first = maildir(ledger);
+    let second = ledger.enter_destination(&name(DestinationKind::Mbox, "/m"), None).unwrap();
+    let message = arrival(key("a"), "a", &[first, second]);
+    let noted = note(ledger, vec![piece(&message, first)]).pop().unwrap();
+    assert_eq!(ledger.record(Published::attest(noted)).unwrap(), None);
+    [first, second]
+}
+
 /// What has a message and is given it all the same has it when it's delivered there.
 #[test]
 fn a_message_that_is_given_to_all_again_is_not_delivered_before_it_is() {
     let (_home, mut ledger) = begun();
-    let first = maildir(&mut ledger);
-    let second = ledger.enter_destination(&name(DestinationKind::Mbox, "/m"), None).unwrap();
-    let message = arrival(key("a"), "a", &[first, second]);
-    let noted = note(&mut ledger, vec![piece(&message, first)]).pop().unwrap();
-    assert_eq!(ledger.record(Published::attest(noted)).unwrap(), None);
-    drop(message);
+    let [first, _] = one_of_two(&mut ledger);
     let begun = ledger.begun().pop().unwrap().id;
     let again = continuing(Some(begun), key("a"), "a", &[first]);
     let noted = note(&mut ledger, vec![piece(&again, first)]).pop().unwrap();
@@ -225,12 +230,7 @@ fn a_message_that_is_given_to_all_again_is_not_delivered_before_it_is() {
 #[test]
 fn another_message_under_a_partly_delivered_unique_id_starts_from_the_beginning() {
     let (_home, mut ledger) = begun();
-    let first = maildir(&mut ledger);
-    let second = ledger.enter_destination(&name(DestinationKind::Mbox, "/m"), None).unwrap();
-    let message = arrival(key("a"), "a", &[first, second]);
-    let noted = note(&mut ledger, vec![piece(&message, first)]).pop().unwrap();
-    assert_eq!(ledger.record(Published::attest(noted)).unwrap(), None);
-    drop(message);
+    let [first, second] = one_of_two(&mut ledger);
     let other = arrival(key("a"), "other", &[first, second]);
     let noted = note(&mut ledger, vec![piece(&other, second)]).pop().unwrap();
     assert_eq!(ledger.record(Published::attest(noted)).unwrap(), None);
