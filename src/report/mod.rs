@@ -341,11 +341,11 @@ pub(crate) struct ReportedError {
 }
 
 impl ReportedError {
-    /// An error as the user sees it.
+    /// An error as the user sees it; it is news.
     #[must_use]
-    pub(crate) fn of(problem: &dyn Problem, news: bool) -> Self {
+    pub(crate) fn of(problem: &dyn Problem) -> Self {
         let hint = problem.hint().map(Cow::into_owned);
-        Self { exit: problem.exit_code(), message: problem.to_string(), hint, news }
+        Self { exit: problem.exit_code(), message: problem.to_string(), hint, news: true }
     }
 }
 

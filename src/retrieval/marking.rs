@@ -80,7 +80,7 @@ pub(crate) fn mark_seen(
     } else {
         locked(&mut run, |run, lock, memory| with_lock(run, mark, lock, memory))
     };
-    marked.map_err(|e| run.failure(&e, true))
+    marked.map_err(|e| run.failure(&e))
 }
 
 /// Without lock or change.

@@ -99,9 +99,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// An error of this run, to be reported; `--quiet` reports it if it is `news`.
-    pub(super) fn failure(&self, e: &Error, news: bool) -> ReportedError {
-        ReportedError::of(&e.at(&self.server()), news)
+    /// An error of this run, to be reported.
+    pub(super) fn failure(&self, e: &Error) -> ReportedError {
+        ReportedError::of(&e.at(&self.server()))
     }
 
     /// What distinguishes the configuration from another one ([`configuration_digest`]).  To be asked with the mailbox's lock
@@ -288,11 +288,11 @@ mod tests {
         {
             let account = Account { host: host.to_owned(), port: 995, ..home.account("") };
             let found = with(&home, &account, &Options::default(), |run| {
-                (run.server(), run.failure(&Error::OutOfStep, false))
+                (run.server(), run.failure(&Error::OutOfStep))
             });
             assert_eq!(found.0, expected);
             assert_eq!(found.1.message, format!("{expected}: the server answered out of step"));
-            assert_eq!((found.1.exit, found.1.news), (ExitCode::Protocol, false));
+            assert_eq!(found.1.exit, ExitCode::Protocol);
         }
     }
 

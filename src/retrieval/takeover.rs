@@ -116,7 +116,7 @@ fn act<'a>(
 ) -> Result<Taken, ReportedError> {
     let options = Options { insist: true, wait: Wait::AtMost(PATIENCE), ..Options::default() };
     let mut run = Run::new(account, &options, context, clock::now());
-    work(&mut run).map_err(|e| run.failure(&e, true))
+    work(&mut run).map_err(|e| run.failure(&e))
 }
 
 fn with_lock(run: &Run<'_>, lock: Lock, memory: &mut Memory, memories: Memories<'_>) -> Result<Taken, Error> {

@@ -74,7 +74,7 @@ pub(crate) fn by_hand<T>(
     lead: impl FnOnce(ByHand<'_>) -> T,
 ) -> Result<T, ReportedError> {
     let run = Run::new(account, options, context, clock::now());
-    let hand = open(&run).map_err(|e| run.failure(&e, true))?;
+    let hand = open(&run).map_err(|e| run.failure(&e))?;
     Ok(lead(hand))
 }
 
@@ -215,7 +215,7 @@ impl ByHand<'_> {
     /// As of [`ByHand::wait`]; a ledger that can't be written, and then nothing is deleted.
     pub(crate) fn quit(self) -> Result<Farewell, ReportedError> {
         let run = self.run;
-        self.end().map_err(|e| run.failure(&e, true))
+        self.end().map_err(|e| run.failure(&e))
     }
 
     fn end(self) -> Result<Farewell, Error> {
@@ -285,7 +285,7 @@ impl ByHand<'_> {
     }
 
     fn failure(&self, e: Error) -> ReportedError {
-        self.run.failure(&e, true)
+        self.run.failure(&e)
     }
 }
 

@@ -62,7 +62,7 @@ fn check(
     if let Some(found) = max_age.and_then(|max_age| remembered(&run, max_age)) {
         return Ok(found);
     }
-    ask(&run).map_err(|e| run.failure(&e, true))
+    ask(&run).map_err(|e| run.failure(&e))
 }
 
 fn ask(run: &Run<'_>) -> Result<NewMail, Error> {

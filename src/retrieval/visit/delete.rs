@@ -93,7 +93,7 @@ pub(crate) fn delete(
 ) -> Result<Deleted, ReportedError> {
     let run = Run::new(account, options, context, clock::now());
     let result = if looks_only { looking(&run, selection, ask) } else { deleting(&run, selection, ask) };
-    result.map_err(|e| run.failure(&e, true))
+    result.map_err(|e| run.failure(&e))
 }
 
 fn looking(run: &Run<'_>, selection: &Selection, ask: AskUser<'_>) -> Result<Deleted, Error> {

@@ -75,7 +75,7 @@ pub(crate) fn list(
     most: usize,
 ) -> Result<MessageRows, ReportedError> {
     let run = Run::new(account, options, context, clock::now());
-    look(&run, which, most).map_err(|e| run.failure(&e, true))
+    look(&run, which, most).map_err(|e| run.failure(&e))
 }
 
 fn look(run: &Run<'_>, which: ListFilter, most: usize) -> Result<MessageRows, Error> {

@@ -50,7 +50,7 @@ pub(crate) fn show(
     taker: Taker<'_>,
 ) -> Result<ShownMessage, ReportedError> {
     let run = Run::new(account, options, context, clock::now());
-    look(&run, selection, extent, taker).map_err(|e| run.failure(&e, true))
+    look(&run, selection, extent, taker).map_err(|e| run.failure(&e))
 }
 
 fn look(

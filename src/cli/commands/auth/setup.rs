@@ -46,5 +46,5 @@ pub(super) fn reporter(cli: &Cli, account: &Account, verbose: u8) -> Arc<Plain> 
 
 /// Reports what went wrong, and gives its exit code.
 pub(super) fn failed(cli: &Cli, account: &Account, problem: &dyn Problem) -> ExitCode {
-    cli.failed(account, &ReportedError::of(problem, true))
+    cli.failed(account, &ReportedError::of(problem))
 }

@@ -69,7 +69,7 @@ pub(super) fn run(args: &CheckArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         });
     };
     for problem in &review.problems {
-        put("", &shown, Some(&ReportedError::of(problem, true)));
+        put("", &shown, Some(&ReportedError::of(problem)));
     }
     if review.problems.is_empty() {
         put("", &shown, None);

@@ -34,7 +34,7 @@ pub(super) fn run(args: &InitArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     let path = cli.configuration_file(&args.config)?;
     cli.run(cli.lines(Level::Normal, &[]), |context| {
         let set_up = config::existing(&path, &cli.environment)
-            .map_err(|e| ReportedError::of(&e, true))
+            .map_err(|e| ReportedError::of(&e))
             .and_then(|existing| Init::new(args, cli, context, path, existing).run());
         match set_up {
             Ok(()) => ExitCode::Done,
