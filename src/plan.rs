@@ -19,6 +19,7 @@ mod tests;
 pub(crate) mod trial;
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::fmt;
 
 use crate::account::{Account, Limits, Retention};
@@ -257,13 +258,20 @@ impl fmt::Display for Why {
 /// Decides for each listed message, in the order of the listing.
 #[must_use]
 pub(crate) fn decide(maildrop: &Maildrop, ledger: &Ledger, policy: &Policy) -> Vec<Decision> {
+    let resized = resized(maildrop, ledger, policy.utf8);
     let mut decisions: Vec<Decision> =
-        maildrop.iter().map(|listed| decide_one(&listed, maildrop, ledger, policy)).collect();
+        maildrop.iter().map(|listed| decide_one(&listed, maildrop, &resized, ledger, policy)).collect();
     limit(&mut decisions, maildrop, ledger, policy);
     decisions
 }
 
-fn decide_one(listed: &Listed<'_>, maildrop: &Maildrop, ledger: &Ledger, policy: &Policy) -> Decision {
+fn decide_one(
+    listed: &Listed<'_>,
+    maildrop: &Maildrop,
+    resized: &HashSet<EntryId>,
+    ledger: &Ledger,
+    policy: &Policy,
+) -> Decision {
     let too_large = is_too_large(listed.octets, policy);
     let id = match listed.who {
         Who::Nameless if policy.all && policy.taken.0 == 0 => {
@@ -304,7 +312,9 @@ fn decide_one(listed: &Listed<'_>, maildrop: &Maildrop, ledger: &Ledger, policy:
         _ if entry.unidentified => Decision::Identify,
         // No comparison can succeed.
         _ if entry.varies => Decision::Leave(Why::Known),
-        _ if listed_times > u32::from(entry.deliveries) => Decision::Compare(Why::Duplicate),
+        _ if listed_times > u32::from(entry.deliveries) || resized.contains(&id) => {
+            Decision::Compare(Why::Duplicate)
+        }
         _ if entry.doubtful => Decision::Compare(Why::Doubtful),
         _ if listed_times == 1 && size_changed(&entry, listed.octets, policy.utf8) => {
             Decision::Compare(Why::SizeChanged)
@@ -352,16 +362,29 @@ fn unless(too_large: bool, decision: Decision) -> Decision {
 #[must_use]
 pub(crate) fn has_changed_size(maildrop: &Maildrop, ledger: &Ledger, utf8: bool) -> bool {
     maildrop.has_sizes()
-        && maildrop.iter().any(|listed| match listed.who {
+        && (maildrop.iter().any(|listed| match listed.who {
             Who::Known(id) => {
-                let entry = ledger.entry(id);
-                !matches!(entry.state, EntryState::Open | EntryState::Deleted)
-                    && !entry.varies
-                    && maildrop.times_listed(id) == 1
-                    && size_changed(&entry, listed.octets, utf8)
+                maildrop.times_listed(id) == 1 && is_resized(&ledger.entry(id), listed.octets, utf8)
             }
             Who::New(_) | Who::Nameless => false,
-        })
+        }) || !resized(maildrop, ledger, utf8).is_empty())
+}
+
+/// Entries that are listed more than once, as often as delivered at most, and the last message of which has another size than
+/// ours had: one of them was replaced by other mail, perhaps.
+fn resized(maildrop: &Maildrop, ledger: &Ledger, utf8: bool) -> HashSet<EntryId> {
+    let resized = maildrop.last_of_repeated().into_iter().filter(|(id, octets)| {
+        let entry = ledger.entry(*id);
+        maildrop.times_listed(*id) <= u32::from(entry.deliveries) && is_resized(&entry, *octets, utf8)
+    });
+    resized.map(|(id, _)| id).collect()
+}
+
+#[inline(always)]
+fn is_resized(entry: &Entry, octets: Option<Octets>, utf8: bool) -> bool {
+    !matches!(entry.state, EntryState::Open | EntryState::Deleted)
+        && !entry.varies
+        && size_changed(entry, octets, utf8)
 }
 
 /// In the other mode of RFC 6856 some servers send, and count, other octets.

@@ -91,6 +91,21 @@ fn of_messages_with_equal_headers_those_that_stay_do_not_come_again_when_others_
     served.holds(stored_reports([1, 1, 2, 3, 4]));
 }
 
+/// A scanner on the way gives other headers with TOP than with RETR, or none.
+#[test]
+fn a_server_whose_top_gives_other_headers_than_its_messages_have_delivers_nothing_again() {
+    let scanned = "+OK\r\nX-Scanned: yes\r\nReceived: from a by b; Thu, 1 Jan 2026 00:00:00 +0000\r\n\
+        Message-ID: <1@example.org>\r\n\r\n.\r\n";
+    for keys in [KEEP, "leave-on-server = { days = 5 }"] {
+        let options = good(small(2)).without("UIDL").instead("TOP 1 0", scanned);
+        let served = serve(options.instead("TOP 2 0", "+OK\r\n\r\n.\r\n"), keys);
+        for _ in 0..3 {
+            served.fetch().succeeds();
+            served.holds(stored(1..=2));
+        }
+    }
+}
+
 #[test]
 fn a_report_that_was_too_large_is_not_taken_for_another_with_its_header() {
     let keys = |limit| format!("{KEEP}\n{limit}");

@@ -10,6 +10,7 @@
 
 mod begun;
 mod others;
+mod shown;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -19,6 +20,7 @@ use std::collections::{HashMap, HashSet};
 use crate::ledger::{Entry, EntryState, Error, KnownDelivery, Ledger, Match};
 use crate::message::{Digest, Digests, Facts};
 use crate::proof::{EntryId, Key};
+use crate::types::MessageNumber;
 
 use super::{Decision, Listed, Maildrop, Who, Why};
 use begun::BegunMessages;
@@ -40,6 +42,8 @@ pub(crate) struct Comparison {
     watch: Watch,
     /// What has been matched.
     used: Used,
+    /// Headers with trace fields that settled nothing, by the numbers of their messages: `TOP` may give another one than `RETR`.
+    shown: HashMap<MessageNumber, Digest>,
     /// Whether messages have failed, perhaps some without a unique-id: these can't be distinguished from others with their header.
     pub(crate) some_failed: bool,
     /// Whether the session may delete what it delivers: then other mail that looks like a copy goes to all destinations.
@@ -154,7 +158,7 @@ impl Comparison {
         let mut search = search;
         for (listed, decision) in maildrop.iter().zip(decisions) {
             let Some(why) = &decision.why_compared() else { continue };
-            let moves = || ledger.is_renumbering() || ledger.has_unsteady_ids();
+            let moves = || ledger.is_renumbering() || ledger.has_unsteady_ids() || ledger.knows_nameless();
             let moved = *why == Why::Duplicate && search == Search::OwnKey && moves();
             if moved || matches!(why, Why::Renumbered | Why::Nameless) {
                 search = Search::EveryKey;
@@ -252,6 +256,14 @@ impl Comparison {
         facts: &Facts,
         deletes: bool,
     ) -> Verdict {
+        let verdict = self.header_verdict(listed, why, facts, deletes);
+        if facts.traced && !matches!(verdict, Verdict::Same(_)) {
+            self.shown.insert(listed.number, facts.digests.header);
+        }
+        verdict
+    }
+
+    fn header_verdict(&mut self, listed: &Listed<'_>, why: Why, facts: &Facts, deletes: bool) -> Verdict {
         match (listed.who, why) {
             (Who::Known(id), _) if self.is_one_of_several(id) => Verdict::NeedsBody,
             // It may be the one that another destination lacks.
@@ -273,8 +285,19 @@ impl Comparison {
         }
     }
 
-    /// Compares by the whole message.
+    /// Compares by the whole message.  A header that settled nothing is that of the message which the whole was recognised as, so
+    /// that the next one settles it.
     pub(crate) fn whole(&mut self, listed: &Listed<'_>, why: Why, facts: &Facts) -> Verdict {
+        match self.whole_verdict(listed, why, facts) {
+            Verdict::Same(same_as) if same_as.header.is_none() => {
+                let header = self.shown_besides(listed, facts, &same_as);
+                Verdict::Same(Match { header, ..same_as })
+            }
+            verdict => verdict,
+        }
+    }
+
+    fn whole_verdict(&mut self, listed: &Listed<'_>, why: Why, facts: &Facts) -> Verdict {
         let message = facts.digests.message;
         let equal = |record: &KnownDelivery| record.digests.message == message;
         match (listed.who, why) {

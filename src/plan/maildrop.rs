@@ -335,6 +335,19 @@ impl Maildrop {
         !self.octets.is_empty() || self.seats.is_empty()
     }
 
+    /// Entries that are listed more than once, and the size of the last message of each.
+    #[must_use]
+    pub(crate) fn last_of_repeated(&self) -> HashMap<EntryId, Option<Octets>> {
+        if self.repeated.is_empty() {
+            return HashMap::new();
+        }
+        let repeated = self.iter().filter_map(|listed| match listed.who {
+            Who::Known(id) if self.repeated.contains_key(&id) => Some((id, listed.octets)),
+            Who::Known(_) | Who::New(_) | Who::Nameless => None,
+        });
+        repeated.collect()
+    }
+
     /// How often an entry is listed.
     #[must_use]
     pub(crate) fn times_listed(&self, id: EntryId) -> u32 {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::trial::{NOW, SIZE, World, number};
-use super::{Decision, Policy, Retired, Why, at_once, decide, is_renumbered, retire};
+use super::{Decision, Policy, Retired, Why, at_once, decide, has_changed_size, is_renumbered, retire};
 use crate::account::{Limits, Retention};
 use crate::ledger::{EntryState, UsersWord};
 use crate::proof::EntryId;
@@ -114,6 +114,12 @@ fn a_duplicate_is_compared_when_anything_depends_on_it() {
         assert_eq!(decided(&world, &twice, retention), [Leave(Why::Known); 2]);
     }
     assert_eq!(retired(&world, &twice, DELETE), [(1, Why::Delete), (2, Why::Delete)]);
+    // The last of them has another size: one is gone, perhaps, and other mail has its unique-id.
+    let replaced = [twice[0], ("x", Some(SIZE + 1))];
+    assert_eq!(decided(&world, &replaced, KEEP), [Compare(Why::Duplicate); 2]);
+    let sizes_are_due =
+        |listed: &[(&str, Option<u64>)]| has_changed_size(&world.maildrop(listed), &world.ledger, false);
+    assert_eq!([sizes_are_due(&twice), sizes_are_due(&replaced)], [false, true]);
     // A third one.
     let three = [twice[0], twice[0], twice[0]];
     assert_eq!(decided(&world, &three, KEEP), [Compare(Why::Duplicate); 3]);
@@ -610,7 +616,7 @@ fn a_known_unique_id_is_believed_only_where_nothing_speaks_against_it() {
         let maildrop = world.maildrop(&[("x", size)]);
         assert_eq!(decide(&maildrop, &world.ledger, &policy), [expected], "{what}");
         // What was compared in vain, or can't be, sets the sizes on the agenda of the next run.
-        let settled = super::has_changed_size(&maildrop, &world.ledger, policy.utf8);
+        let settled = has_changed_size(&maildrop, &world.ledger, policy.utf8);
         let varies = world.ledger.entry(id(&world)).varies;
         assert_eq!(settled, size == larger && !varies && !policy.utf8, "{what}");
     }
@@ -619,10 +625,10 @@ fn a_known_unique_id_is_believed_only_where_nothing_speaks_against_it() {
     world.deliver("x");
     let maildrop = world.maildrop(&[("x", same), ("x", larger)]);
     assert_eq!(decide(&maildrop, &world.ledger, &world.policy(KEEP)), [Compare(Why::Duplicate); 2]);
-    assert!(!super::has_changed_size(&maildrop, &world.ledger, false));
+    assert!(!has_changed_size(&maildrop, &world.ledger, false));
     // Without sizes nothing has changed.
     let maildrop = world.maildrop(&[("x", None)]);
-    assert!(!super::has_changed_size(&maildrop, &world.ledger, false));
+    assert!(!has_changed_size(&maildrop, &world.ledger, false));
 }
 
 /// What may still be delivered in a run: what earlier sessions took counts, and what proves to be known gives its place back.

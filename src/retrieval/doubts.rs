@@ -195,17 +195,24 @@ fn telling(
     let entry = ledger.entry(id);
     let usable = matches!(entry.state, EntryState::Delivered | EntryState::Recorded | EntryState::Seen)
         && !entry.varies
-        && entry.utf8 == policy.utf8
-        && maildrop.times_listed(id) == 1;
+        && entry.utf8 == policy.utf8;
     if !usable {
         return Ok(None);
     }
     let records = ledger.deliveries_of(id)?;
-    Ok(records.iter().any(|record| record.digests.identity.is_some()).then_some((id, records)))
+    let has_identity = |record: &KnownDelivery| record.digests.identity.is_some();
+    let times = maildrop.times_listed(id);
+    // Of several each must be one of ours; what is listed more often than it was delivered is compared in any case.
+    let telling = if times == 1 {
+        records.iter().any(has_identity)
+    } else {
+        times <= u32::from(entry.deliveries) && records.iter().all(has_identity)
+    };
+    Ok(telling.then_some((id, records)))
 }
 
-/// The entries of which a spot check shows another header than that of the message that was delivered last.  That alone
-/// doesn't count: they are compared.
+/// The entries of which a spot check shows another header than that of the message that was delivered last, or where they
+/// are listed more than once than that of any.  That alone doesn't count: they are compared.
 fn differing(
     ledger: &Ledger,
     maildrop: &Maildrop,
@@ -221,9 +228,15 @@ fn differing(
             record.digests.header == header
                 || (record.digests.identity.is_some() && record.digests.identity == facts.digests.identity)
         };
-        // Of several that were delivered under one key the last is what it stood for when it was seen last.
-        let Some((last, earlier)) = records.split_last() else { continue };
-        let same = is_same(last) || (ledger.headers(id).contains(&header) && !earlier.iter().any(is_same));
+        let is_shown = ledger.headers(id).contains(&header);
+        // Of several that were delivered under one key the last is what it stood for when it was seen last, unless the key is
+        // listed more than once.
+        let same = match records.split_last() {
+            Some((last, earlier)) if maildrop.times_listed(id) == 1 => {
+                is_same(last) || (is_shown && !earlier.iter().any(is_same))
+            }
+            _ => is_shown || records.iter().any(is_same),
+        };
         if !same {
             differing.push(id);
         }
@@ -330,6 +343,7 @@ pub(super) fn settle(
     tally: &Tally,
 ) -> Result<(), Error> {
     parted::part_nameless(ledger, maildrop, tally)?;
+    ledger.doubt(Some(&parted::left_open(maildrop, tally)))?;
     if policy.window || !(maildrop.has_unique_ids() || maildrop.is_empty()) {
         return Ok(ledger.flush()?);
     }
@@ -557,7 +571,7 @@ mod tests {
         assert!(is_candidate(&world, "a") && is_candidate(&world, "x"));
     }
 
-    /// A header tells something of a message that is known, comes in this mode, alone under its unique-id.
+    /// A header tells something of a message that is known, and comes in this mode.
     #[test]
     fn a_spot_check_that_can_tell_nothing_puts_nothing_in_doubt() {
         let other = || [(number(1), facts("z/1@j"))];
@@ -577,7 +591,7 @@ mod tests {
         assert_eq!(doubted(&varying, &["a"]), [false], "its copies differ");
         let mut twice = scene();
         raise(&mut twice, &["a", "a"], false, &other());
-        assert_eq!(doubted(&twice, &["a"]), [false], "which of them it is doesn't show");
+        assert_eq!(doubted(&twice, &["a"]), [false], "both are compared anyway");
         let mut nameless = World::new();
         nameless.deliver_content(key("a"), "a/1@-");
         nameless.listed(&["a"]);

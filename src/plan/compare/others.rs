@@ -49,7 +49,7 @@ impl Uses {
 pub(super) type Others = HashMap<Digest, VecDeque<Other>>;
 
 /// A delivery that may be listed under another key.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Other {
     pub(super) entry: EntryId,
     pub(super) record: KnownDelivery,
@@ -106,7 +106,7 @@ pub(super) fn others(
             *place += 1;
             let entry = ledger.entry(*id);
             let header = record.digests.header;
-            others.entry(header).or_default().push_back(Other {
+            let other = Other {
                 entry: *id,
                 record: record.clone(),
                 place: at,
@@ -118,7 +118,11 @@ pub(super) fn others(
                 stray: is_stray(*id, ledger, maildrop),
                 deleted: entry.state == EntryState::Deleted,
                 delivered_here: !matches!(entry.state, EntryState::Recorded | EntryState::Deleted),
-            });
+            };
+            for shown in ledger.headers(*id).iter().filter(|shown| other.only && **shown != header) {
+                others.entry(*shown).or_default().push_back(other.clone());
+            }
+            others.entry(header).or_default().push_back(other);
         }
     }
     others.values_mut().for_each(without_second_names);

@@ -73,12 +73,16 @@ fn what_is_decided_where_two_rules_meet() {
         let maildrop = world.maildrop(&[listed]);
         assert_eq!(decide(&maildrop, &world.ledger, &policy), [expected], "{what}");
     }
-    // Two of one unique-id, both delivered: which of them has another size doesn't show.
+    // Two of one unique-id, both delivered, and the last of them has another size than it had.
     let mut world = World::new();
     world.deliver("x");
     world.deliver_content(key("x"), "other");
-    let maildrop = world.maildrop(&[("x", same), ("x", changed)]);
-    assert_eq!(decide(&maildrop, &world.ledger, &world.policy(KEEP)), [Leave(Why::Known); 2]);
+    for (first, last, expected) in
+        [(same, changed, Compare(Why::Duplicate)), (changed, same, Leave(Why::Known))]
+    {
+        let maildrop = world.maildrop(&[("x", first), ("x", last)]);
+        assert_eq!(decide(&maildrop, &world.ledger, &world.policy(KEEP)), [expected; 2]);
+    }
     // What was never delivered, or is gone, has no size that could have changed.
     let world = every_state();
     for name in ["failed", "deleted", "seen", "delivered"] {

@@ -59,9 +59,23 @@ impl fmt::Display for RefusalReason {
 const PASSING: [&str; 4] = ["lock", "busy", "in use", "unavailable"];
 
 /// The same, but also sent to a user who mistyped: they count only without a word of [`BLAME`].  `Exceeded the login
-/// limit for a 15 minute period`, `You may log in once every 10 minutes`, `server in maintenance mode`.
-const PASSING_UNLESS_BLAMED: [&str; 8] =
-    ["wait", "try again", "too many", "limit", "exceed", "frequen", "rate", "maintenance"];
+/// limit for a 15 minute period`, `You may log in once every 10 minutes`, `server in maintenance mode`, `Temporary
+/// authentication failure`, `internal server error`, `server is shutting down`.
+const PASSING_UNLESS_BLAMED: [&str; 13] = [
+    "wait",
+    "try again",
+    "too many",
+    "limit",
+    "exceed",
+    "frequen",
+    "rate",
+    "maintenance",
+    "temporar",
+    "internal",
+    "server error",
+    "system error",
+    "shutting down",
+];
 
 /// The units of `every N minutes`.
 const PERIODS: [&str; 3] = ["second", "minute", "hour"];
@@ -247,6 +261,12 @@ mod tests {
             ("LOCK BUSY!  Is another session active?", RefusalReason::Busy),
             ("mailbox in use", RefusalReason::Busy),
             ("[FOO] server is temporarily unavailable", RefusalReason::Busy),
+            ("Temporary authentication failure.", RefusalReason::Busy),
+            ("Account temporarily disabled", RefusalReason::Busy),
+            ("internal error: incorrect password", RefusalReason::Credentials),
+            ("Internal server error", RefusalReason::Busy),
+            ("System error, contact the postmaster", RefusalReason::Busy),
+            ("server is shutting down", RefusalReason::Busy),
             ("too many connections", RefusalReason::Busy),
             ("Please wait", RefusalReason::Busy),
             ("system error, try again later", RefusalReason::Busy),

@@ -13,6 +13,13 @@ fn matched(tally: &Tally) -> impl Iterator<Item = (MessageNumber, EntryId)> {
     tally.matched().filter_map(|compared| Some((compared.number, compared.entry?)))
 }
 
+/// Unique-ids of which not all messages were compared: a limit, perhaps, ended the run before.  The next listing may show no
+/// reason any more.
+pub(super) fn left_open(maildrop: &Maildrop, tally: &Tally) -> Vec<EntryId> {
+    let undone = tally.compared.iter().filter(|compared| compared.result == CompareResult::Undone);
+    undone.filter_map(|compared| compared.entry).filter(|id| maildrop.times_listed(*id) > 1).collect()
+}
+
 /// All that is listed under these unique-ids was delivered: what a destination lacks was there before.
 pub(super) fn part_listed(
     ledger: &mut Ledger,

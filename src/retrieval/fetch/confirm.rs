@@ -49,6 +49,7 @@ impl Fetch<'_> {
 
     fn confirm_whole(&mut self, job: Job, whole: Whole) {
         self.one_came_through();
+        self.survived(&job);
         let number = job.number;
         self.state.pipeline.standing.aside.remove(&number);
         match whole {
@@ -110,27 +111,26 @@ impl Fetch<'_> {
         if let (Decision::Identify, Who::Known(entry)) = (job.decision, listed.who) {
             let (header, identity) = (facts.digests.header, facts.digests.identity);
             self.submit(Work::Identify { entry, header, identity }, 0);
+            self.survived(&job);
             return self.matched(&job, entry, None);
         }
         let Some(why) = job.decision.why_compared() else { return };
         match self.comparison.by_header(&listed, why, facts, self.policy.deletes_everything()) {
             Verdict::Same(same_as) => {
+                self.survived(&job);
                 // A header is not enough to delete what has no unique-id.
                 if listed.who != Who::Nameless {
                     self.recognise(&job);
                 }
                 self.matched(&job, same_as.entry, same_as.message);
                 self.state.tally.which_delivery.extend(same_as.message.map(|copy| (job.number, copy)));
-                let key = known_key(&listed, self.keys).unwrap_or(Key::Header(facts.digests.header));
+                let header = self.comparison.delivered_header(facts.digests.header, &same_as);
+                let key = known_key(&listed, self.keys).unwrap_or(Key::Header(header));
                 self.submit(Work::Same { number: job.number, key, listed_size: listed.octets, same_as }, 1);
             }
-            Verdict::NeedsBody | Verdict::SetAside | Verdict::Varies(_) => {
+            // `TOP` may give another header than `RETR`: that it is other mail shows only when the whole was compared.
+            Verdict::Another | Verdict::NeedsBody | Verdict::SetAside | Verdict::Varies(_) => {
                 self.state.pipeline.again(Job { ask: Ask::Whole, ..job });
-            }
-            Verdict::Another => {
-                self.compared(job, CompareResult::Failed);
-                let decision = Decision::Retrieve(why);
-                self.state.pipeline.again(Job { ask: Ask::Whole, decision, ..job });
             }
         }
     }
@@ -142,7 +142,6 @@ impl Fetch<'_> {
             let recognised = Recognised::attest(self.client.session(), job.number, listed.entry());
             self.state.tally.recognised.insert(job.number, recognised);
         }
-        self.survived(job);
     }
 
     /// It is a message that we have: this one of the entry's, if it's known which.

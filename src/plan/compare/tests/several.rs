@@ -128,6 +128,16 @@ fn one_of_several_is_looked_for_elsewhere_only_if_its_unique_id_was_given_twice(
     }
 }
 
+/// A listing left one of two out that have one unique-id, so that it came without one.
+#[test]
+fn what_came_without_a_unique_id_is_found_under_one_that_is_listed_twice() {
+    let mut world = World::new();
+    world.deliver("x");
+    let nameless = world.deliver_content(Key::Header(facts("n").digests.header), "n");
+    let (_, whole) = verdicts(&world, "x", Why::Duplicate, &["x", "n"], false);
+    assert_eq!(whole[1], Same(nameless));
+}
+
 /// In a window, what is new may be what was delivered under another unique-id: if it names itself and is equal.
 #[test]
 fn what_is_new_in_a_window_is_known_only_by_all_its_octets() {
@@ -267,4 +277,66 @@ fn only_what_a_key_stood_for_last_has_come_back() {
     for (message, expected) in cases.into_iter().chain([(None, true)]) {
         assert_eq!(comparison.is_last_of_key(id, message), expected);
     }
+}
+
+/// A scanner puts a field into what `TOP` gives, and not into the message: recognised once by the whole, it's known by that
+/// header as well, as the message that it was delivered as.
+#[test]
+fn a_header_that_only_top_gives_is_learnt_from_the_whole() {
+    let mut world = World::new();
+    let delivered = facts("h/b@i");
+    let name = Key::Header(delivered.digests.header);
+    let id = world.deliver_content(name.clone(), "h/b@i");
+    let scanned = facts("scanned/b@i");
+    let compare = [("-", Decision::Compare(Why::Nameless))];
+    let (maildrop, mut first) = deciding(&world, &compare, Search::OwnKey, false);
+    let listed = maildrop.at(0).unwrap();
+    assert_eq!(first.by_header(&listed, Why::Nameless, &scanned, false), Verdict::Another);
+    let Verdict::Same(same_as) = first.whole(&listed, Why::Nameless, &delivered) else { panic!() };
+    assert_eq!((same_as.entry, same_as.header), (id, Some(scanned.digests.header)));
+    world.ledger.record_match(&name, None, same_as).unwrap();
+    let (_, mut next) = deciding(&world, &compare, Search::OwnKey, false);
+    let Verdict::Same(same_as) = next.by_header(&listed, Why::Nameless, &scanned, false) else { panic!() };
+    assert_eq!(same_as.entry, id);
+    let shown = scanned.digests.header;
+    assert_eq!(next.delivered_header(shown, &same_as), delivered.digests.header);
+    // One for one: an equal one beside it is another message.
+    assert_eq!(next.by_header(&listed, Why::Nameless, &scanned, false), Verdict::Another);
+    assert_eq!(next.whole(&listed, Why::Nameless, &delivered), Verdict::Another);
+}
+
+/// A header that other messages may be shown by as well is learnt of none of them.
+#[test]
+fn a_header_that_many_may_have_is_not_learnt() {
+    let learnt = |contents: &[&str], shown: Facts| {
+        let mut world = World::new();
+        let delivered = facts("h/b@i");
+        for content in contents {
+            world.deliver_content(Key::Header(delivered.digests.header), content);
+        }
+        let compare = [("-", Decision::Compare(Why::Nameless))];
+        let (maildrop, mut comparison) = deciding(&world, &compare, Search::OwnKey, false);
+        let listed = maildrop.at(0).unwrap();
+        comparison.by_header(&listed, Why::Nameless, &shown, false);
+        let Verdict::Same(same_as) = comparison.whole(&listed, Why::Nameless, &delivered) else { panic!() };
+        same_as.header
+    };
+    let scanned = facts("scanned/b@i");
+    assert_eq!(learnt(&["h/b@i"], scanned.clone()), Some(scanned.digests.header));
+    assert_eq!(learnt(&["h/b2@j", "h/b@i"], scanned.clone()), None, "two messages have one header");
+    assert_eq!(learnt(&["h/b@i"], Facts { traced: false, ..scanned }), None, "an empty one, for all of them");
+}
+
+/// Under a unique-id, too.
+#[test]
+fn a_header_that_only_top_gives_is_learnt_of_a_message_that_has_a_unique_id() {
+    let mut world = World::new();
+    let id = world.deliver_content(key("x"), "h/b@-");
+    let compare = [("x", Decision::Compare(Why::Doubtful))];
+    let (maildrop, mut comparison) = deciding(&world, &compare, Search::OwnKey, false);
+    let listed = maildrop.at(0).unwrap();
+    let (scanned, delivered) = (facts("scanned/b@-"), facts("h/b@-"));
+    assert_eq!(comparison.by_header(&listed, Why::Doubtful, &scanned, false), Verdict::NeedsBody);
+    let Verdict::Same(same_as) = comparison.whole(&listed, Why::Doubtful, &delivered) else { panic!() };
+    assert_eq!((same_as.entry, same_as.header), (id, Some(scanned.digests.header)));
 }

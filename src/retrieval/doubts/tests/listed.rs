@@ -94,6 +94,26 @@ fn a_header_that_also_an_earlier_message_has_proves_nothing() {
     }
 }
 
+/// Several messages have one unique-id, and one of them was replaced by other mail: a header that none of them has shows it.
+#[test]
+fn other_mail_under_a_unique_id_that_is_listed_twice_is_seen_by_its_header() {
+    for (shown, expected) in [("a/1@i", false), ("b/2@j", false), ("other/3@k", true)] {
+        let mut world = World::new();
+        world.deliver_content(key("x"), "a/1@i");
+        world.deliver_content(key("x"), "b/2@j");
+        world.listed(&["x"]);
+        raise(&mut world, &["x", "x"], false, &[(number(2), facts(shown))]);
+        assert_eq!(doubted(&world, &["x"]), [expected], "{shown}");
+    }
+    // Which of them has no identity doesn't show.
+    let mut world = World::new();
+    world.deliver_content(key("x"), "a/1@i");
+    world.deliver_content(key("x"), "b/2@-");
+    world.listed(&["x"]);
+    raise(&mut world, &["x", "x"], false, &[(number(2), facts("other/3@k"))]);
+    assert_eq!(doubted(&world, &["x"]), [false]);
+}
+
 /// Where each comparison costs a whole message the smallest are compared, wherever they stand.
 #[test]
 fn the_smallest_are_compared_where_each_is_retrieved() {
@@ -139,6 +159,30 @@ fn a_settled_session_leaves_what_it_has_seen() {
         let learnt = world.ledger.entry(id(&world, "f")).listed_size;
         assert_eq!(learnt, (!names.is_empty()).then_some(Octets(7)), "{names:?}");
         assert!(world.written() > before);
+    }
+}
+
+/// Of several messages with one unique-id some were compared, and for one the limits of the run left no room: it's compared next
+/// time, whatever is listed then.
+#[test]
+fn what_was_not_compared_under_a_unique_id_that_is_listed_twice_stays_in_doubt() {
+    use CompareResult::{Failed, Matched, Undone};
+    for (results, listed, expected) in [
+        ([Matched, Undone], &["a", "a"][..], true),
+        ([Matched, Matched], &["a", "a"], false),
+        ([Matched, Failed], &["a", "a"], false),
+        // Listed once it has its own reason to be compared, which stays.
+        ([Undone, Undone], &["a"], false),
+    ] {
+        let mut world = world(&["a"]);
+        let entry = Some(id(&world, "a"));
+        let compared = |(n, result)| Compared { number: number(n), entry, result };
+        let compared = (1..).zip(results).map(compared).collect();
+        let tally = Tally { compared, ..Tally::default() };
+        let names: Vec<(&str, Option<u64>)> = listed.iter().map(|name| (*name, None)).collect();
+        let (maildrop, policy) = (world.maildrop(&names), world.policy(Retention::Keep));
+        settle(&mut world.ledger, &mut Habits::default(), &maildrop, &policy, &tally).unwrap();
+        assert_eq!(doubted(&world, &["a"]), [expected], "{results:?}");
     }
 }
 

@@ -240,9 +240,9 @@ fn a_header_that_is_not_ours_is_followed_by_the_whole() {
     assert_eq!((came.compared(), came.recognised(), came.work.len()), (vec![], vec![], 0));
 }
 
-/// Under a unique-id that nothing was ever delivered under, a header without trace fields can't be that of another message.
+/// `TOP` may give another header than `RETR`, so that the whole is compared, and not just delivered.
 #[test]
-fn a_header_that_is_certainly_new_is_retrieved_as_new() {
+fn a_header_that_seems_new_is_followed_by_the_whole_to_be_compared() {
     let mut bench = Bench::new(world(), &["new"], &[Decision::Compare(Why::Renumbered)]);
     let came = bench.run(|fetch| {
         let untraced = crate::message::Facts { traced: false, ..facts("n/n@n") };
@@ -250,8 +250,8 @@ fn a_header_that_is_certainly_new_is_retrieved_as_new() {
         fetch.upcoming()
     });
     let job = came.result.as_ref().unwrap();
-    assert_eq!((job.ask, job.decision), (Ask::Whole, Decision::Retrieve(Why::Renumbered)));
-    assert_eq!((came.compared(), came.recognised()), (vec![(1, Failed)], vec![]));
+    assert_eq!((job.ask, job.decision), (Ask::Whole, Decision::Compare(Why::Renumbered)));
+    assert_eq!((came.compared(), came.recognised()), (vec![], vec![]));
 }
 
 /// Two mails of one script have one header: it is not enough to delete one of them.
@@ -325,6 +325,30 @@ fn what_came_through_is_no_longer_suspected() {
         let survived = one(bench, |_| same(0)).tally.survived;
         assert_eq!(survived, vec![ListedAs::UniqueId(unique_id("a")); expected]);
     }
+}
+
+/// Also where its header settles it, or is all that is asked for; and where it is no message that may be deleted.
+#[test]
+fn what_came_through_by_its_header_alone_is_no_longer_suspected() {
+    let nameless = || {
+        let mut world = World::new();
+        world.now();
+        world.deliver_content(Key::Header(facts("h/a@i").digests.header), "h/a@i");
+        let mut bench = Bench::new(world, &["-"], &[Decision::Compare(Why::Nameless)]);
+        bench.policy.retention = Retention::Keep;
+        bench
+    };
+    let survived = |mut bench: Bench| {
+        bench.died = vec![1];
+        header(&mut bench, "h/a@i").tally.survived
+    };
+    assert_eq!(survived(nameless()), [ListedAs::Numbered(number(1), Some(Octets(SIZE)))]);
+    for decision in [DOUBTFUL, Decision::Identify] {
+        assert_eq!(survived(bench(decision)), [ListedAs::UniqueId(unique_id("a"))], "{decision:?}");
+    }
+    let mut bench = bench(DOUBTFUL);
+    bench.died = vec![1];
+    assert_eq!(one(bench, |_| Whole::Varies(EntryId(0))).tally.survived.len(), 1);
 }
 
 /// A batch is handed over when the next one would not fit any more, or at once where something waits for it.
