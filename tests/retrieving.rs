@@ -89,22 +89,22 @@ fn wrong_sizes_do_no_harm() {
     assert_eq!(served.messages().len(), 5);
 }
 
-/// Three messages at a server that is cut in its first session.
-pub(crate) fn cut_once(ending: Ending) -> Options {
+/// A server that is cut in its first session.
+pub(crate) fn cut_once(ending: Ending, messages: Vec<Message>) -> Options {
     Options {
         before_login: vec!["UIDL".into(), "USER".into(), "PIPELINING".into()],
         after_login: vec!["UIDL".into(), "PIPELINING".into()],
         greeting: b"+OK\r\n".to_vec(),
         ending,
         cut_session: Some(1),
-        ..good(small(3))
+        ..good(messages)
     }
 }
 
 /// Closes the connection at each of `cuts`, then lets a good run follow, in deleting and leaving mode: each message is there
 /// once, and the server has what it should.
 fn cut_everywhere(ending: Ending, keys: &str, after_greeting: bool, step: usize) {
-    let options = || cut_once(ending);
+    let options = || cut_once(ending, small(3));
     let whole = serve(options(), keys);
     whole.fetch().succeeds();
     let all = whole.server.octets_sent(1);
