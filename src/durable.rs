@@ -570,7 +570,7 @@ use crash_points::take;
 #[cfg(feature = "crash-points")]
 mod crash_points {
     use super::{Error, Path, Result, Step};
-    use fs::OpenOptions;
+    use std::fs::OpenOptions;
     use std::io::Write as _;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};

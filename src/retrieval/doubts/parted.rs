@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::ledger::{self, Ledger};
 use crate::plan::{Maildrop, Who};
 use crate::proof::{EntryId, Key};
-use crate::retrieval::fetch::Tally;
+use crate::retrieval::fetch::{CompareResult, Tally};
 use crate::types::MessageNumber;
 
 /// What each message is that was matched, by its number.

@@ -174,7 +174,7 @@ fn what_was_not_compared_under_a_unique_id_that_is_listed_twice_stays_in_doubt()
         // Listed once it has its own reason to be compared, which stays.
         ([Undone, Undone], &["a"], false),
     ] {
-        let mut world = world(&["a"]);
+        let mut world = World::holding(&["a"]);
         let entry = Some(id(&world, "a"));
         let compared = |(n, result)| Compared { number: number(n), entry, result };
         let compared = (1..).zip(results).map(compared).collect();
