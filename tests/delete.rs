@@ -1,6 +1,6 @@
 //! `popfetch delete`: what the user names, and nothing else, goes, once the server has confirmed it; and the ledger knows.
 
-use crate::mailbox::{Served, good, serve, small};
+use crate::mailbox::{Served, body, good, serve, small, stored};
 use crate::support::sandbox::Run;
 use crate::support::server::{Cut, Message};
 use crate::support::tmux::Tmux;
@@ -37,6 +37,17 @@ fn delivered_messages_go_and_the_next_run_knows() {
         Message::new("uid-1", "Received: by x\r\nSubject: other\r\nMessage-ID: <other@x>\r\n\r\nother\r\n");
     served.server.add("me", [back]);
     served.fetch().succeeds().complains("1 new");
+}
+
+/// Without TOP nothing is known of a message that only counts as seen.
+#[test]
+fn what_comes_under_the_unique_id_of_one_that_only_counted_as_seen_and_was_deleted_is_new() {
+    let served = serve(good(small(2)).without("TOP"), "");
+    served.sandbox.run(["mark-seen", "me"]).succeeds();
+    delete(&served, &["-y", "--undelivered", "1"]).succeeds();
+    served.server.add("me", [Message::new("uid-1", body(1))]);
+    served.fetch().succeeds();
+    served.holds(stored([1]));
 }
 
 #[test]

@@ -215,6 +215,19 @@ fn a_message_with_other_contents_each_time_goes_when_a_newer_one_makes_it_due() 
     served.holds([copies([1, 2, 4]), stored([1])].concat());
 }
 
+/// A server that counts from 1 again in an empty maildrop, and reports of a machine.
+#[test]
+fn what_has_the_unique_id_of_deleted_mail_that_is_gone_comes_each_time() {
+    let served = serve(good([]), KEEP);
+    for number in 1..=4 {
+        served.server.replace("me", [Message::new("a", copy(number))]);
+        served.fetch().succeeds();
+        served.holds(copies(1..=number));
+        served.sandbox.run(["delete", "me", "-y", "1"]).succeeds();
+        served.fetch().succeeds();
+    }
+}
+
 #[test]
 fn a_message_that_says_which_it_is_never_counts_as_varying() {
     let message = |number| [Message::new("a", body(number))];

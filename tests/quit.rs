@@ -6,9 +6,10 @@ use rustix::process::Signal;
 
 use crate::crash::case::Kind::{Maildir, Mbox, Pipe};
 use crate::crash::case::{Case, Plan, tiny};
-use crate::support::mail::stored;
+use crate::mailbox::{DELETE, body, good, serve, small, stored};
+use crate::support::mail;
 use crate::support::mailboxes::{assert_same, mbox_messages};
-use crate::support::server::{Cut, Options};
+use crate::support::server::{Cut, Message, Options};
 
 fn case(change: impl FnOnce(Options) -> Options) -> Case {
     Case::on(Plan::new(&[Maildir, Mbox], true).of(tiny(3)), change)
@@ -42,6 +43,27 @@ fn unanswered_quit_is_not_a_failure() {
         let case = case(|options| Options { cut: Some(cut), ..options });
         case.run().succeeds();
         deletes_without_retrieving(&case, deletions);
+    }
+}
+
+/// Deletions come first; where none is ever confirmed, sessions become as short as can be, and mail comes all the same.
+#[test]
+fn a_server_that_never_answers_quit_keeps_no_mail_back() {
+    for pipelining in ["PIPELINING", "nothing"] {
+        let options = good(small(2)).without(pipelining);
+        let served = serve(Options { cut: Some(Cut::At("QUIT".into())), ..options }, DELETE);
+        served.fetch();
+        for come in 3..=6 {
+            let name = format!("uid-{come}");
+            served.server.add("me", [Message::new(name, body(come))]);
+            served.fetch();
+            served.holds(stored(1..=come));
+        }
+        served.server.change(|options| options.cut = None);
+        served.fetch();
+        served.fetch();
+        served.holds(stored(1..=6));
+        assert_eq!(served.server.maildrop("me").len(), 0, "{pipelining}");
     }
 }
 
@@ -112,7 +134,7 @@ fn failed_message_is_kept_and_the_others_deleted() {
     let case = refusing(|options| options);
     case.run().exits(75).complains("message 2");
     assert_eq!(case.server.unique_ids("me"), ["uid-2"]);
-    assert_same(case.delivered(Pipe), [0, 2].map(|n| stored(&case.plan.messages[n])).to_vec());
+    assert_same(case.delivered(Pipe), [0, 2].map(|n| mail::stored(&case.plan.messages[n])).to_vec());
     case.sandbox.write("fine", "");
     case.run().succeeds();
     case.is_complete(0);

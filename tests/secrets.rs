@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::mailbox::{account, after, greeted, named_account};
+use crate::mailbox::{account, after, greeted, named_account, small};
 use crate::support::mail;
 use crate::support::mailboxes::Maildir;
 use crate::support::sandbox::{Run, Sandbox};
@@ -353,6 +353,34 @@ fn nasty(text: &str) -> Vec<u8> {
         out.extend(part.as_bytes());
     }
     out
+}
+
+/// Servers cut what they quote, and print it in capitals: in a list of capabilities, and as a unique-id, too.
+#[test]
+fn most_of_a_password_in_capabilities_and_unique_ids_is_hidden() {
+    let cut = &PASSWORD[..PASSWORD.len() - 1];
+    for form in [cut.to_owned(), PASSWORD.to_uppercase(), STANDARD.encode(cut)] {
+        let mut options = Options::with("me", PASSWORD, small(1));
+        options.before_login.push(format!("IMPLEMENTATION {form}"));
+        options.before_login.push(format!("X-{form}"));
+        options.after_login = options.before_login.clone();
+        let options = options.instead("UIDL", format!("+OK\r\n1 {form}\r\n.\r\n"));
+        let server = Server::start(options);
+        let sandbox = Sandbox::new();
+        sandbox.config(account(server.port(), "").replace("tanstaaf", PASSWORD));
+        for args in [
+            &["server-info", "work"][..],
+            &["server-info", "--json", "work"],
+            &["list", "--json"],
+            &["-vv"],
+            &["list"],
+            &["history", "--json"],
+            &["state", "export"],
+        ] {
+            let run = sandbox.run(args);
+            nowhere(&run, &sandbox, &[form.clone().into_bytes()]);
+        }
+    }
 }
 
 /// Asserts that what was printed is text, of characters that stand where they seem to stand.

@@ -439,3 +439,51 @@ fn what_a_run_left_unfinished_is_settled_before_anything_is_taken_elsewhere() {
     renamed.sandbox.run([""; 0]).succeeds();
     holds(&renamed.sandbox, 1..=5);
 }
+
+/// The ledger of the only mailbox.
+fn ledger(sandbox: &Sandbox) -> PathBuf {
+    let files = sandbox.files().into_keys();
+    let mut ledgers = files.filter(|path| path.ends_with("ledger"));
+    sandbox.path(ledgers.next().unwrap())
+}
+
+/// What has lost its end is no ledger whose end is torn: no command takes it for one, and none mends it unasked, after which
+/// the next run would retrieve again what was lost.
+#[test]
+fn a_ledger_that_was_cut_is_refused_by_every_command_that_reads_it() {
+    let server = Server::start(good(small(3)));
+    let sandbox = Sandbox::new();
+    sandbox.config(account("work", "127.0.0.1", server.port()));
+    sandbox.run([""; 0]).succeeds();
+    let ledger = ledger(&sandbox);
+    let whole = fs::read(&ledger).unwrap();
+    fs::write(&ledger, &whole[..whole.len() / 2]).unwrap();
+    for args in [
+        &["check"][..],
+        &["list"],
+        &["show", "work", "1"],
+        &["delete", "-n", "work", "1"],
+        &["mark-seen", "-n", "work"],
+        &["shell", "work"],
+        &["history", "--failed"],
+        &["state", "release", "-y", "work"],
+        &["--dry-run"],
+        &[],
+    ] {
+        sandbox.run(args).exits(74).complains("at the end of the last run");
+    }
+    assert_eq!(fs::read(&ledger).unwrap(), whole[..whole.len() / 2], "none has written it again");
+}
+
+/// An export without it would be taken for all that there is.
+#[test]
+fn a_ledger_that_is_missing_is_not_exported_as_an_empty_one() {
+    let server = Server::start(good(small(1)));
+    let sandbox = Sandbox::new();
+    sandbox.config(account("work", "127.0.0.1", server.port()));
+    sandbox.run(["state", "export"]).succeeds().complains("0 mailboxes");
+    sandbox.run([""; 0]).succeeds();
+    fs::remove_file(ledger(&sandbox)).unwrap();
+    sandbox.run(["state", "export"]).exits(74).complains("is missing, though there has been one");
+    sandbox.run(["state", "forget", "-y", "work", "--all"]).exits(74).complains("is missing");
+}

@@ -33,12 +33,17 @@ pub(super) fn meaning(flag: &str) -> Option<&'static str> {
         "--sslfingerprint" => "here it is --tls-fingerprint FINGERPRINT, of SHA-256",
         "--sslcert" | "--tls-cert-file" => "here it is --tls-client-certificate FILE",
         "--sslkey" | "--tls-key-file" => "here it is --tls-client-key FILE",
+        "--plugin" => "here it is --connect-command COMMAND",
+        "--proxy-host" | "--proxy-port" => "here it is --proxy URL",
+        "--source-ip" => "here it is --source-address ADDRESS",
+        "--serverinfo" | "--fingerprint" => "here it is a command: popfetch server-info",
         "-r" => "fetchmail's is a folder, which POP3 has not; getmail's is --config FILE here",
         "--folder" => "POP3 has one mailbox and no folders: leave it out",
         "-t" => "here it is --timeout DURATION, such as 60s",
         // The login.
         "-u" | "--username" => "here it is --user NAME",
         "--passwordeval" => "here it is --password-command COMMAND",
+        "-A" | "--auth-only" => "here it is a command: popfetch check",
         // Where messages go.
         "-m" | "--mda" => "here it is --pipe COMMAND",
         "--delivery" => "here it is --maildir DIRECTORY, --mbox FILE or --pipe COMMAND",
@@ -49,6 +54,7 @@ pub(super) fn meaning(flag: &str) -> Option<&'static str> {
         "-f" | "--fetchmailrc" | "--rcfile" | "-C" | "--file" => {
             "here it is --config FILE; popfetch import takes over what stands in a file of another program"
         }
+        "--configure" => "here it is a command: popfetch init",
         "-i" | "--idfile" | "--uidls-file" | "-g" | "--getmaildir" => {
             "what is known of each message is kept in ~/.local/state/popfetch; popfetch import takes over what another program knows"
         }
@@ -68,7 +74,16 @@ mod tests {
     use super::meaning;
     use crate::cli::args::command;
 
-    const FLAGS: [&str; 89] = [
+    const FLAGS: [&str; 98] = [
+        "--plugin",
+        "--proxy-host",
+        "--proxy-port",
+        "--source-ip",
+        "--serverinfo",
+        "--fingerprint",
+        "-A",
+        "--auth-only",
+        "--configure",
         "-c",
         "--check",
         "--status-only",

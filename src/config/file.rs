@@ -166,6 +166,10 @@ fn unknown_key<T: Table>(name: &str, span: Range<usize>) -> LocatedMistake {
             .or_else(|| belongs::<OAuthTable>(name, "oauth"))
             .or_else(|| foreign(name).map(|known| format!("here it is \"{known}\"")))
             .or_else(near)
+            .or_else(|| {
+                let near = nearest(name, SharedTable::KEYS.iter().map(|key| key.name))?;
+                Some(format!("did you mean \"{near}\", which belongs below [defaults]?"))
+            })
             .or_else(|| Some("popfetch.toml(5) has all keys (popfetch man popfetch.toml)".to_owned()))
     } else {
         near()

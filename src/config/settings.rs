@@ -279,7 +279,7 @@ settings! {
         tls_client_certificate: FileName = key("tls-client-certificate")
             .flag(Server, "Show this certificate chain to the server");
 
-        /// The key (PEM, PKCS#8) of tls-client-certificate.
+        /// The key (PEM, PKCS#8) of tls-client-certificate; it may stand in the same file.
         tls_client_key: FileName = key("tls-client-key").flag(Server, "The key that belongs to it");
 
         /// Connect by this proxy: "socks5://HOST:PORT", "socks5+unix:///PATH" or "http://HOST:PORT" (by CONNECT), with

@@ -226,6 +226,7 @@ fn everything() {
 const BAD: &[(&str, &str, &str)] = &[
     ("max-byte = 5", "unknown key \"max-byte\"", "did you mean \"max-bytes\"?"),
     ("passwrod = \"hunter2\"", "unknown key \"passwrod\"", "did you mean \"password\"?"),
+    ("conections = 3", "unknown key \"conections\"", "did you mean \"connections\", which belongs below [defaults]?"),
     ("username = \"x\"", "unknown key \"username\"", "here it is \"user\""),
     ("maildir = \"x\"", "unknown key \"maildir\"", "\"maildir\" belongs in the table of deliver: deliver = { maildir = … }"),
     ("tls = \"starttls\"\nport = 995", "port: on port 995 TLS begins at once, which tls = \"starttls\" rules out", "set tls = \"implicit\", or port = 110"),

@@ -86,13 +86,21 @@ fn identity(chain: &Path, key: &Path) -> Result<Identity, TrustProblem> {
     let pem = read(CHAIN, chain, open_to_all)?;
     certificates(CHAIN, chain, pem.expose())?;
     let secret = read(KEY, key, |path, metadata| access::check_private(path, metadata, None))?;
-    Identity::from_pkcs8(pem.expose(), secret.expose()).map_err(|error| {
+    Identity::from_pkcs8(pem.expose(), private_key(secret.expose())).map_err(|error| {
         let mut to = key.as_os_str().to_owned();
         to.push(".pkcs8");
         let (from, to) = (access::shell_word(key), access::shell_word(Path::new(&to)));
         let convert = format!("convert it: openssl pkcs8 -topk8 -nocrypt -in {from} -out {to}");
         problem(KEY, key, &reason(&error.to_string()), Some(convert))
     })
+}
+
+/// The private key in a PEM file, which may hold the certificate too; all of the file where there is none.
+fn private_key(pem: &[u8]) -> &[u8] {
+    let at = |text: &[u8], label: &[u8]| text.windows(label.len()).position(|octets| octets == label);
+    let (begin, end) = (b"-----BEGIN PRIVATE KEY-----", b"-----END PRIVATE KEY-----");
+    let key = at(pem, begin).and_then(|start| pem.get(start..));
+    key.and_then(|key| key.get(..at(key, end)? + end.len())).unwrap_or(pem)
 }
 
 fn certificates(setting: &'static str, path: &Path, pem: &[u8]) -> Result<Vec<Certificate>, TrustProblem> {

@@ -506,12 +506,16 @@ impl<'a> Merged<'a> {
     }
 
     fn delivery(&self, account: &mut Foreign, around: ForeignSurroundings<'_>) {
-        let local = self.user.local.first().map(String::as_str);
-        let local = local.or(account.user.as_deref()).unwrap_or_default().to_owned();
+        // A file for BSMTP comes before a program, and a program before a mail server.
+        if self.text("bsmtp").is_some() {
+            account.remark(self.line("bsmtp"), "bsmtp: popfetch does not deliver to a file for BSMTP");
+            return;
+        }
         if let Some(line) = self.text("mda") {
+            let local = if line.contains("%T") { self.local(account, around) } else { None };
             let meaning = |letter| match letter {
                 'F' => Some("\"$SENDER\"".to_owned()),
-                'T' => Some(shell::word(&local)),
+                'T' => local.as_deref().map(shell::word),
                 _ => None,
             };
             let (line, unknown) = shell::rewritten(line, meaning);
@@ -521,11 +525,9 @@ impl<'a> Merged<'a> {
             account.deliver.push(ForeignTarget::Shell(line));
             return;
         }
-        for (name, what) in [("bsmtp", "a file for BSMTP"), ("lmtp", "LMTP")] {
-            if self.text(name).is_some() || self.is_on(name) {
-                account.remark(self.line(name), format!("{name}: popfetch does not deliver to {what}"));
-                return;
-            }
+        if self.is_on("lmtp") {
+            account.remark(self.line("lmtp"), "lmtp: popfetch does not deliver to LMTP");
+            return;
         }
         let this_machine = [Some("localhost"), Some("127.0.0.1"), Some("::1"), around.variable("HOSTNAME")];
         if let Some((Given::List(hosts), line)) = self.given("smtphost")
@@ -534,11 +536,38 @@ impl<'a> Merged<'a> {
             account.remark(*line, "smtphost: popfetch does not deliver to a mail server of another machine");
             return;
         }
+        let Some(recipient) = self.local(account, around).map(|local| self.recipient(local)) else { return };
         let what =
             "mail went to the mail server of this machine by SMTP: here /usr/sbin/sendmail hands it on";
         account.remark(self.user.line, what);
-        let words = ["/usr/sbin/sendmail", "-i", "-f", "{sender}", "--", &local];
+        let words = ["/usr/sbin/sendmail", "-i", "-f", "{sender}", "--", &recipient];
         account.deliver.push(ForeignTarget::Argv(words.map(str::to_owned).to_vec()));
+    }
+
+    /// The user of this machine that gets the mail: whoever runs fetchmail, where none is named.
+    fn local(&self, account: &mut Foreign, around: ForeignSurroundings<'_>) -> Option<String> {
+        if let Some(local) = self.user.local.first() {
+            return Some(local.clone());
+        }
+        let caller = around.variable("FETCHMAILUSER").or_else(|| around.user());
+        match caller {
+            Some(caller) => {
+                let what = format!("no local user is named: the mail is for {caller}, who runs this");
+                account.remark(self.user.line, what);
+            }
+            None => account.leave_out("no local user is named, and USER is not set: add is NAME here"),
+        }
+        caller.map(str::to_owned)
+    }
+
+    /// How fetchmail's SMTP names a user.
+    fn recipient(&self, local: String) -> String {
+        match (self.text("smtpname"), self.text("smtpaddress")) {
+            _ if local.contains('@') => local,
+            (Some(name), _) => name.to_owned(),
+            (None, Some(domain)) => format!("{local}@{domain}"),
+            (None, None) => local,
+        }
     }
 }
 

@@ -88,11 +88,11 @@ pub(super) fn read(source: ForeignSource<'_>, around: ForeignSurroundings<'_>) -
         match command {
             "defaults" => in_defaults = true,
             "account" => {
-                let (name, is_alias, commands) = account(argument, &defaults, &accounts).map_err(wrong)?;
+                let (name, is_alias, commands) = account(argument, &accounts).map_err(wrong)?;
                 if is_alias {
                     aliases.insert(name.to_owned());
                 }
-                accounts.push((name.to_owned(), number, commands));
+                accounts.push((name.to_owned(), number, commands, defaults.clone()));
                 in_defaults = false;
             }
             "eval" => remarks.push(Remark {
@@ -103,7 +103,7 @@ pub(super) fn read(source: ForeignSource<'_>, around: ForeignSurroundings<'_>) -
                 let known = COMMANDS.iter().find(|known| **known == command);
                 let known = known.ok_or_else(|| wrong("this is not a command of mpop"))?;
                 let into = match accounts.last_mut() {
-                    Some((name, _, commands)) if !in_defaults => {
+                    Some((name, _, commands, _)) if !in_defaults => {
                         aliases.remove(name);
                         commands
                     }
@@ -116,28 +116,29 @@ pub(super) fn read(source: ForeignSource<'_>, around: ForeignSurroundings<'_>) -
     }
     // Another name for one that is there already.
     let is_alias = |name: &String| aliases.contains(name);
-    let accounts = accounts.iter().filter(|(name, ..)| !is_alias(name)).map(|(name, line, commands)| {
-        let reader = MpopReader { commands, source, around };
-        reader.foreign(name, *line)
+    let accounts = accounts.into_iter().filter(|(name, ..)| !is_alias(name));
+    let accounts = accounts.map(|(name, line, commands, mut whole)| {
+        whole.extend(commands);
+        MpopReader { commands: &whole, source, around }.foreign(&name, line)
     });
     Ok(ForeignFile { accounts: accounts.collect(), remarks })
 }
 
-/// The name, the line and the commands of an account.
-type MpopAccount = (String, usize, Commands);
+/// The name, the line and the commands of an account: those of its own and of the accounts that it inherits from, and the
+/// defaults that held where it begins.
+type MpopAccount = (String, usize, Commands, Commands);
 
 /// What follows `account`, a name and perhaps accounts to inherit from: the name, whether it is perhaps another name for one
 /// account, and what is inherited.
 fn account<'a>(
     argument: &'a str,
-    defaults: &Commands,
     accounts: &[MpopAccount],
 ) -> Result<(&'a str, bool, Commands), &'static str> {
     let (name, from) = argument.split_once(':').unwrap_or((argument, ""));
-    let mut commands = defaults.clone();
+    let mut commands = Commands::new();
     for parent in from.split(',').map(str::trim).filter(|parent| !parent.is_empty()) {
         let known = accounts.iter().find(|(name, ..)| name == parent);
-        let (_, _, inherited) = known.ok_or("it inherits from an account that is not there")?;
+        let (_, _, inherited, _) = known.ok_or("it inherits from an account that is not there")?;
         commands.extend(inherited.iter().map(|(name, given)| (*name, given.clone())));
     }
     let name = name.trim();

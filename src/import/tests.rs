@@ -11,7 +11,7 @@ use super::{
     document, fuzz_import, read,
 };
 use crate::access;
-use crate::account::{Auth, Tls};
+use crate::account::{Auth, Switch, Tls};
 use crate::secret::Secret;
 use crate::types::Time;
 
@@ -234,13 +234,65 @@ fn where_fetchmail_delivers_popfetch_delivers_or_reports_that_it_cannot() {
     let words = ["/usr/sbin/sendmail", "-i", "-f", "{sender}", "--", "a b"].map(str::to_owned).to_vec();
     assert_eq!(account.deliver, [ForeignTarget::Argv(words)]);
     assert!(said(&account).contains("by SMTP"));
-    for options in ["smtphost mx.example", "lmtp", "bsmtp /tmp/x"] {
+    for options in ["smtphost mx.example", "lmtp", "bsmtp /tmp/x", "bsmtp /tmp/x mda y"] {
         let account = deliver(options);
         assert!(account.left_out.is_some() && account.deliver.is_empty(), "{options}");
     }
     for many in ["is a b here", "is * here", "is a=b here"] {
         assert!(deliver(many).left_out.unwrap().contains("multidrop"), "{many}");
     }
+}
+
+/// Mail that is sent to the user's name at the server would go back there.
+#[test]
+fn without_a_local_name_fetchmails_mail_is_for_the_user_that_runs_it() {
+    let deliver = |options: &str| {
+        let text = format!("poll h.e proto pop3 user me@h.e pass p {options}");
+        let account = one(ForeignProgram::Fetchmail, &text);
+        match account.deliver.as_slice() {
+            [ForeignTarget::Argv(words)] => words.last().unwrap().clone(),
+            [ForeignTarget::Shell(line)] => line.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    for (options, expected) in [
+        ("", "me"),
+        ("is anna here", "anna"),
+        ("smtpaddress a.example", "me@a.example"),
+        ("smtpname b@a.example smtpaddress c.example", "b@a.example"),
+        ("to d@e.example here smtpname b@a.example", "d@e.example"),
+        ("mda 'x %T'", "x me"),
+        ("mda 'x %T' to anna here smtpname b@a.example", "x anna"),
+    ] {
+        assert_eq!(deliver(options), expected, "{options}");
+    }
+    let account = fetchmail("");
+    assert!(!said(&account).contains("local user"), "it matters to nobody: {account:?}");
+    let text = "poll h.e proto pop3 user u pass p";
+    let file = ForeignSource { path: Path::new("/home/me/rc"), octets: text.as_bytes() };
+    let around = ForeignSurroundings { home: Path::new("/home/me"), variables: &BTreeMap::new() };
+    let nobody = read(ForeignProgram::Fetchmail, file, around, &mut |_| unreachable!()).unwrap();
+    assert!(nobody.accounts[0].left_out.as_ref().unwrap().contains("USER is not set"));
+}
+
+#[test]
+fn an_mpop_account_inherits_what_another_sets_and_the_defaults_of_its_own_place() {
+    let text = "defaults\nkeep on\ntimeout 600\naccount a\nhost h.example\nuser u\npipelining off\n\
+                delivery maildir ~/a\ndefaults\nkeep off\naccount b : a\nuser v\naccount c : b\nkeep on\n";
+    let accounts = parse(ForeignProgram::Mpop, text).accounts;
+    let settings: Vec<_> = accounts
+        .iter()
+        .map(|account| (account.user.as_deref(), account.stays, account.timeout, account.pipelining))
+        .collect();
+    let off = Some(Switch::Off);
+    assert_eq!(
+        settings,
+        [
+            (Some("u"), Stays::All, Some(600), off),
+            (Some("v"), Stays::Nothing, Some(600), off),
+            (Some("v"), Stays::All, Some(600), off),
+        ]
+    );
 }
 
 #[test]

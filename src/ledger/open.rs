@@ -21,7 +21,7 @@ use super::journal::Journal;
 use super::last_read::LastRead;
 use super::lines::{ClockCorrected, End, Fact, Leaves, PLAIN_VERSION, VERSION};
 use super::lock::Lock;
-use super::memory;
+use super::memory::{self, Memory};
 use super::replay::{self, LOOK};
 
 /// A clock that is further ahead of the last one is not believed at once.
@@ -68,7 +68,8 @@ impl Ledger {
     /// did not end in order.  `lock` proves that no other process has it; `now` is the clock.
     ///
     /// # Errors
-    /// [`Error::Damaged`]: damage before the last group, or another mailbox's ledger; [`Error::Missing`]; [`Error::Disk`].
+    /// [`Error::Damaged`]: damage before the last group, or another mailbox's ledger; [`Error::Shortened`];
+    /// [`Error::Missing`]; [`Error::Disk`].
     pub(crate) fn open(directory: &Path, mailbox: &Mailbox, lock: Lock, now: Time) -> Result<Self, Error> {
         let mut ledger = Self::load(directory, mailbox, now, durable::open)?;
         let time = ledger.now();
@@ -125,6 +126,7 @@ impl Ledger {
             last_read: None,
             warnings: Vec::new(),
         };
+        Self::check_extent(directory, Memory::load(directory).extent)?;
         ledger.reload(open)?;
         ledger.trusted = ledger.index.clock.is_none_or(|last| follows(now, last));
         Ok(ledger)

@@ -51,12 +51,12 @@ impl Ledger {
         std::fs::metadata(directory.join(FILE)).ok().map(|status| status.len())
     }
 
-    /// Makes sure that the file in `directory` has not become shorter than it was when `known` was remembered.  To be asked
-    /// before [`Ledger::open`], which would take what is left for a file whose end is torn.
+    /// Makes sure that the file in `directory` has not become shorter than it was when `known` was remembered: what is left
+    /// would be taken for a file whose end is torn.
     ///
     /// # Errors
     /// [`Error::Shortened`].
-    pub(crate) fn check_extent(directory: &Path, known: Option<LedgerExtent>) -> Result<(), Error> {
+    pub(super) fn check_extent(directory: &Path, known: Option<LedgerExtent>) -> Result<(), Error> {
         let path = directory.join(FILE);
         let Some(known) = known else { return Ok(()) };
         let Ok(file) = durable::open_to_read(&path) else { return Ok(()) };

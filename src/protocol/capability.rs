@@ -73,6 +73,17 @@ impl Capabilities {
         Ok(())
     }
 
+    /// The same as it may be shown: every word but the known tags as `redact` leaves it.
+    #[must_use]
+    pub(crate) fn redacted(&self, redact: impl Fn(&str) -> String) -> Self {
+        let redact = &redact;
+        let entries = self.entries.iter().map(|Capability { tag, arguments }| Capability {
+            tag: if KNOWN.contains(&tag.as_str()) { tag.clone() } else { redact(tag) },
+            arguments: arguments.iter().map(|argument| redact(argument)).collect(),
+        });
+        Self { entries: entries.collect() }
+    }
+
     fn arguments(&self, tag: &str) -> Option<&[String]> {
         let entry = self.entries.iter().find(|entry| entry.tag.eq_ignore_ascii_case(tag))?;
         Some(&entry.arguments)

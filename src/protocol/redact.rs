@@ -35,12 +35,13 @@ const SHORTEST_STRETCH: usize = 8;
 /// A unique-id may hold fewer octets than this of a secret by chance, above all digits.
 const SHORTEST_IN_UNIQUE_ID: usize = 6;
 
+/// A secret counts as there although its last octets are cut: at most one in so many.
+const CUT_IN_UNIQUE_ID: usize = 8;
+
 /// Knows every form in which one account's secret was sent.
 #[derive(Clone, Default)]
 pub(crate) struct Redactor {
     needles: Vec<Needle>,
-    /// The same in the case in which they were sent, for [`Searcher`], which compares in it.
-    as_sent: Vec<Secret>,
 }
 
 #[derive(Clone)]
@@ -136,19 +137,21 @@ impl Redactor {
         crate::text::printable(&self.redact(text))
     }
 
-    /// For texts that must not be stored with the secret in them: as it is, or in base64.
+    /// For texts that must not be stored with the secret in them: as it is or in base64, in whatever case, and also where
+    /// its last octets are cut.
     #[must_use]
     pub(crate) fn searcher(&self) -> Searcher<'_> {
-        let long = |sent: &&Secret| sent.expose().len() >= SHORTEST_IN_UNIQUE_ID;
-        Searcher(self.as_sent.iter().filter(long).map(|sent| Finder::new(sent.expose())).collect())
+        let needles = self.needles.iter().map(|needle| needle.octets.expose());
+        let long = needles.filter(|octets| octets.len() >= SHORTEST_IN_UNIQUE_ID);
+        let beginnings = long.filter_map(|octets| {
+            octets.get(..(octets.len() - octets.len() / CUT_IN_UNIQUE_ID).max(SHORTEST_IN_UNIQUE_ID))
+        });
+        Searcher(beginnings.map(Finder::new).collect())
     }
 
     fn add(&mut self, octets: &[u8], form: NeedleForm) {
         if octets.is_empty() {
             return;
-        }
-        if !self.as_sent.iter().any(|known| known.expose() == octets) {
-            self.as_sent.push(Secret::new(octets));
         }
         let lower = Secret::new(octets.to_ascii_lowercase());
         if !self.needles.iter().any(|needle| needle.form == form && needle.octets == lower) {
@@ -158,10 +161,14 @@ impl Redactor {
 }
 
 impl Searcher<'_> {
-    /// Whether `text` holds the secret.
+    /// Whether `text` holds the secret, or nearly all of it.
     #[must_use]
     pub(crate) fn finds(&self, text: &[u8]) -> bool {
-        self.0.iter().any(|needle| needle.find(text).is_some())
+        if self.0.is_empty() {
+            return false;
+        }
+        let lower = Zeroizing::new(text.to_ascii_lowercase());
+        self.0.iter().any(|needle| needle.find(&lower).is_some())
     }
 }
 
@@ -326,9 +333,15 @@ mod tests {
     fn what_is_stored_is_searched_for_the_secret() {
         let redactor = Redactor::new(&Secret::new("tanstaaf"));
         let searcher = redactor.searcher();
-        for (text, found) in
-            [("x-tanstaaf-1", true), ("ZHRhbnN0YWFm", true), ("tansta", false), ("UID1-2", false)]
-        {
+        for (text, found) in [
+            ("x-tanstaaf-1", true),
+            ("ZHRhbnN0YWFm", true),
+            ("TANSTAAF", true),
+            ("zhRHBNN0ywfM", true),
+            ("tanstaa", true),
+            ("tansta", false),
+            ("UID1-2", false),
+        ] {
             assert_eq!(searcher.finds(text.as_bytes()), found, "{text}");
         }
         assert!(!Redactor::new(&Secret::new("12")).searcher().finds(b"12"));

@@ -16,7 +16,7 @@ use crate::ledger::{EntryState, Ledger};
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
 use crate::proof::{DestinationId, DestinationKind, EntryId};
 use crate::report::{Condition, ConditionKind, Elsewhere, Postponed, RunSummary};
-use crate::text::{count, printable, shortened};
+use crate::text::{count, shortened};
 use crate::types::{Time, wide};
 
 /// Destinations that are named at most.
@@ -87,7 +87,7 @@ fn destination_gone(
             .destinations()
             .iter()
             .filter(|destination| lacking.contains(&destination.id))
-            .map(|destination| printable(&destination.name.address))
+            .map(|destination| destination.name.shown())
             .collect();
         let (counted, names) = (count(messages, "message"), some_of(names));
         summary.put(condition(

@@ -41,6 +41,8 @@ pub(super) struct Course {
     pub(super) brought: bool,
     /// Sessions in a row that have brought nothing.
     pub(super) idle: u32,
+    /// No deletion is ever confirmed: mail is retrieved in a session that deletes nothing.
+    pub(super) keeps: bool,
     /// How the last session ended.
     pub(super) ended: SessionEnd,
 }

@@ -85,6 +85,7 @@ pub(crate) fn mark_seen(
 
 /// Without lock or change.
 fn look(run: &Run<'_>, mark: &MarkOrder) -> Result<Marked, Error> {
+    access::check_path(&run.directory)?;
     let ledger = Ledger::read(&run.directory, &run.account.mailbox(), run.now)?;
     let mut memory = Memory::load(&run.directory);
     let mut client = connect(run, &mut memory)?;
@@ -114,7 +115,7 @@ pub(super) fn locked<T>(
 
 fn with_lock(run: &Run<'_>, mark: &MarkOrder, lock: Lock, memory: &mut Memory) -> Result<Marked, Error> {
     // What an interrupted run has left is for the next run to settle: no destination is needed here.
-    let mut ledger = run.open_ledger(lock, memory)?;
+    let mut ledger = run.open_ledger(lock)?;
     let mut client = connect(run, memory)?;
     let (marked, chosen, maildrop, policy) = choose(run, mark, &mut client, &ledger, memory)?;
     let word = mark.delivered.map_or(UsersWord::Seen, UsersWord::Delivered);

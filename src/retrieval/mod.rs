@@ -205,7 +205,7 @@ fn finish(
 
 /// Opens the ledger, settles what a killed run has left, and opens the destinations.
 fn open(run: &Run<'_>, summary: &mut RunSummary, lock: Lock, memory: &mut Memory) -> Result<Stores, Error> {
-    let mut ledger = run.open_ledger(lock, memory)?;
+    let mut ledger = run.open_ledger(lock)?;
     if !ledger.intents().is_empty() {
         run.report(&Event::Doing("putting an interrupted run right"));
     }

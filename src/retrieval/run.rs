@@ -82,8 +82,7 @@ impl<'a> Run<'a> {
     }
 
     /// Opens the mailbox's ledger, for a run that has the lock; what is to be said of it is reported.
-    pub(super) fn open_ledger(&self, lock: Lock, memory: &Memory) -> Result<Ledger, Error> {
-        Ledger::check_extent(&self.directory, memory.extent)?;
+    pub(super) fn open_ledger(&self, lock: Lock) -> Result<Ledger, Error> {
         let ledger = Ledger::open(&self.directory, &self.account.mailbox(), lock, self.now)?;
         for warning in ledger.warnings() {
             self.warn(warning.clone());

@@ -35,6 +35,7 @@ use super::rounds::{Round, Rounds};
 use super::run::Run;
 use super::survey::{self, Survey};
 use super::window;
+use crate::account::Retention;
 use crate::client::{self, Client, Farewell, Sending, Transaction};
 use crate::clock;
 use crate::ledger::Ledger;
@@ -164,8 +165,11 @@ impl MailSession<'_, '_> {
 
     /// Lists and decides, and leaves alone what this session isn't about.
     fn prepare(&mut self, client: &mut Client<Transaction>, ledger: &mut Ledger) -> Result<Prepared, Error> {
-        let Survey { mut maildrop, mut decisions, policy, suspicion, drop_listing } =
+        let Survey { mut maildrop, mut decisions, mut policy, suspicion, drop_listing } =
             survey::survey(self.run, client, ledger, self.memory, *self.taken)?;
+        if self.course.keeps && !policy.window {
+            policy.retention = Retention::Keep;
+        }
         if by_word::is_first(self.run, ledger) {
             by_word::begin(self.run, &mut maildrop, ledger, &policy)?;
             decisions = plan::decide(&maildrop, ledger, &policy);
@@ -313,7 +317,8 @@ impl MailSession<'_, '_> {
             naming: Naming::new(u64::from_ne_bytes(seed), known, maildrop.has_unique_ids(), drop_listing),
             pace: QuestionPace::new(self.course.careful, first),
             header: HeaderSupport::new(!client.may_have_top()),
-            budget: self.memory.limit.map(|limit| limit.commands),
+            // Where nothing is deleted, nothing hangs on its end.
+            budget: self.memory.limit.filter(|_| !self.course.keeps).map(|limit| limit.commands),
             others_came: self.course.came,
             died,
             ..SessionStanding::default()

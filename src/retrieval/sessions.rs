@@ -67,6 +67,10 @@ impl<'a, 'b> Sessions<'a, 'b> {
                 // next listing shows what was deleted.
                 Ok(_) if self.quit_was_cut() => follows = Follows::Rest,
                 Ok(_) if self.run.context.stop.raised() => return Ok(()),
+                // They come first, and would keep mail back for good.
+                Ok(SessionOutcome { next: None, left: true }) if self.deletes_in_vain() => {
+                    (scope, follows) = (Scope::Everything, Follows::Rest);
+                }
                 Ok(SessionOutcome { next: Some(next), left }) => {
                     (scope, follows) = next;
                     self.course.left = left;
@@ -76,7 +80,7 @@ impl<'a, 'b> Sessions<'a, 'b> {
                         break;
                     }
                 }
-                Ok(SessionOutcome { next: None, left: true }) => break,
+                Ok(SessionOutcome { next: None, left }) if left || self.course.keeps => break,
                 Ok(_) => return Ok(()),
                 Err(e) if self.goes_on_after(&e) => follows = Follows::Rest,
                 Err(e) => {
@@ -99,6 +103,12 @@ impl<'a, 'b> Sessions<'a, 'b> {
         quit_lost
             && (again || self.memory.limit.is_some())
             && self.lasts_less_long("the server did not confirm QUIT, and nothing was deleted")
+    }
+
+    /// Whether the session that has just ended was as short as can be, and its deletions weren't confirmed all the same.
+    fn deletes_in_vain(&mut self) -> bool {
+        let in_vain = self.course.ended.quit_lost && self.memory.limit.is_some();
+        in_vain && !std::mem::replace(&mut self.course.keeps, true)
     }
 
     /// Whether there is another session after one that ended so.

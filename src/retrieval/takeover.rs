@@ -100,7 +100,7 @@ pub(crate) fn take_unseen(
             return Err(Error::OnlyNumbers { program: memories.program.name() });
         }
         locked(run, |run, lock, memory| {
-            let mut ledger = run.open_ledger(lock, memory)?;
+            let mut ledger = run.open_ledger(lock)?;
             let all = matching::either_way(memories.program, memories.seen);
             let recorded = ledger.import_whole(&words(run, memories, &all))?;
             memory.extent = ledger.close()?.or(memory.extent);
@@ -120,7 +120,7 @@ fn act<'a>(
 }
 
 fn with_lock(run: &Run<'_>, lock: Lock, memory: &mut Memory, memories: Memories<'_>) -> Result<Taken, Error> {
-    let mut ledger = run.open_ledger(lock, memory)?;
+    let mut ledger = run.open_ledger(lock)?;
     let mut client = marking::connect(run, memory)?;
     let (taken, matched, maildrop) = look(run, memories, &mut client, &ledger, memory)?;
     let all = [matched.listed, matched.unlisted].concat();

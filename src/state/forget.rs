@@ -50,6 +50,7 @@ pub(crate) fn forget(
     let mailbox = account.mailbox();
     let directory = ledger::directory(state, &mailbox);
     if Ledger::octets(&directory).is_none() {
+        Ledger::read(&directory, &mailbox, clock::now())?;
         return match which {
             ForgetWhich::Named(names) => Err(Error::NoSuchMessage(printable(names.concat().as_bytes()))),
             _ => Ok(0),
@@ -57,7 +58,6 @@ pub(crate) fn forget(
     }
     let lock = super::lock(&directory, stop)?;
     let mut memory = Memory::load(&directory);
-    Ledger::check_extent(&directory, memory.extent)?;
     let mut ledger = Ledger::open(&directory, &mailbox, lock, clock::now())?;
     let wanted = wanted(&ledger, which)?;
     let shown =

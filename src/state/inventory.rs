@@ -177,7 +177,6 @@ pub(crate) fn verify(kept: &KeptMailbox, now: Time) -> Verified {
 
 fn verified(kept: &KeptMailbox, now: Time) -> Result<Verified, ledger::Error> {
     let directory = &kept.directory;
-    Ledger::check_extent(directory, Memory::load(directory).extent)?;
     let mailbox = match &kept.mailbox {
         Some(mailbox) => Some(mailbox.clone()),
         None => Ledger::mailbox_of(directory)?,

@@ -62,7 +62,6 @@ pub(crate) fn adopt(
     let old_lock = super::lock(&old, stop)?;
     let new_lock = super::lock(&new, stop)?;
     let mut memory = Memory::load(&old);
-    Ledger::check_extent(&old, memory.extent)?;
     let ledger = Ledger::open(&old, from, old_lock.clone(), clock::now())?;
     let outcome = match present(&new, &to)? {
         // The last attempt ended before the old one was removed.
@@ -159,11 +158,12 @@ pub(crate) fn export(accounts: &[Account], state: &Path, stop: &Stop) -> Result<
         let mailbox = account.mailbox();
         let directory = ledger::directory(state, &mailbox);
         if Ledger::octets(&directory).is_none() {
+            // One that is missing is no empty one: what is exported would not be all.
+            Ledger::read(&directory, &mailbox, clock::now())?;
             continue;
         }
         let lock = super::lock(&directory, stop)?;
         let memory = Memory::load(&directory);
-        Ledger::check_extent(&directory, memory.extent)?;
         let ledger = Ledger::open(&directory, &mailbox, lock.clone(), clock::now())?;
         let unfinished = ledger.unfinished().iter().filter(|message| !message.staged.is_empty()).count();
         if unfinished > 0 {

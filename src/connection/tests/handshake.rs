@@ -413,6 +413,9 @@ fn a_client_certificate_is_shown() {
     let [chain, key] = [client.file("chain", &mine.pem), client.file("key", &mine.key.serialize_pem())];
     let [other_chain, other_key] =
         [client.file("other", &stranger.pem), client.file("other-key", &stranger.key.serialize_pem())];
+    // As fetchmail's sslcert has it: both in one file, in either order.
+    let both = client.file("both", &format!("{}{}", mine.pem, mine.key.serialize_pem()));
+    let turned = client.file("turned", &format!("a key:\n{}{}", mine.key.serialize_pem(), mine.pem));
     let certificate = client.file("server", &server.pem);
     let server_key = client.file("server-key", &server.key.serialize_pem());
 
@@ -456,7 +459,9 @@ fn a_client_certificate_is_shown() {
                 };
             }
         };
-        assert_eq!(echoed(&Client::showing(&chain, &key)).unwrap(), Some(4), "{version}");
+        for (chain, key) in [(&chain, &key), (&both, &both), (&turned, &turned)] {
+            assert_eq!(echoed(&Client::showing(chain, key)).unwrap(), Some(4), "{version} {key:?}");
+        }
         let error = echoed(&Client::showing(&other_chain, &other_key)).unwrap_err();
         assert!(matches!(error, Error::ClientCertificate { .. }), "{version}: {error}");
         assert_eq!(error.exit_code(), ExitCode::Refused, "{version}");

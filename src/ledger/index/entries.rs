@@ -38,6 +38,11 @@ impl EntryRecord {
         }
     }
 
+    /// It was deleted, and a listing has lacked it since: what has its key next is other mail, and no copy of it.
+    pub(super) fn be_gone(&mut self) {
+        (self.gone, self.again, self.varies) = (true, false, false);
+    }
+
     fn is_deletable(&self) -> bool {
         matches!(self.state, EntryState::Delivered | EntryState::Recorded) && !self.unidentified
     }

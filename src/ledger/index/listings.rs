@@ -26,7 +26,11 @@ impl Index {
 
     pub(super) fn take_listing_of_strangers(&mut self, fact: &NothingKnownListed) {
         for entry in std::mem::take(&mut self.not_yet_gone) {
-            self.change(entry, |record| record.gone = record.state == EntryState::Deleted);
+            self.change(entry, |record| {
+                if record.state == EntryState::Deleted {
+                    record.be_gone();
+                }
+            });
         }
         self.slots.change_all(EntryRecord::be_doubted);
         self.read_clock(fact.time, fact.clock);
@@ -38,7 +42,7 @@ impl Index {
             record.present = false;
             if record.state == EntryState::Deleted {
                 // The day of its deletion stays.
-                record.gone = true;
+                record.be_gone();
             } else {
                 record.absent_since = Some(fact.day.max(1));
                 // Its key may stand for other mail when it is listed again.

@@ -137,3 +137,21 @@ fn what_came_under_the_key_of_a_deleted_message_is_not_gone_with_it() {
     let again = read(home.path()).unwrap();
     assert_eq!((again.find_key(&key("a")).is_some(), again.find_key(&key("c"))), (true, None));
 }
+
+/// Whether its copies differed is no matter any more when it was deleted and is gone: what has its key next is other mail.
+#[test]
+fn what_was_deleted_and_is_gone_leaves_no_word_about_its_copies() {
+    for (listed, expected) in [(true, true), (false, false)] {
+        for others in [0, 1] {
+            let home = tempfile::tempdir().unwrap();
+            let mut ledger = open(home.path());
+            let [a, b] = ["a", "b"].map(|name| deliver(&mut ledger, name, name));
+            ledger.varies(a).unwrap();
+            ledger.deleted(&[a]).unwrap();
+            let held = [Some(b).filter(|_| others > 0), Some(a).filter(|_| listed)];
+            ledger.complete_listing(&mut held.into_iter().flatten()).unwrap();
+            assert_eq!(ledger.entry(a).varies, expected, "{listed}, {others}");
+            assert_eq!(ledger.entry(a).absent, !listed, "{listed}, {others}");
+        }
+    }
+}

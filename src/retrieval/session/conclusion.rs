@@ -95,6 +95,8 @@ impl MailSession<'_, '_> {
             && *self.scope == Scope::Everything
             && !tally.cut_short
             && !tally.left_alone
+            // What is due to be deleted is.
+            && !self.course.keeps
             && !self.run.context.stop.raised();
         if well && quick::wanted(self.run) {
             let done = Done {

@@ -226,7 +226,6 @@ impl ByHand<'_> {
             return Ok(client.quit()?);
         }
         let mut memory = Memory::load(directory);
-        Ledger::check_extent(directory, memory.extent)?;
         let mut ledger = Ledger::open(directory, &run.account.mailbox(), lock, run.now)?;
         let found = deleted.iter().filter_map(|unique_id| ledger.find(unique_id.borrow()));
         let ids: Vec<_> = found.map(|id| (id, None)).collect();

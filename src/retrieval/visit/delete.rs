@@ -5,7 +5,7 @@
 //! recognised as in every run (by its header, or else by the whole message), because a unique-id alone may name other
 //! mail now.  What isn't recognised counts as never delivered, and is deleted only if the user has agreed to that.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
@@ -110,7 +110,7 @@ fn deleting(run: &Run<'_>, selection: &Selection, ask: AskUser<'_>) -> Result<De
     let lock = Lock::acquire(&run.directory, Wait::AtMost(PATIENCE), &run.context.stop).map_err(busy)?;
     let mut memory = Memory::load(&run.directory);
     Alerts::new(run).check_pause(&memory)?;
-    let mut ledger = run.open_ledger(lock, &memory)?;
+    let mut ledger = run.open_ledger(lock)?;
     let result = in_session(run, selection, ask, &mut ledger, &mut memory);
     let closed = ledger.sync().and_then(|()| ledger.close());
     if let Ok(Some(extent)) = &closed {
@@ -166,7 +166,8 @@ fn in_session(
         .collect();
     let stay: HashSet<EntryId> = refused.iter().filter_map(|(number, _)| entry_of(number)).collect();
     let deletions = deletions::of(&maildrop, ledger, &ids, &copies, &stay)?;
-    finish(client, ledger, &deletions, accepted.len(), refused)
+    let seen = only_seen(&maildrop, ledger, &accepted);
+    finish(client, ledger, (&deletions, &seen), accepted.len(), refused)
 }
 
 /// Waits until there is something to read, while the session is kept alive by a `NOOP` now and then.  `false` when the user
@@ -187,7 +188,7 @@ fn keep_alive(client: &mut Client<Transaction>, input: BorrowedFd<'_>) -> Result
 fn finish(
     client: Client<Transaction>,
     ledger: &mut Ledger,
-    deletions: &[(EntryId, Option<Digest>)],
+    (deletions, seen): (&[(EntryId, Option<Digest>)], &[EntryId]),
     accepted: usize,
     refused: Vec<(MessageNumber, String)>,
 ) -> Result<Deleted, Error> {
@@ -202,11 +203,23 @@ fn finish(
     Ok(match client.quit()? {
         Farewell::Confirmed => {
             ledger.confirm_deletion(asked)?;
+            if !seen.is_empty() {
+                ledger.forget_entries(seen)?;
+            }
             deleted(accepted, None, refused)
         }
         Farewell::Refused(text) => deleted(0, Some(text), refused),
         Farewell::Unanswered => deleted(0, Some(String::new()), refused),
     })
+}
+
+/// What counts as seen by the user's word alone.  Nothing will show whether what has its unique-id later is the same: that is new.
+fn only_seen(maildrop: &Maildrop, ledger: &Ledger, accepted: &[MessageNumber]) -> Vec<EntryId> {
+    let seen = accepted.iter().filter_map(|number| match maildrop.find(*number)?.who {
+        Who::Known(id) if ledger.entry(id).unidentified => Some(id),
+        Who::Known(_) | Who::New(_) | Who::Nameless => None,
+    });
+    seen.collect::<BTreeSet<EntryId>>().into_iter().collect()
 }
 
 type RefusedDeletions = Vec<(MessageNumber, String)>;

@@ -258,7 +258,7 @@ fn look(server: Server, secret: &Secret, context: &Context<'_>) -> Result<Server
         protection: client.protection(),
         certificate,
         before_tls,
-        before_login: client.server_facts().capabilities.clone(),
+        before_login: shown(client.server_facts().capabilities.as_ref(), &client),
         login: None,
         better: Vec::new(),
     };
@@ -274,9 +274,14 @@ fn in_clear(
     context: &Context<'_>,
 ) -> Result<Option<Capabilities>, client::Error> {
     let client = server.with(server.port, Tls::None).open(secret, context)?;
-    let capabilities = client.server_facts().capabilities.clone();
+    let capabilities = shown(client.server_facts().capabilities.as_ref(), &client);
     client.leave();
     Ok(capabilities)
+}
+
+/// What a server offers, without the account's secret.
+fn shown<S>(capabilities: Option<&Capabilities>, client: &Client<S>) -> Option<Capabilities> {
+    Some(capabilities?.redacted(|word| client.redacted(word)))
 }
 
 /// The fingerprint of a certificate that is refused.
@@ -330,7 +335,7 @@ fn log_in(visit: &mut Visit<'_, '_>, secret: &Secret) -> Result<LoginInfo, Error
     let drop_listing = client.ask_drop_listing()?;
     let info = LoginInfo {
         mechanism: client.login_facts().method.name(),
-        capabilities: client.capabilities().cloned(),
+        capabilities: shown(client.capabilities(), &client),
         drop_listing,
     };
     client.leave();
