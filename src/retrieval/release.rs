@@ -281,6 +281,23 @@ mod tests {
         }
     }
 
+    /// What a line on disk still names may be looked for by the next run.
+    #[cfg(feature = "crash-points")]
+    #[test]
+    fn nothing_is_removed_where_the_disk_does_not_take_what_was_agreed() {
+        use crate::durable::{Step, trial::steps};
+
+        let home = delivered();
+        home.leave_unfinished("x", &[("Mail", Left::Delivered), ("Gone", Left::Torn)]);
+        fs::remove_dir_all(home.path().join("Gone")).unwrap();
+        let spool = home.mailbox().join("spool-0");
+        fs::write(&spool, "").unwrap();
+        let refuses = |step, path: &Path| step == Step::Sync && path.ends_with("ledger");
+        let (result, _) = steps(refuses, || released(&home, None, true));
+        assert_eq!(result.unwrap_err().exit_code(), ExitCode::LocalIo);
+        assert!(spool.exists());
+    }
+
     /// Each destination is given up only where its folder is out of reach or not configured: "Mail" is configured, and lacks
     /// one message; "Other" isn't, and lacks another.
     #[test]

@@ -144,6 +144,19 @@ fn deletions_count_when_the_farewell_is_confirmed() {
     }
 }
 
+/// Without that on disk a run after a crash would take what is gone for mail that others have deleted.
+#[cfg(feature = "crash-points")]
+#[test]
+fn nothing_is_deleted_where_the_disk_does_not_take_that_it_is() {
+    use crate::durable::{Step, trial::steps};
+
+    let home = home(&["a"], &[]);
+    let refuses = |step, path: &std::path::Path| step == Step::Sync && path.ends_with("ledger");
+    let ((result, seen), _) = steps(refuses, || deletes(&home, &["1"], true));
+    assert_eq!((result.unwrap_err().exit, seen.len()), (ExitCode::LocalIo, 1));
+    assert_eq!(home.left(), ["a"]);
+}
+
 /// Two messages of one unique-id, one of which is deleted: the ledger still knows the other.
 #[test]
 fn of_two_messages_with_one_unique_id_the_other_stays_known() {
