@@ -35,8 +35,8 @@ pub(crate) fn keep_memory_private() {
 /// See the Linux version.
 pub fn keep_memory_private() {}
 
-/// No program that we start gets a descriptor that was left open for us: the lock of a script, for example, which a
-/// program that goes on in the background (ssh with ControlPersist) would hold on to.  Ours are never inherited anyway.
+/// No program that we start gets a descriptor that was left open for us, such as the lock of a script.  A program
+/// that goes on in the background (ssh with ControlPersist) would hold on to it.  Ours are never inherited anyway.
 pub(crate) fn keep_descriptors_private() {
     const FIRST: i32 = 3;
     close_fds::set_fds_cloexec(FIRST, &[]);

@@ -132,7 +132,7 @@ pub struct Mailbox {
 impl fmt::Display for Mailbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { user, host, port } = self;
-        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        let host = host::in_brackets(host);
         let port = if *port == 110 { String::new() } else { format!(":{port}") };
         f.write_str(&crate::text::printable(format!("{user}@{host}{port}").as_bytes()))
     }

@@ -10,7 +10,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
@@ -258,7 +258,7 @@ fn create_without_its_name(directory: &Path) -> Result<File> {
     let random: [u8; 8] = crate::clock::random().map_err(|e| Error::new(Step::Open, directory, e))?;
     let path = directory.join(format!("unnamed-{:016x}", u64::from_ne_bytes(random)));
     let file = create_new(&path, 0o600)?;
-    std::fs::remove_file(&path).map_err(|e| Error::new(Step::Remove, &path, e))?;
+    fs::remove_file(&path).map_err(|e| Error::new(Step::Remove, &path, e))?;
     Ok(file)
 }
 
@@ -268,7 +268,7 @@ fn create_without_its_name(directory: &Path) -> Result<File> {
 /// [`Step::MakeDirectory`].
 pub(crate) fn make_directory(path: &Path) -> Result<bool> {
     take(Step::MakeDirectory, path)?;
-    match std::fs::DirBuilder::new().mode(0o700).create(path) {
+    match fs::DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => Ok(true),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(false),
         Err(e) => Err(Error::new(Step::MakeDirectory, path, e)),
@@ -283,6 +283,19 @@ pub(crate) fn make_directories(path: &Path) -> Result<()> {
     let missing: Vec<&Path> =
         path.ancestors().take_while(|p| !p.as_os_str().is_empty() && !p.is_dir()).collect();
     missing.iter().rev().try_for_each(|directory| make_directory(directory).map(drop))
+}
+
+/// What is in a directory, in no order; nothing where there is no such directory.
+///
+/// # Errors
+/// [`Step::Read`].
+pub(crate) fn entries(directory: &Path) -> Result<Vec<fs::DirEntry>> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries.collect(),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => Err(e),
+    };
+    entries.map_err(|e| Error::new(Step::Read, directory, e))
 }
 
 /// The directory that holds `path`.
@@ -483,6 +496,36 @@ pub(crate) fn replace(from: &Path, to: &Path) -> Result<()> {
     rustix::fs::rename(from, to).map_err(|e| Error::new(Step::Rename, to, e))
 }
 
+/// Puts a file that holds `octets`, readable by its owner only, in the place of `path`: all of the old or all of the new.
+/// It is written as `new`, in the same directory, where a crash may leave it.  Nothing is synced.
+///
+/// # Errors
+/// As of the steps that it takes: then `path` is as it was.
+pub(crate) fn put_unsynced(new: &Path, path: &Path, octets: &[u8]) -> Result<()> {
+    put_by(new, path, octets, |_| Ok(()))
+}
+
+/// As [`put_unsynced`], and on the disk, with its name.
+///
+/// # Errors
+/// As there, unless the last step failed, the sync of the directory.
+pub(crate) fn put(new: &Path, path: &Path, octets: &[u8]) -> Result<()> {
+    put_by(new, path, octets, |file| sync(file, new))?;
+    sync_names(parent_of(path))
+}
+
+fn put_by(new: &Path, path: &Path, octets: &[u8], end: impl FnOnce(&File) -> Result<()>) -> Result<()> {
+    // What a crash has left; nothing depends on it.
+    remove(new)?;
+    let file = create_new(new, 0o600)?;
+    let written = write(&file, new, octets).and_then(|()| end(&file)).and_then(|()| replace(new, path));
+    if written.is_err() {
+        // The next one to come here removes what this can't.
+        let _ = remove(new);
+    }
+    written
+}
+
 /// Cuts the file back to `octets`.
 ///
 /// # Errors
@@ -498,7 +541,7 @@ pub(crate) fn truncate(file: &File, path: &Path, octets: u64) -> Result<()> {
 /// [`Step::Remove`].
 pub(crate) fn remove(path: &Path) -> Result<()> {
     take(Step::Remove, path)?;
-    match std::fs::remove_file(path) {
+    match fs::remove_file(path) {
         Ok(()) => Ok(()),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(e) => Err(Error::new(Step::Remove, path, e)),
@@ -511,7 +554,7 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
 /// [`Step::Remove`].
 pub(crate) fn remove_directory(path: &Path) -> Result<()> {
     take(Step::Remove, path)?;
-    std::fs::remove_dir(path).map_err(|e| Error::new(Step::Remove, path, e))
+    fs::remove_dir(path).map_err(|e| Error::new(Step::Remove, path, e))
 }
 
 #[cfg(not(feature = "crash-points"))]

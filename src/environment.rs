@@ -66,6 +66,19 @@ impl Environment {
         }
     }
 
+    /// The value of a variable; `None` where it isn't set, or is empty.
+    #[must_use]
+    pub(crate) fn variable(&self, name: &str) -> Option<&OsStr> {
+        self.variables.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
+    }
+
+    /// The first file of this name in a folder of `$PATH`.
+    #[must_use]
+    pub(crate) fn on_path(&self, name: impl AsRef<Path>) -> Option<PathBuf> {
+        let folders = std::env::split_paths(self.variable("PATH")?);
+        folders.map(|folder| folder.join(&name)).find(|path| path.is_file())
+    }
+
     /// The path of this program, as it was called: a link stays one, so that the path is still right after an update.
     ///
     /// # Errors
@@ -76,8 +89,7 @@ impl Environment {
         let candidate = if called.as_os_str().as_bytes().contains(&b'/') {
             Some(self.current_directory.join(called))
         } else {
-            let path = self.variables.get(OsStr::new("PATH")).map(OsString::as_os_str).unwrap_or_default();
-            std::env::split_paths(path).map(|folder| folder.join(&called)).find(|path| path.is_file())
+            self.on_path(&called)
         };
         let is_this =
             |path: &PathBuf| path.is_absolute() && path.canonicalize().is_ok_and(|path| path == actual);

@@ -119,6 +119,12 @@ pub(crate) enum Decision {
 }
 
 impl Decision {
+    /// Whether nothing is done with it.
+    #[must_use]
+    pub(crate) fn leaves(self) -> bool {
+        matches!(self, Self::Leave(_))
+    }
+
     /// Why it is compared with what we have, if it is.
     #[must_use]
     pub(crate) fn why_compared(self) -> Option<Why> {

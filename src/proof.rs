@@ -177,6 +177,17 @@ pub(crate) enum Key {
     Header(Digest),
 }
 
+impl Key {
+    /// The unique-id, if it is one.
+    #[must_use]
+    pub(crate) fn into_unique_id(self) -> Option<UniqueIdBuf> {
+        match self {
+            Self::UniqueId(unique_id) => Some(unique_id),
+            Self::Header(_) => None,
+        }
+    }
+}
+
 /// What a destination is called in the ledger: stable over runs and over changes of the configuration's order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct DestinationName {

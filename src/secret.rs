@@ -2,8 +2,8 @@
 //! memory is wiped when the last clone goes.  Clones share it.  Whatever is made from it (a command's line, its base64, the
 //! words that the redactor looks for) is a `Secret` of its own, and wiped too.
 //!
-//! Two kinds of copies are not wiped: those that a parser makes before the value is a `Secret` (a TOML string with escapes,
-//! an argument of the command line), and those of the kernel and the TLS library on the way out.
+//! Two kinds of copies are not wiped.  A parser makes some before the value is a `Secret` (a TOML string with
+//! escapes, an argument of the command line).  The kernel and the TLS library make others on the way out.
 
 use std::sync::Arc;
 

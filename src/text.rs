@@ -35,9 +35,9 @@ pub(crate) fn printable(octets: &[u8]) -> String {
     out
 }
 
-/// A line of prose for people: as [`printable`], but what only can't be seen (a soft hyphen, a joiner, a mark of direction) is
-/// left out rather than written out, as is a tag of an emoji; a tab becomes a blank, and a backslash stays one.  Not for what is
-/// compared or typed: two that look alike may differ.
+/// A line of prose for people: as [`printable`], but what only can't be seen is left out rather than written out (a
+/// soft hyphen, a joiner, a mark of direction, a tag of an emoji).  A tab becomes a blank, and a backslash stays one.
+/// Not for what is compared or typed: two that look alike may differ.
 #[must_use]
 pub(crate) fn readable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -60,9 +60,9 @@ pub(crate) fn is_one_line(octets: &[u8]) -> bool {
     !octets.iter().any(|octet| matches!(octet, b'\r' | b'\n' | 0))
 }
 
-/// Whether a character is invisible, reorders what stands around it, or has no agreed look: controls, bidirectional and
-/// other format characters, line separators, private and unassigned ones, and what Unicode calls default ignorable (zero
-/// width, variation selectors, tags, fillers of Hangul).
+/// Whether a character is invisible, reorders what stands around it, or has no agreed look.  These are controls,
+/// bidirectional and other format characters, line separators, private and unassigned ones, and what Unicode calls
+/// default ignorable (zero width, variation selectors, tags, fillers of Hangul).
 fn conceals(c: char) -> bool {
     let point = u32::from(c);
     // DerivedCoreProperties.txt, Default_Ignorable_Code_Point, as far as their category doesn't show it; and BRAILLE

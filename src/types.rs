@@ -9,6 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub(crate) use selection::{NoSuchMessage, Selection};
 
+use crate::text;
+
 /// The number of a message in one session (RFC 1939 §5): decimal, from 1, meaningless in any other session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageNumber(NonZeroU32);
@@ -114,8 +116,8 @@ impl<'a> UniqueId<'a> {
     pub(crate) fn new(octets: &'a [u8]) -> Option<Self> {
         // The least of them decides nearly always, and is found many octets at a time.
         let least = octets.iter().fold(u8::MAX, |least, octet| least.min(*octet));
-        let fine = (1..=Self::LONGEST).contains(&octets.len())
-            && (least > b'\r' || crate::text::is_one_line(octets));
+        let fine =
+            (1..=Self::LONGEST).contains(&octets.len()) && (least > b'\r' || text::is_one_line(octets));
         fine.then_some(Self(octets))
     }
 
@@ -140,7 +142,7 @@ impl<'a> UniqueId<'a> {
 
 impl fmt::Display for UniqueId<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&crate::text::printable(self.0))
+        f.write_str(&text::printable(self.0))
     }
 }
 
@@ -159,6 +161,18 @@ impl UniqueIdBuf {
     #[must_use]
     pub(crate) fn borrow(&self) -> UniqueId<'_> {
         UniqueId(&self.0)
+    }
+
+    /// It in the form of [`text::field`].
+    #[must_use]
+    pub(crate) fn to_field(&self) -> String {
+        text::field(&self.0)
+    }
+
+    /// Reads what [`UniqueIdBuf::to_field`] wrote; `None` for anything else.
+    #[must_use]
+    pub(crate) fn from_field(field: &[u8]) -> Option<Self> {
+        UniqueId::new(&text::from_field(field)?).map(UniqueId::to_buf)
     }
 }
 
@@ -189,7 +203,7 @@ impl Octets {
 
 impl fmt::Display for Octets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&crate::text::size(self.0))
+        f.write_str(&text::size(self.0))
     }
 }
 

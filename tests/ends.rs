@@ -492,11 +492,8 @@ fn a_line_that_ends_blames_no_message_alone() {
 fn book_keeping_is_not_dropped_by_quit() {
     let internal = b"Date: Thu, 1 Jan 2026 00:00:00 +0000\r\nFrom: Mail System Internal Data <MAILER-DAEMON@x>\r\n\
         Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\r\nX-IMAP: 1234567890 0000000000\r\n\r\nx\r\n";
-    let mut options = good([Message::new("internal", internal), Message::new("mail", body(1))]);
-    options.after_login.retain(|line| !line.starts_with("EXPIRE"));
-    options.after_login.push("EXPIRE 0".into());
-    options.retrieved = Retrieved::Deleted;
-    let served = serve(options, DELETE);
+    let options = good([Message::new("internal", internal), Message::new("mail", body(1))]);
+    let served = serve(options.dropping_retrieved(), DELETE);
     for _ in 0..2 {
         served.fetch().succeeds();
         assert_eq!(served.server.unique_ids("me"), ["internal"]);
@@ -510,11 +507,7 @@ fn book_keeping_is_not_dropped_by_quit() {
 fn failed_message_with_expire_0_does_not_repeat_the_others() {
     let mut messages = small(4);
     messages[1] = Message::raw("uid-2", &b""[..]).claiming(100);
-    let mut options = good(messages);
-    options.after_login.retain(|line| !line.starts_with("EXPIRE"));
-    options.after_login.push("EXPIRE 0".into());
-    options.retrieved = Retrieved::Deleted;
-    let served = serve(options, DELETE);
+    let served = serve(good(messages).dropping_retrieved(), DELETE);
     served.fetch().exits(75);
     assert_eq!(served.server.unique_ids("me"), ["uid-2"]);
     for number in 5..=6 {
@@ -528,10 +521,7 @@ fn failed_message_with_expire_0_does_not_repeat_the_others() {
 /// The same where it was delivered before, and can't be recognised to be deleted.
 #[test]
 fn refused_known_mail_is_asked_for_once_in_a_run() {
-    let mut options = good(small(3)).without("TOP");
-    options.after_login.retain(|line| !line.starts_with("EXPIRE"));
-    options.after_login.push("EXPIRE 0".into());
-    let served = serve(options, KEEP);
+    let served = serve(good(small(3)).without("TOP").expiring(["EXPIRE 0"]), KEEP);
     served.fetch().succeeds();
     served.server.change(|options| *options = options.clone().instead("RETR 2", "-ERR cannot read it\r\n"));
     served.configure(served.server.port(), DELETE);
@@ -543,10 +533,9 @@ fn refused_known_mail_is_asked_for_once_in_a_run() {
 
 #[test]
 fn a_refused_extra_session_of_a_window_is_no_failure() {
-    let mut options = Options { window: Some(3), retrieved: Retrieved::Popped, ..good(small(8)) };
-    options.after_login.retain(|line| !line.starts_with("EXPIRE"));
-    options.after_login.extend(["EXPIRE 0".into(), "X-GOOGLE-RICO".into()]);
-    let mut options = options.instead("PASS", "-ERR [AUTH] too many logins\r\n");
+    let options = Options { window: Some(3), retrieved: Retrieved::Popped, ..good(small(8)) };
+    let mut options =
+        options.expiring(["EXPIRE 0", "X-GOOGLE-RICO"]).instead("PASS", "-ERR [AUTH] too many logins\r\n");
     options.instead_session = Some(2);
     let served = serve(options, KEEP);
     served.sandbox.run(["--quiet"]).succeeds().is_silent();

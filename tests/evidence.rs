@@ -294,10 +294,7 @@ fn a_message_that_says_which_it_is_never_counts_as_varying() {
 /// QUIT takes away what was merely retrieved: what is left as it was delivered would be gone.
 #[test]
 fn where_quit_deletes_what_was_retrieved_the_third_of_a_name_is_delivered_as_well() {
-    let mut options = Options { retrieved: Retrieved::Deleted, ..good([Message::new("a", copy(1))]) };
-    options.after_login.retain(|line| !line.starts_with("EXPIRE"));
-    options.after_login.push("EXPIRE 0".into());
-    let served = serve(options, KEEP);
+    let served = serve(good([Message::new("a", copy(1))]).dropping_retrieved(), KEEP);
     served.fetch().succeeds();
     for number in 2..=4 {
         comes_back(&served, number).succeeds();
@@ -325,10 +322,7 @@ fn other_mail_under_the_name_of_deleted_mail_comes_at_the_second_run_at_the_late
 /// The same where QUIT deletes what was merely retrieved, the other mail too.
 #[test]
 fn where_quit_deletes_what_was_retrieved_other_mail_under_the_name_of_deleted_mail_is_not_lost() {
-    let mut options = Options { retrieved: Retrieved::Deleted, ..good([Message::new("a", copy(1))]) };
-    options.after_login.retain(|line| !line.starts_with("EXPIRE"));
-    options.after_login.push("EXPIRE 0".into());
-    let served = serve(options, DELETE);
+    let served = serve(good([Message::new("a", copy(1))]).dropping_retrieved(), DELETE);
     served.fetch().succeeds();
     for number in 2..=5 {
         served.server.replace("me", [Message::new("a", copy(number))]);
@@ -345,10 +339,7 @@ fn where_quit_deletes_what_was_retrieved_other_mail_under_the_name_of_deleted_ma
 /// rest is delivered.
 #[test]
 fn one_message_that_is_refused_behind_its_header_has_failed() {
-    let mut options = Options { retrieved: Retrieved::Deleted, ..good([Message::new("a", body(1))]) };
-    options.after_login.retain(|line| !line.starts_with("EXPIRE"));
-    options.after_login.push("EXPIRE 0".into());
-    let served = serve(options, KEEP);
+    let served = serve(good([Message::new("a", body(1))]).dropping_retrieved(), KEEP);
     served.fetch().succeeds();
     lists(&served, []);
     served.server.replace("me", [Message::new("a", body(2)).refused("-ERR not now")]);
@@ -526,8 +517,8 @@ fn a_sample_lets_nothing_be_deleted() {
 
 // ---- a listing that is suspect ----------------------------------------------------------------------------------------
 
-/// Each of these listings shows that unique-ids may have moved: all that is known is compared, and so the other mail that is
-/// as large as what it took the place of is found, wherever it stands.
+/// Each of these listings shows that unique-ids may have moved, and all that is known is compared.  So the other mail
+/// that is as large as what it took the place of is found, wherever it stands.
 #[test]
 fn where_a_listing_is_suspect_other_mail_under_a_known_unique_id_is_delivered() {
     let named = |number: u64| Message::new(format!("uid-{number}"), body(number));
@@ -679,9 +670,7 @@ fn where_quit_drops_what_was_retrieved_by_googles_word_alone_nothing_is_lost() {
     let mut messages: Vec<Message> =
         (1..=3).map(|number| Message::new(format!("uid-{number}"), body(number))).collect();
     messages[1] = Message::raw("uid-2", &b""[..]).claiming(100);
-    let mut options = good(messages);
-    options.after_login.retain(|line| !line.starts_with("EXPIRE"));
-    options.after_login.push("X-GOOGLE-RICO".into());
+    let mut options = good(messages).expiring(["X-GOOGLE-RICO"]);
     options.retrieved = Retrieved::Deleted;
     let served = serve(options, DELETE);
     served.fetch().exits(75);

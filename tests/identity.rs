@@ -563,9 +563,7 @@ fn uidl_refused_for_a_known_maildrop_is_temporary() {
 fn gmail(messages: Vec<Message>) -> Options {
     let mut options = Options { window: Some(3), retrieved: Retrieved::Popped, ..good(messages) };
     options.before_login.extend(["EXPIRE 0".into(), "X-GOOGLE-RICO".into()]);
-    options.after_login.retain(|line| !line.starts_with("EXPIRE"));
-    options.after_login.extend(["EXPIRE 0".into(), "X-GOOGLE-RICO".into()]);
-    options
+    options.expiring(["EXPIRE 0", "X-GOOGLE-RICO"])
 }
 
 fn retrieved(served: &Served, session: usize) -> usize {

@@ -1,4 +1,4 @@
-//! What is wrong although a run goes on, run after run: it counts in the exit code, stands in the account's line, and
+//! What is wrong although a run goes on, run after run: it counts in the exit code, and stands in the account's line.
 //! `--quiet` reports it once it has lasted, again after `remind-after`, and when it is over.
 
 use std::fs::{File, FileTimes, TryLockError};
@@ -146,12 +146,10 @@ fn a_message_that_fails_for_a_week_is_reported_again() {
 /// Gmail: what failed before is tried in a session of its own.
 #[test]
 fn a_message_whose_own_session_is_refused_counts() {
-    let google = || ["EXPIRE 0".to_owned(), "X-GOOGLE-RICO".to_owned()];
+    let google = ["EXPIRE 0", "X-GOOGLE-RICO"];
     let mut options = Options { window: Some(3), retrieved: Retrieved::Popped, ..good(one_refused()) };
-    options.before_login.extend(google());
-    options.after_login.retain(|line| !line.starts_with("EXPIRE"));
-    options.after_login.extend(google());
-    let served = serve(options, "");
+    options.before_login.extend(google.map(str::to_owned));
+    let served = serve(options.expiring(google), "");
     served.fetch().exits(75).complains(" failed, tried again at the next run");
     let sessions = served.server.sessions();
     served.server.change(|options| {

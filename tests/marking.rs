@@ -194,6 +194,20 @@ fn a_window_is_not_marked_as_a_whole() {
     sandbox.run(["mark-seen", "work", "2"]).succeeds().says("work: 1 message counts as seen\n");
 }
 
+/// A server that lists two messages under one unique-id: the run after the first one found the ledger damaged.
+#[test]
+fn with_new_only_a_first_listing_may_hold_a_unique_id_twice() {
+    let all = tiny(2);
+    let (server, sandbox) = set_up([1, 1].map(|_| Message::new("twice", &*all[0])).to_vec(), NEW_ONLY);
+    sandbox.run([""; 0]).succeeds().complains("that were there before count as seen");
+    assert_eq!(server.count("RETR"), 0);
+    server.add("me", [Message::new("new", &*all[1])].to_vec());
+    for _ in 0..2 {
+        sandbox.run([""; 0]).succeeds();
+        assert!(delivered(&sandbox).contains(&stored(&all[1])));
+    }
+}
+
 #[test]
 fn with_new_only_the_first_listing_counts_as_seen() {
     for there in [3, 0] {

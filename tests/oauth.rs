@@ -1,5 +1,6 @@
-//! OAuth through the binary, against an authorization server that keeps to the rules and one that doesn't: logins, renewal by
-//! several processes at once, saves that are cut at every step, refusals, and that no secret is anywhere but in the store.
+//! OAuth through the binary, against an authorization server that keeps to the rules and one that doesn't.  These are
+//! logins, renewal by several processes at once, saves that are cut at every step, refusals, and that no secret is
+//! anywhere but in the store.
 
 mod logins;
 mod real;

@@ -9,7 +9,7 @@ use crate::crash::case::{Case, Plan, tiny};
 use crate::mailbox::{DELETE, body, good, serve, small, stored};
 use crate::support::mail;
 use crate::support::mailboxes::{assert_same, mbox_messages};
-use crate::support::server::{Cut, Message, Options, Retrieved};
+use crate::support::server::{Cut, Message, Options};
 
 fn case(change: impl FnOnce(Options) -> Options) -> Case {
     Case::on(Plan::new(&[Maildir, Mbox], true).of(tiny(3)), change)
@@ -142,12 +142,7 @@ fn failed_message_is_kept_and_the_others_deleted() {
 
 #[test]
 fn no_quit_with_expire_0_unless_all_is_stored() {
-    let expires = |mut options: Options| {
-        options.after_login.retain(|line| !line.starts_with("EXPIRE"));
-        options.after_login.push("EXPIRE 0".to_owned());
-        Options { retrieved: Retrieved::Deleted, ..options }
-    };
-    let case = refusing(expires);
+    let case = refusing(Options::dropping_retrieved);
     case.run().exits(75);
     // Another session leaves what failed alone, so that the rest can be deleted.
     assert_eq!([1, 2].map(|session| count(&case, session, "QUIT")), [0, 1]);

@@ -89,17 +89,22 @@ fn wrong_sizes_do_no_harm() {
     assert_eq!(served.messages().len(), 5);
 }
 
-/// Closes the connection at each of `cuts`, then lets a good run follow, in deleting and leaving mode: each message is there
-/// once, and the server has what it should.
-fn cut_everywhere(ending: Ending, keys: &str, after_greeting: bool, step: usize) {
-    let options = || Options {
+/// A server that is cut in its first session.
+pub(crate) fn cut_once(ending: Ending, messages: Vec<Message>) -> Options {
+    Options {
         before_login: vec!["UIDL".into(), "USER".into(), "PIPELINING".into()],
         after_login: vec!["UIDL".into(), "PIPELINING".into()],
         greeting: b"+OK\r\n".to_vec(),
         ending,
         cut_session: Some(1),
-        ..good(small(3))
-    };
+        ..good(messages)
+    }
+}
+
+/// Closes the connection at each of `cuts`, then lets a good run follow, in deleting and leaving mode: each message is there
+/// once, and the server has what it should.
+fn cut_everywhere(ending: Ending, keys: &str, after_greeting: bool, step: usize) {
+    let options = || cut_once(ending, small(3));
     let whole = serve(options(), keys);
     whole.fetch().succeeds();
     let all = whole.server.octets_sent(1);
@@ -399,9 +404,7 @@ fn no_quit_where_it_drops_unstored_mail() {
     for (expire, quits) in [("EXPIRE 0", false), ("EXPIRE NEVER", true)] {
         let mut messages = small(3);
         messages[1] = Message::raw("uid-2", &b""[..]).claiming(100);
-        let mut options = good(messages);
-        options.after_login.retain(|line| !line.starts_with("EXPIRE"));
-        options.after_login.push(expire.into());
+        let mut options = good(messages).expiring([expire]);
         options.retrieved = if quits {
             crate::support::server::Retrieved::Stay
         } else {

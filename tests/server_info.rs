@@ -51,9 +51,7 @@ impl Secured {
 }
 
 fn modest() -> Options {
-    let mut options = good(small(3));
-    options.after_login.retain(|line| !line.starts_with("EXPIRE"));
-    options.after_login.extend(["EXPIRE 30 USER", "LOGIN-DELAY 300", "X-ODD \u{1b}[31m"].map(str::to_owned));
+    let mut options = good(small(3)).expiring(["EXPIRE 30 USER", "LOGIN-DELAY 300", "X-ODD \u{1b}[31m"]);
     options.before_login.push("IMPLEMENTATION Example 1.0".to_owned());
     options
 }

@@ -4,7 +4,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::mail;
 use crate::support::sandbox::Sandbox;
-use crate::support::server::{Message, Options, Retrieved, Server, numbered};
+use crate::support::server::{Message, Options, Server, numbered};
 use crate::support::tmux::Tmux;
 
 fn server() -> Server {
@@ -166,10 +166,7 @@ fn a_unique_id_is_no_proof_that_a_message_was_delivered() {
 #[test]
 fn what_quit_would_drop_is_recognised_too() {
     let messages = || numbered((1..=3).map(|n| mail::message(n, 600)));
-    let mut options = Options { retrieved: Retrieved::Deleted, ..Options::with("me", "secret", messages()) };
-    options.after_login.retain(|line| !line.starts_with("EXPIRE"));
-    options.after_login.push("EXPIRE 0".into());
-    let server = Server::start(options);
+    let server = Server::start(Options::with("me", "secret", messages()).dropping_retrieved());
     let sandbox = sandbox(&server);
     sandbox.run([""; 0]).succeeds();
     let ids: Vec<String> = messages().iter().map(Message::unique_id).collect();

@@ -1,8 +1,8 @@
 //! Whether everything was delivered, and as it was sent: the digests of what stands in a Maildir or an mbox.
 //!
-//! Three things a program may do, and the table shows it: add fields in front, fold long lines of the header (RFC 5322
-//! §2.2.3), and end a message in an mbox with an empty line more than the one that divides.  They are undone before the
-//! digest is taken; any other difference is a changed message.
+//! Three things a program may do, and the table shows them.  It may add fields in front, fold long lines of the
+//! header (RFC 5322 §2.2.3), and end a message in an mbox with one empty line more than the one that divides.  They
+//! are undone before the digest is taken; any other difference is a changed message.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

@@ -2,8 +2,8 @@
 //! installed: `cargo bench`, or `cargo bench --bench speed -- [ROW…] [--runs N] [--programs NAME,…] [--against BINARY]
 //! [--list]`.  `--against` names another build of popfetch that runs beside this one.
 //!
-//! Every program does the same job against the same server, in turns, each time in an empty home (or, where nothing is
-//! new, the same one), and what it delivered is compared by digest with what was sent.  Medians are shown; a program
+//! Every program does the same job against the same server, in turns, each time in an empty home (or, where nothing
+//! is new, the same one).  What it delivered is compared by digest with what was sent.  Medians are shown; a program
 //! that takes many seconds runs fewer times, and the table shows it.
 //!
 //! `BENCH_DIR` is where mail is delivered (else the folder for temporary files).  Durability costs what the file

@@ -17,8 +17,8 @@ pub static EARLIER: OnceLock<PathBuf> = OnceLock::new();
 /// Where copies of the binaries stand.
 static COPIES: OnceLock<PathBuf> = OnceLock::new();
 
-/// Copies this build of popfetch and the earlier one into a folder, from which they are run: one that a linker has written
-/// takes up to a sixth longer to start than its copy, whose pages lie together in memory.
+/// Copies this build of popfetch and the earlier one into a folder, from which they are run.  A program that a linker
+/// has written takes up to a sixth longer to start than its copy, whose pages lie together in memory.
 pub fn copy_into(folder: &Path) {
     let this = Some(PathBuf::from(env!("CARGO_BIN_EXE_popfetch")));
     for (program, binary) in [(Program::Popfetch, this), (Program::Earlier, EARLIER.get().cloned())] {

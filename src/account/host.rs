@@ -1,5 +1,6 @@
 //! The name of a server, in its one usual form.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr};
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
@@ -35,6 +36,11 @@ impl NotAHost {
             Self::Other(_) => None,
         }
     }
+}
+
+/// The host as it stands before a port: an IPv6 literal in brackets.
+pub(crate) fn in_brackets(host: &str) -> Cow<'_, str> {
+    if host.contains(':') { format!("[{host}]").into() } else { host.into() }
 }
 
 /// A server's name as it goes to DNS, SNI and the certificate check: an A-label in lower case without final dot; or an

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use super::host::in_brackets;
 use crate::secret::Secret;
 use crate::text;
 
@@ -87,7 +88,7 @@ pub struct Endpoint {
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { host, port } = self;
-        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+        write!(f, "{}:{port}", in_brackets(host))
     }
 }
 
@@ -154,7 +155,7 @@ impl ConnectCommand {
         match self {
             Self::Shell(line) => ["/bin/sh", "-c", line].map(str::to_owned).to_vec(),
             Self::Argv(argv) => {
-                let bracketed = if host.contains(':') { format!("[{host}]:") } else { format!("{host}:") };
+                let bracketed = format!("{}:", in_brackets(host));
                 let replaced = |word: &String| {
                     let word = word.replace("{host}:", &bracketed).replace("{host}", host);
                     word.replace("{port}", &port.to_string())

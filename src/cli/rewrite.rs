@@ -88,20 +88,8 @@ impl Copy {
 /// # Errors
 /// The disk.
 pub(super) fn put(path: &Path, octets: &[u8]) -> Result<(), durable::Error> {
-    let folder = durable::parent_of(path);
-    durable::make_directories(folder)?;
-    let new = path.with_extension("new");
-    // What a crash has left; nothing depends on it.
-    durable::remove(&new)?;
-    let file = durable::create_new(&new, 0o600)?;
-    let written = durable::write(&file, &new, octets)
-        .and_then(|()| durable::sync(&file, &new))
-        .and_then(|()| durable::replace(&new, path));
-    if let Err(e) = written {
-        let _ = durable::remove(&new);
-        return Err(e);
-    }
-    durable::sync_names(folder)
+    durable::make_directories(durable::parent_of(path))?;
+    durable::put(&path.with_extension("new"), path, octets)
 }
 
 fn keep_owner(file: &File, status: &fs::Metadata) -> io::Result<()> {

@@ -1,10 +1,10 @@
 //! What commands share: the printer, the configuration, the reporter, the surroundings of a run, and the arguments that
 //! choose them.
 
-use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::builder::PossibleValue;
@@ -58,12 +58,16 @@ pub(crate) struct OutputArgs {
 
 impl OutputArgs {
     fn level(&self) -> Level {
-        match (self.quiet, self.verbose) {
-            (true, _) => Level::Quiet,
-            (false, 0) => Level::Normal,
-            (false, 1) => Level::Details,
-            (false, _) => Level::Dialogue,
-        }
+        if self.quiet { Level::Quiet } else { level(self.verbose) }
+    }
+}
+
+/// What is printed where `-v` is given that often.
+pub(super) fn level(verbose: u8) -> Level {
+    match verbose {
+        0 => Level::Normal,
+        1 => Level::Details,
+        _ => Level::Dialogue,
     }
 }
 
@@ -84,6 +88,14 @@ pub(crate) struct ReadArgs {
     /// Use colours: auto does on a terminal unless NO_COLOR is set.
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
     pub(crate) color: Color,
+}
+
+/// Reads the duration of a flag.
+///
+/// # Errors
+/// What a duration looks like.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    config::duration(text).map_err(|mistake| mistake.hint.unwrap_or(mistake.what))
 }
 
 /// When there are colours.
@@ -163,6 +175,14 @@ impl Cli {
         Ok(config::for_run(&request, &self.environment)?)
     }
 
+    /// The same accounts, by their settings in the configuration alone.
+    ///
+    /// # Errors
+    /// As of [`Cli::configuration`].
+    pub(super) fn accounts(&self, config: &ConfigArgs, names: &[String]) -> anyhow::Result<Vec<Account>> {
+        Ok(self.configuration(config, names, &Flags::default())?.accounts)
+    }
+
     /// The account that `name` names; without it, the only one of the configuration.
     ///
     /// # Errors
@@ -196,7 +216,7 @@ impl Cli {
     /// Reports what happens to these accounts as `output` asks: in bars on a terminal, else in lines or objects.
     pub(super) fn reporter(&self, output: &OutputArgs, accounts: &[Account]) -> Arc<dyn Reporter> {
         let level = output.level();
-        let names: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
+        let names = names(accounts);
         let home = self.environment.home.as_deref();
         let plain = Plain::new(Arc::clone(&self.printer), level, &names).at_home(home);
         if output.json {
@@ -207,6 +227,11 @@ impl Cli {
             && !is_dumb(&self.environment)
             && !others_print(accounts, io::stdout().is_terminal());
         if is_watched { Arc::new(Progress::new(plain, &names)) } else { Arc::new(plain) }
+    }
+
+    /// Reports what happens to these accounts in lines.
+    pub(super) fn lines(&self, level: Level, accounts: &[Account]) -> Arc<Plain> {
+        Arc::new(Plain::new(Arc::clone(&self.printer), level, &names(accounts)))
     }
 
     /// Runs `work`, which may take its time with servers and mailboxes.  A signal that comes meanwhile stops it in order;
@@ -260,6 +285,10 @@ impl Cli {
     }
 }
 
+fn names(accounts: &[Account]) -> Vec<&str> {
+    accounts.iter().map(|account| account.name.as_str()).collect()
+}
+
 /// Whether messages are written to the terminal while bars would be there.
 fn others_print(accounts: &[Account], stdout_is_terminal: bool) -> bool {
     let prints_mail = |account: &Account| account.deliver.contains(&Deliver::Stdout);
@@ -269,10 +298,9 @@ fn others_print(accounts: &[Account], stdout_is_terminal: bool) -> bool {
 /// A printer for the reader of standard error: a terminal, the journal, or a file.
 pub(super) fn printer(color: Color, environment: &Environment) -> Printer {
     let is_terminal = io::stderr().is_terminal();
-    let journal = environment.variables.get(OsStr::new("JOURNAL_STREAM"));
     let form = match is_terminal {
         true => OutputForm::Terminal,
-        false if stderr_is_journal(journal.map(OsString::as_os_str)) => OutputForm::Journal,
+        false if stderr_is_journal(environment.variable("JOURNAL_STREAM")) => OutputForm::Journal,
         false => OutputForm::Log,
     };
     Printer::new(wants_color(color, environment, is_terminal), form)
@@ -284,17 +312,13 @@ pub(super) fn wants_color(color: Color, environment: &Environment, is_terminal: 
         Color::Always => true,
         Color::Never => false,
         // https://no-color.org: set, and not empty.
-        Color::Auto => {
-            let no_color =
-                environment.variables.get(OsStr::new("NO_COLOR")).is_some_and(|value| !value.is_empty());
-            is_terminal && !no_color && !is_dumb(environment)
-        }
+        Color::Auto => is_terminal && environment.variable("NO_COLOR").is_none() && !is_dumb(environment),
     }
 }
 
 /// Whether the terminal knows neither colours nor how to move the cursor.
-fn is_dumb(environment: &Environment) -> bool {
-    environment.variables.get(OsStr::new("TERM")).is_some_and(|term| term == "dumb")
+pub(super) fn is_dumb(environment: &Environment) -> bool {
+    environment.variable("TERM").is_some_and(|term| term == "dumb")
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub(crate) use open::{Authorization, Call};
 pub(crate) use prefetch::Prefetch;
 pub(crate) use prefetch_answers::QuickPoll;
 pub(crate) use server_facts::{LoginFacts, ServerFacts};
-pub(crate) use transaction::{Farewell, ListingAnswer, Refused, Sending, Transaction};
+pub(crate) use transaction::{Farewell, HeaderPiece, ListingAnswer, Refused, Sending, Transaction};
 
 use link::Link;
 

@@ -4,7 +4,7 @@
 use super::error::Error;
 use super::prefetch::{FIRST, Prefetch};
 use super::server_facts::read_capabilities;
-use super::{Client, Transaction};
+use super::{Client, HeaderPiece, Transaction};
 use crate::protocol::command::Command;
 use crate::protocol::listing;
 use crate::protocol::session::Sent;
@@ -78,12 +78,11 @@ impl Client<Transaction> {
     /// As there.
     pub(crate) fn prefetched_headers(
         &mut self,
-        text: impl FnMut(MessageNumber, &[u8]),
-        done: impl FnMut(MessageNumber, bool),
+        each: impl FnMut(MessageNumber, HeaderPiece<'_>),
     ) -> Result<(), Error> {
         let Some(Prefetch::Listing { headers, .. }) = &mut self.state.prefetched else { return Ok(()) };
         let open = std::mem::take(headers).into_iter().flatten().count();
-        self.read_headers(&[], open, text, done)
+        self.read_headers(&[], open, each)
     }
 
     /// Whether `LIST` is on its way, and must be taken.

@@ -57,6 +57,16 @@ pub(crate) enum ListingAnswer {
     Refused(Refused),
 }
 
+/// A piece of the answer to a `TOP n 0`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HeaderPiece<'a> {
+    /// Some of the header, line ends LF.
+    Text(&'a [u8]),
+    End,
+    /// The server answered `-ERR`.
+    Refused,
+}
+
 /// A refusal after the login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refused {
@@ -82,6 +92,12 @@ impl Client<Transaction> {
     #[must_use]
     pub(crate) fn capabilities(&self) -> Option<&Capabilities> {
         self.state.capabilities.as_ref()
+    }
+
+    /// Whether there may be `TOP`: it is offered, or it isn't known what is.
+    #[must_use]
+    pub(crate) fn may_have_top(&self) -> bool {
+        self.capabilities().is_none_or(Capabilities::top)
     }
 
     #[must_use]
@@ -166,6 +182,10 @@ impl Client<Transaction> {
         })
     }
 
+    fn refused(&self, text: &[u8]) -> ListingAnswer {
+        ListingAnswer::Refused(Refused { text: self.link.quote(text), passes: auth::passes(text) })
+    }
+
     fn lines<E: From<Error>>(
         &mut self,
         mut each: impl FnMut(&[u8], &dyn Fn(protocol::error::Error) -> Error) -> Result<(), E>,
@@ -174,10 +194,7 @@ impl Client<Transaction> {
             self.link.event()?;
             match self.link.session.event() {
                 ServerEvent::Line { line, .. } => each(line, &|e| self.link.protocol(e))?,
-                ServerEvent::Reply { reply, .. } if !reply.ok => {
-                    let (text, passes) = (self.link.quote(reply.text), auth::passes(reply.text));
-                    return Ok(ListingAnswer::Refused(Refused { text, passes }));
-                }
+                ServerEvent::Reply { reply, .. } if !reply.ok => return Ok(self.refused(reply.text)),
                 ServerEvent::Reply { .. } => {}
                 ServerEvent::End { .. } => return Ok(ListingAnswer::Taken),
                 ServerEvent::Farewell(reply) => return Err(self.link.farewell(reply.text).into()),
@@ -186,18 +203,17 @@ impl Client<Transaction> {
         }
     }
 
-    /// Reads the headers of these messages (`TOP n 0`, RFC 1939 §7), pipelined where that is allowed.  `text` gets each
-    /// piece; `done` gets whether the server gave it.
+    /// Reads the headers of these messages (`TOP n 0`, RFC 1939 §7), pipelined where that is allowed, and hands over each
+    /// piece as it comes.
     ///
     /// # Errors
     /// A broken connection.
     pub(crate) fn headers(
         &mut self,
         numbers: &[MessageNumber],
-        text: impl FnMut(MessageNumber, &[u8]),
-        done: impl FnMut(MessageNumber, bool),
+        each: impl FnMut(MessageNumber, HeaderPiece<'_>),
     ) -> Result<(), Error> {
-        self.read_headers(numbers, 0, text, done)
+        self.read_headers(numbers, 0, each)
     }
 
     /// The same, where `open` headers are on their way already.
@@ -205,8 +221,7 @@ impl Client<Transaction> {
         &mut self,
         numbers: &[MessageNumber],
         mut open: usize,
-        mut text: impl FnMut(MessageNumber, &[u8]),
-        mut done: impl FnMut(MessageNumber, bool),
+        mut each: impl FnMut(MessageNumber, HeaderPiece<'_>),
     ) -> Result<(), Error> {
         let mut waiting = numbers.iter();
         loop {
@@ -220,15 +235,13 @@ impl Client<Transaction> {
             }
             self.link.event()?;
             match self.link.session.event() {
-                ServerEvent::Text { number, text: piece, .. } => {
-                    text(number, piece);
-                }
+                ServerEvent::Text { number, text, .. } => each(number, HeaderPiece::Text(text)),
                 ServerEvent::Reply { to: Sent::Top(number), reply } if !reply.ok => {
-                    done(number, false);
+                    each(number, HeaderPiece::Refused);
                     open = open.saturating_sub(1);
                 }
                 ServerEvent::End { to: Sent::Top(number), .. } => {
-                    done(number, true);
+                    each(number, HeaderPiece::End);
                     open = open.saturating_sub(1);
                 }
                 ServerEvent::Farewell(reply) => return Err(self.link.farewell(reply.text)),
@@ -270,10 +283,7 @@ impl Client<Transaction> {
             match self.link.session.event() {
                 ServerEvent::Text { text, .. } if each(text) => {}
                 ServerEvent::Text { .. } | ServerEvent::End { .. } => return Ok(ListingAnswer::Taken),
-                ServerEvent::Reply { reply, .. } if !reply.ok => {
-                    let (text, passes) = (self.link.quote(reply.text), auth::passes(reply.text));
-                    return Ok(ListingAnswer::Refused(Refused { text, passes }));
-                }
+                ServerEvent::Reply { reply, .. } if !reply.ok => return Ok(self.refused(reply.text)),
                 ServerEvent::Farewell(reply) => return Err(self.link.farewell(reply.text)),
                 _ => {}
             }

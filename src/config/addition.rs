@@ -9,12 +9,11 @@ use super::context::ResolveContext;
 use super::error::ConfigError;
 use super::file;
 use super::flags::Flags;
+use super::loaded::{check_defaults, check_name, check_private, folder_of, read_file, utf8};
 use super::mistake::{LocatedMistake, Mistake};
 use super::resolve;
 use super::settings::{DestinationTable, SettingKey, Table as _};
-use super::{
-    argument, check_defaults, check_name, check_private, folder_of, one_source, quoted, read_file, utf8,
-};
+use super::{argument, one_source, quoted};
 use crate::account::Account;
 use crate::environment::Environment;
 use crate::secret::Secret;

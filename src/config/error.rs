@@ -113,6 +113,19 @@ impl Problem for ConfigError {
     }
 }
 
+/// The line of a text that an offset is in, counted from 1.
+pub(super) fn line_of(text: &[u8], offset: usize) -> usize {
+    let before = text.get(..offset).unwrap_or_default();
+    before.iter().filter(|octet| **octet == b'\n').count().saturating_add(1)
+}
+
+/// The line of a text that an offset is in, or the last one with anything in it; and where it begins.
+pub(super) fn line_at(text: &str, offset: usize) -> (usize, &str) {
+    let offset = offset.min(text.trim_end().len());
+    let start = text.get(..offset).and_then(|before| before.rfind('\n')).map_or(0, |at| at.saturating_add(1));
+    (start, text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default())
+}
+
 /// A place in a file, and what may be shown of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
@@ -133,9 +146,7 @@ impl Location {
     pub(super) fn of(path: &Path, text: &str, span: &Range<usize>) -> Self {
         // The parser may point behind the last line end: the last line is meant.
         let start = span.start.min(text.trim_end().len());
-        let before = text.get(..start).unwrap_or_default();
-        let line_start = before.rfind('\n').map_or(0, |newline| newline.saturating_add(1));
-        let line = text.get(line_start..).unwrap_or_default().lines().next().unwrap_or_default();
+        let (line_start, line) = line_at(text, start);
         let excerpt = shown_part(text.get(..line_start).unwrap_or_default(), line).map(|shown| {
             let hidden = shown.len() < line.len();
             let from = start.saturating_sub(line_start).min(shown.len());
@@ -145,7 +156,7 @@ impl Location {
             let text = columns(shown) + if hidden { " …" } else { "" };
             FileExcerpt { text, caret, carets: width(shown.get(from..to)).max(1) }
         });
-        Self { path: path.to_owned(), line: before.matches('\n').count().saturating_add(1), excerpt }
+        Self { path: path.to_owned(), line: line_of(text.as_bytes(), start), excerpt }
     }
 }
 

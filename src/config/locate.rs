@@ -1,6 +1,6 @@
 //! Where files are: the configuration, the ledgers, and the paths that settings name.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
@@ -57,7 +57,7 @@ impl Environment {
             let (name, after) = variable_name(after).ok_or_else(|| {
                 Mistake::new("a $ without a variable's name").hint("write $$ for a dollar sign")
             })?;
-            let value = self.variables.get(OsStr::new(name)).filter(|value| !value.is_empty());
+            let value = self.variable(name);
             let value = value.ok_or_else(|| {
                 Mistake::new(format!("${name} is not set")).hint("set it, or write the whole path")
             })?;

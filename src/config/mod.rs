@@ -8,6 +8,8 @@
 //! url.rs       POP URLs ───┘
 //! ```
 //!
+//! `loaded.rs` looks at a file as a whole; `review.rs` shows what it found there.
+//!
 //! A layer fills the gaps of the one above: flags over `[accounts.NAME]` over `[defaults]` over the defaults of
 //! `settings.rs`.  Settings keep their place until they are resolved, so that every error points at what the user wrote.
 //!
@@ -18,6 +20,7 @@ mod context;
 mod error;
 mod file;
 mod flags;
+mod loaded;
 mod locate;
 mod mistake;
 mod names;
@@ -43,18 +46,16 @@ pub(crate) use addition::{Addition, Existing, existing, with_addition};
 use context::ResolveContext;
 pub use error::ConfigError;
 pub(crate) use flags::Flags;
+use loaded::Loaded;
 use mistake::quoted;
 pub(crate) use mistake::{LocatedMistake, Mistake, SettingPlace, nearest};
-use names::{Host, UserName};
 pub(crate) use review::{Explained, Origin, explain, review};
-use settings::{AccountTable, DestinationTable, Located, SharedTable, Table as _};
-pub(crate) use units::duration;
+use settings::{AccountTable, Located, SharedTable, Table as _};
+pub(crate) use units::{LONGEST_DURATION, duration};
 use url::PopUrl;
-use value::{DirectoryName, FileName};
 
-use crate::access;
 use crate::secret::Secret;
-use crate::text::{self, printable, shown_by};
+use crate::text::shown_by;
 
 /// Octets of a configuration file at most: thousands of accounts.
 pub(crate) const LARGEST_FILE: u64 = 1024 * 1024;
@@ -254,150 +255,6 @@ pub(crate) fn check_json(account: &Account) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// A file that has been read and has the shape of a configuration.
-struct Loaded<'a> {
-    path: &'a Path,
-    text: Secret,
-    file: file::ConfigFile,
-    environment: &'a Environment,
-}
-
-/// The octets of a configuration that nobody else can change.
-fn read_file(path: &Path) -> Result<(Secret, std::fs::Metadata), ConfigError> {
-    if path.symlink_metadata().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
-        let hint = "popfetch init ADDRESS writes one; or name an account by flags: \
-                    popfetch --server HOST --user NAME --maildir DIRECTORY";
-        let what = format!("there is no configuration at {}", text::path(path));
-        return Err(ConfigError::NoFile { mistake: Mistake::new(what).hint(hint) });
-    }
-    access::check_path(path).map_err(|e| {
-        let word = access::shell_word(path);
-        // The file itself had better be closed to everybody: it may hold a password.
-        let hint = if e.hint.ends_with(&word) { format!("chmod 600 {word}") } else { e.hint };
-        ConfigError::file(format!("others could make popfetch run programs: {}", e.what), hint)
-    })?;
-    Ok(access::read(path, "configuration", LARGEST_FILE)?)
-}
-
-/// Refuses a file that holds a password, or the secret of an OAuth client, and that others can read.
-fn check_private(
-    path: &Path,
-    metadata: &std::fs::Metadata,
-    file: &file::ConfigFile,
-) -> Result<(), ConfigError> {
-    let holds_password = |table: &AccountTable| {
-        let oauth = table.oauth.as_ref().map(|setting| &setting.value);
-        table.password.is_some()
-            || oauth.is_some_and(|oauth| {
-                oauth.client_secret.is_some()
-                    || oauth.proxy.as_ref().is_some_and(|proxy| proxy.value.holds_password())
-            })
-            || table.proxy.as_ref().is_some_and(|proxy| proxy.value.holds_password())
-    };
-    if holds_password(&file.defaults) || file.accounts.iter().any(|(_, table)| holds_password(table)) {
-        access::check_private(path, metadata, None)?;
-    }
-    Ok(())
-}
-
-/// Where a file's relative paths start.
-fn folder_of(path: &Path) -> PathBuf {
-    let whole = std::path::absolute(path).ok();
-    whole.as_deref().and_then(Path::parent).unwrap_or(Path::new("/")).to_owned()
-}
-
-impl<'a> Loaded<'a> {
-    fn read(path: &'a Path, environment: &'a Environment) -> Result<Self, ConfigError> {
-        let (text, metadata) = read_file(path)?;
-        let file = parse(path, text.expose())?;
-        check_private(path, &metadata, &file)?;
-        Ok(Self { path, text, file, environment })
-    }
-
-    /// Every account is resolved, so that the file is right as a whole; then those of `names` with flags over them.
-    fn configuration(&self, names: &[String], flags: &Flags) -> Result<Configuration, ConfigError> {
-        let text = std::str::from_utf8(self.text.expose()).unwrap_or_default();
-        let folder = folder_of(self.path);
-        let context = ResolveContext { environment: self.environment, folder: &folder };
-        let file = &self.file;
-        let mut configuration =
-            resolved(file, context).map_err(|fault| ConfigError::of(fault, self.path, text))?;
-        let known: Vec<&str> = file.accounts.iter().map(|(name, _)| name.value.as_str()).collect();
-        let wanted = positions(names, &known)?;
-        let mut accounts = Vec::new();
-        if flags.is_empty() {
-            accounts.extend(wanted.into_iter().filter_map(|at| configuration.accounts.get(at).cloned()));
-        } else {
-            let flags = flags.table()?;
-            let wrong = |fault: LocatedMistake| ConfigError::of(fault, self.path, text);
-            one_source(&flags).map_err(wrong)?;
-            for (name, table) in wanted.into_iter().filter_map(|at| file.accounts.get(at)) {
-                let table = flags.clone().over(table.clone().over(file.defaults.clone()));
-                accounts.push(resolve::account(&name.value, &name.place, &table, context).map_err(wrong)?);
-            }
-        }
-        configuration.accounts = accounts;
-        Ok(configuration)
-    }
-}
-
-fn parse(path: &Path, octets: &[u8]) -> Result<file::ConfigFile, ConfigError> {
-    let text = utf8(path, octets)?;
-    file::parse(text).map_err(|fault| ConfigError::of(fault, path, text))
-}
-
-fn utf8<'a>(path: &Path, octets: &'a [u8]) -> Result<&'a str, ConfigError> {
-    std::str::from_utf8(octets).map_err(|e| {
-        let before = octets.get(..e.valid_up_to()).unwrap_or_default();
-        let line = before.iter().filter(|octet| **octet == b'\n').count().saturating_add(1);
-        ConfigError::file(format!("{}:{line}: this is not UTF-8", text::path(path)), "save it as UTF-8")
-    })
-}
-
-/// Everything in a file, without any flags.
-fn resolved(file: &file::ConfigFile, context: ResolveContext<'_>) -> Result<Configuration, LocatedMistake> {
-    check_defaults(&file.defaults, context)?;
-    let mut configuration = Configuration::new(file.shared.clone(), context)?;
-    for (name, table) in &file.accounts {
-        check_name(&name.value).map_err(|mistake| LocatedMistake::new(name.place.clone(), mistake))?;
-        one_source(table)?;
-        let table = table.clone().over(file.defaults.clone());
-        configuration.accounts.push(resolve::account(&name.value, &name.place, &table, context)?);
-    }
-    if configuration.accounts.is_empty() {
-        let mistake =
-            Mistake::new("there is no account").hint("add [accounts.NAME] with server, user and deliver");
-        return Err(LocatedMistake::new(SettingPlace::File(0..0), mistake));
-    }
-    if let Some((first, second)) = same_mailbox(&configuration.accounts) {
-        let place =
-            file.accounts.iter().find(|(name, _)| name.value == second.name).map(|(name, _)| &name.place);
-        let mistake =
-            Mistake::new(same_mailbox_text(first, second)).hint("remove one; `deliver` may be a list");
-        return Err(LocatedMistake::new(place.cloned().unwrap_or(SettingPlace::File(0..0)), mistake));
-    }
-    Ok(configuration)
-}
-
-/// A mistake in `[defaults]` is one even if no account inherits it: they are tried on an account that lacks nothing.
-fn check_defaults(defaults: &AccountTable, context: ResolveContext<'_>) -> Result<(), LocatedMistake> {
-    fn setting<T>(key: &'static str, value: T) -> Option<Located<T>> {
-        Some(Located { value, key, place: SettingPlace::Flag })
-    }
-    one_source(defaults)?;
-    let maildir = setting("maildir", DirectoryName("/".to_owned()));
-    let destination = DestinationTable { maildir, ..DestinationTable::default() };
-    let whole = AccountTable {
-        server: setting("server", Host("localhost".to_owned())),
-        user: setting("user", UserName("user".to_owned())),
-        deliver: setting("deliver", vec![(SettingPlace::Flag, destination)]),
-        tls_client_certificate: setting("tls-client-certificate", FileName("/".to_owned())),
-        tls_client_key: setting("tls-client-key", FileName("/".to_owned())),
-        ..AccountTable::default()
-    };
-    resolve::values("defaults", &SettingPlace::File(0..0), &defaults.clone().or(whole), context).map(drop)
-}
-
 /// Refuses two sources of a password, or two ways to the server, in one table: which one counts would be a guess.
 fn one_source(table: &AccountTable) -> Result<(), LocatedMistake> {
     let groups =
@@ -409,27 +266,6 @@ fn one_source(table: &AccountTable) -> Result<(), LocatedMistake> {
         }
     }
     Ok(())
-}
-
-fn check_name(name: &str) -> Result<(), Mistake> {
-    let what = if name.is_empty() {
-        "an account's name cannot be empty"
-    } else if name.starts_with('-') {
-        "an account's name cannot begin with -: it would look like a flag"
-    } else if url::is_url(name) {
-        "an account's name cannot look like a URL"
-    } else if printable(name.replace('\\', "").as_bytes()) != name.replace('\\', "") {
-        "an account's name cannot hold invisible characters"
-    } else if RESERVED_NAMES.contains(&name) {
-        return Err(Mistake::new(format!(
-            "an account cannot be called {}: popfetch {name} is a command",
-            quoted(name)
-        ))
-        .hint("choose another name"));
-    } else {
-        return Ok(());
-    };
-    Err(Mistake::new(what).hint("choose another name"))
 }
 
 /// An account from the command line is called by its mailbox.
@@ -459,45 +295,6 @@ fn same_mailbox_text(first: &Account, second: &Account) -> String {
     format!("accounts {first} and {second} are the same mailbox (user, host and port)")
 }
 
-/// Where each name stands among those known; everything for no name.
-fn positions(names: &[String], known: &[&str]) -> Result<Vec<usize>, ConfigError> {
-    if names.is_empty() {
-        return Ok((0..known.len()).collect());
-    }
-    let mut positions = Vec::new();
-    for name in names {
-        let Some(at) = known.iter().position(|known| known == name) else {
-            let hint = match nearest(name, known.iter().copied()) {
-                Some(near) => format!("did you mean {}?", quoted(near)),
-                None => no_such_name(name, known),
-            };
-            let mistake = Mistake::new(format!("there is no account {}", quoted(name))).hint(hint);
-            let known = known.iter().map(|name| (*name).to_owned()).collect();
-            return Err(ConfigError::NoAccount { name: name.clone(), known, mistake });
-        };
-        if !positions.contains(&at) {
-            positions.push(at);
-        }
-    }
-    Ok(positions)
-}
-
-/// The hint where nothing is near: which accounts there are; and what to do with a mail address that has no account yet.
-fn no_such_name(name: &str, known: &[&str]) -> String {
-    let names: Vec<String> = known.iter().take(20).map(|name| quoted(name)).collect();
-    let more = if known.len() > 20 { ", …" } else { "" };
-    let (verb, plural) = if known.len() == 1 { ("is", "") } else { ("are", "s") };
-    let mut hint = format!("the account{plural} {verb} {}{more}", names.join(", "));
-    if name.contains(['@', '.']) {
-        let (address, one) = match name.contains('@') {
-            true => (printable(name.as_bytes()), "it"),
-            false => ("ADDRESS".to_owned(), "another one"),
-        };
-        hint.push_str(&format!("; popfetch init {address} sets {one} up"));
-    }
-    hint
-}
-
 /// The first argument; a URL may hold a password.
 fn shown_argument(arguments: &[String]) -> String {
     match arguments.first() {
@@ -510,13 +307,12 @@ fn shown_argument(arguments: &[String]) -> String {
 pub fn fuzz_config(octets: &[u8]) {
     let environment = Environment::default();
     let path = Path::new("config.toml");
-    let context = ResolveContext { environment: &environment, folder: path };
-    let outcome = parse(path, octets).and_then(|file| {
-        let text = std::str::from_utf8(octets).unwrap_or_default();
-        resolved(&file, context).map_err(|fault| ConfigError::of(fault, path, text))
-    });
-    if let Err(error) = outcome {
-        let _ = error.to_string();
+    let problems = match Loaded::examine(path, Secret::new(octets), None, &environment) {
+        Ok(loaded) => loaded.problems,
+        Err(error) => vec![error],
+    };
+    for problem in problems {
+        let _ = problem.to_string();
     }
     if let Ok(text) = std::str::from_utf8(octets) {
         let request = Request { accounts: vec![format!("pops://{text}")], ..Request::default() };

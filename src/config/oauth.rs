@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::context::ResolveContext;
+use super::error::line_of;
 use super::file::{self, Providers};
 use super::mistake::{LocatedMistake, Mistake, SettingPlace, nearest, quoted};
 use super::route::by_proxy;
@@ -140,7 +141,7 @@ fn read(path: &Path) -> Result<Option<Providers>, Mistake> {
             SettingPlace::File(span) => span.start,
             SettingPlace::Flag | SettingPlace::Url => 0,
         };
-        let line = content.get(..start).unwrap_or_default().matches('\n').count().saturating_add(1);
+        let line = line_of(content.as_bytes(), start);
         Mistake { what: format!("{shown}:{line}: {}", fault.mistake.what), ..fault.mistake }
     })?;
     Ok(Some(providers))

@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use super::context::ResolveContext;
-use super::error::ConfigError;
-use super::mistake::{LocatedMistake, Mistake, SettingPlace};
-use super::resolve;
+use super::error::{ConfigError, line_of};
+use super::loaded::{Loaded, positions};
+use super::mistake::SettingPlace;
 use super::settings::{AccountTable, Preset, Table as _};
-use super::{Configuration, Loaded, file, same_mailbox, same_mailbox_text};
 use crate::account::{Account, Deliver, Pipe, PipeCommand, Retention};
 use crate::environment::Environment;
 use crate::text::printable;
@@ -32,73 +30,24 @@ impl Review {
         // A file that can't be read has no accounts, and that is the problem.
         if !self.names.is_empty() {
             let known: Vec<&str> = self.names.iter().map(String::as_str).collect();
-            let wanted: Vec<&str> = super::positions(names, &known)?
-                .into_iter()
-                .filter_map(|at| known.get(at).copied())
-                .collect();
+            let wanted: Vec<&str> =
+                positions(names, &known)?.into_iter().filter_map(|at| known.get(at).copied()).collect();
             self.accounts.retain(|account| wanted.contains(&account.name.as_str()));
         }
         Ok(self)
     }
 }
 
-/// Reads the configuration at `path`, and goes on after a mistake.
+/// Looks at the configuration at `path` as a whole.
 #[must_use]
 pub(crate) fn review(path: &Path, environment: &Environment) -> Review {
-    let mut review = Review::default();
-    if let Err(e) = examine(path, environment, &mut review) {
-        review.problems.push(e);
-    }
-    review
-}
-
-/// # Errors
-/// What keeps the rest from being looked at.
-fn examine(path: &Path, environment: &Environment, review: &mut Review) -> Result<(), ConfigError> {
-    let (octets, metadata) = super::read_file(path)?;
-    let text = super::utf8(path, octets.expose())?;
-    let wrong = |fault: LocatedMistake| ConfigError::of(fault, path, text);
-    let mut file = file::read_all(text).map_err(wrong)?;
-    review.problems.extend(super::check_private(path, &metadata, &file).err());
-    let faults = std::mem::take(&mut file.faults);
-    review.names = file.accounts.iter().map(|(name, _)| name.value.clone()).collect();
-    let broken: Vec<usize> = faults.iter().filter_map(|(_, account)| *account).collect();
-    let others_are_right = faults.iter().all(|(_, account)| account.is_some());
-    review.problems.extend(faults.into_iter().map(|(fault, _)| wrong(fault)));
-    let folder = super::folder_of(path);
-    let context = ResolveContext { environment, folder: &folder };
-    if others_are_right {
-        review.problems.extend(super::check_defaults(&file.defaults, context).err().map(wrong));
-        review.problems.extend(Configuration::new(file.shared.clone(), context).err().map(wrong));
-    }
-    for (at, (name, table)) in file.accounts.iter().enumerate() {
-        let checked = super::check_name(&name.value)
-            .map_err(|mistake| LocatedMistake::new(name.place.clone(), mistake))
-            .and_then(|()| super::one_source(table));
-        review.problems.extend(checked.err().map(wrong));
-        if broken.contains(&at) {
-            // What it lacks may be what couldn't be read.
-            continue;
+    match Loaded::look_at(path, environment) {
+        Ok(loaded) => {
+            let names = loaded.names().into_iter().map(str::to_owned).collect();
+            Review { accounts: loaded.accounts, names, problems: loaded.problems }
         }
-        let table = table.clone().over(file.defaults.clone());
-        match resolve::account(&name.value, &name.place, &table, context) {
-            Ok(account) => review.accounts.push(account),
-            Err(fault) => review.problems.push(wrong(fault)),
-        }
+        Err(problem) => Review { problems: vec![problem], ..Review::default() },
     }
-    if file.accounts.is_empty() && review.problems.is_empty() {
-        let mistake =
-            Mistake::new("there is no account").hint("add [accounts.NAME] with server, user and deliver");
-        review.problems.push(wrong(LocatedMistake::new(SettingPlace::File(0..0), mistake)));
-    }
-    if let Some((first, second)) = same_mailbox(&review.accounts) {
-        let place = file.accounts.iter().find(|(name, _)| name.value == second.name);
-        let place = place.map_or(SettingPlace::File(0..0), |(name, _)| name.place.clone());
-        let mistake =
-            Mistake::new(same_mailbox_text(first, second)).hint("remove one; `deliver` may be a list");
-        review.problems.push(wrong(LocatedMistake::new(place, mistake)));
-    }
-    Ok(())
 }
 
 /// A setting of an account, as it counts.
@@ -134,7 +83,7 @@ pub(crate) fn explain(
 ) -> Result<Vec<(String, Vec<Explained>)>, ConfigError> {
     let loaded = Loaded::read(path, environment)?;
     let accounts = loaded.configuration(names, &super::Flags::default())?.accounts;
-    let text = std::str::from_utf8(loaded.text.expose()).unwrap_or_default();
+    let text = loaded.text();
     let of = |account: &Account| {
         let own = loaded.file.accounts.iter().find(|(name, _)| name.value == account.name);
         let keys = AccountTable::KEYS.iter();
@@ -150,8 +99,7 @@ pub(crate) fn explain(
                 });
             match place.filter(|_| !replaced) {
                 Some(SettingPlace::File(span)) => {
-                    let line =
-                        text.get(..span.start).unwrap_or_default().matches('\n').count().saturating_add(1);
+                    let line = line_of(text.as_bytes(), span.start);
                     let origin = if own_place { Origin::Account(line) } else { Origin::Defaults(line) };
                     let written = text.get(span.clone()).unwrap_or_default();
                     let value = match key.name {

@@ -1,7 +1,5 @@
 //! Which way an account takes to its server, from its settings.
 
-use std::ffi::OsStr;
-
 use super::context::ResolveContext;
 use super::mistake::{LocatedMistake, Mistake};
 use super::settings::{AccountTable, Located};
@@ -47,8 +45,7 @@ pub(super) fn by_proxy(
         ProxySetting::Direct => Ok(Route::Direct),
         ProxySetting::Proxy(proxy) => Ok(Route::Proxy(proxy.clone())),
         ProxySetting::Variable(name) => {
-            let value = context.environment.variables.get(OsStr::new(name)).filter(|value| !value.is_empty());
-            let Some(value) = value else {
+            let Some(value) = context.environment.variable(name) else {
                 let hint = "set it, write the URL, or proxy = \"none\" for no proxy";
                 return Err(setting.fault(Mistake::new(format!("${name} is not set")).hint(hint)));
             };

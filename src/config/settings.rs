@@ -476,9 +476,8 @@ settings! {
         mbox: FileName = key("mbox").flags(Delivery, "Deliver to this mbox file");
 
         /// A program that takes each message as its standard input: a line for sh -c, or a list that is executed as it
-        /// is, in which {sender}, {recipient} and {account} are replaced;
-        /// but not in what a shell or an interpreter runs, where $SENDER, $RECIPIENT and $POPFETCH_ACCOUNT stand for
-        /// them.
+        /// is.  In a list {sender}, {recipient} and {account} are replaced, but not in what a shell or an interpreter
+        /// runs: there $SENDER, $RECIPIENT and $POPFETCH_ACCOUNT stand for them.
         pipe: ProgramValue = key("pipe").flags(Delivery, "Hand each message to this command, which runs in a shell");
 
         /// Standard output, as an mbox stream.

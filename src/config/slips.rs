@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
+use super::error::line_at;
 use super::mistake::{nearest, quoted};
 use super::settings::{AccountTable, Table as _};
 
@@ -63,13 +64,6 @@ pub(super) fn of_toml(text: &str, span: &Range<usize>, message: &str) -> &'stati
         }
         _ => "popfetch.toml(5) has examples (popfetch man popfetch.toml)",
     }
-}
-
-/// The line that the octet is in, or the last one with anything in it; and where it begins.
-fn line_at(text: &str, at: usize) -> (usize, &str) {
-    let at = at.min(text.trim_end().len());
-    let start = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |at| at.saturating_add(1));
-    (start, text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default())
 }
 
 /// The hint for a section that there is not.

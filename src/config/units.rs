@@ -6,7 +6,7 @@ use super::mistake::{Mistake, quoted};
 use crate::types::Octets;
 
 /// The longest duration: ten years.  Sums with a clock's reading then stay far from any limit.
-pub(super) const LONGEST: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
+pub(crate) const LONGEST_DURATION: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
 
 /// What durations look like.
 pub(super) const DURATIONS: &str = "a number and s, m, h or d: \"90s\", \"5m\", \"2h\", \"14d\"";
@@ -26,7 +26,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, Mistake> {
         _ => return Err(mistake()),
     };
     let duration = decimal(number).ok_or_else(mistake)?.checked_mul(seconds).map(Duration::from_secs);
-    duration.filter(|d| *d <= LONGEST).ok_or_else(|| {
+    duration.filter(|d| *d <= LONGEST_DURATION).ok_or_else(|| {
         Mistake::new(format!("{} is more than ten years", quoted(text))).hint("at most \"3650d\"")
     })
 }

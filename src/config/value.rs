@@ -2,10 +2,10 @@
 //!
 //! A value of the wrong shape is never quoted when it comes from the file: it may be a password.
 //!
-//! Values are read from the parsed document by hand.  Serde over `toml::Spanned` was tried (toml 0.9): it points at the
-//! right place, and quotes no value as long as each leaf overrides every `visit_` method.  But a visitor for each leaf is
-//! longer than a [`Read`], there is no way for a hint through serde's errors, untagged enums lose the places inside
-//! (`leave-on-server`, `deliver`), and flags, which are text, would need a second reader.
+//! Values are read from the parsed document by hand.  Serde over `toml::Spanned` was tried (toml 0.9): it points at
+//! the right place, and quotes no value as long as each leaf overrides every `visit_` method.  But a visitor for each
+//! leaf is longer than a [`Read`], and serde's errors carry no hint.  Untagged enums lose the places inside
+//! (`leave-on-server`, `deliver`).  And flags, which are text, would need a second reader.
 
 use std::time::Duration;
 

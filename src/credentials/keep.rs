@@ -3,7 +3,6 @@
 //!
 //! It reaches a program by its standard input, never by its arguments, and a file has its mode before its content.
 
-use std::ffi::OsStr;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -56,11 +55,12 @@ pub(crate) enum Keep {
 #[must_use]
 pub(crate) fn keepers(environment: &Environment) -> Vec<Keeper> {
     let mut keepers = vec![Keeper::File];
-    if on_path("pass", environment) && store(environment).is_some_and(|store| store.join(".gpg-id").is_file())
+    if environment.on_path("pass").is_some()
+        && store(environment).is_some_and(|store| store.join(".gpg-id").is_file())
     {
         keepers.push(Keeper::Pass);
     }
-    if on_path("systemd-creds", environment) {
+    if environment.on_path("systemd-creds").is_some() {
         keepers.push(Keeper::SystemdCreds);
     }
     keepers
@@ -138,7 +138,7 @@ fn new_file(folder: &Path, name: &str, kind: &str, octets: &[u8]) -> Result<Stri
 
 /// Where pass(1) keeps its files.
 fn store(environment: &Environment) -> Option<PathBuf> {
-    let named = environment.variables.get(OsStr::new("PASSWORD_STORE_DIR")).filter(|path| !path.is_empty());
+    let named = environment.variable("PASSWORD_STORE_DIR");
     named.map(PathBuf::from).or_else(|| Some(environment.home.as_ref()?.join(".password-store")))
 }
 
@@ -190,11 +190,6 @@ fn encrypted(name: &str, folder: &Path, password: &Secret, stop: &Stop) -> Resul
         what: "systemd-creds gave back another password than it was given".to_owned(),
         hint: "choose another place for it".to_owned(),
     }))
-}
-
-fn on_path(program: &str, environment: &Environment) -> bool {
-    let path = environment.variables.get(OsStr::new("PATH"));
-    path.is_some_and(|path| std::env::split_paths(path).any(|folder| folder.join(program).is_file()))
 }
 
 /// Runs a program with a password as its standard input, and gives what it prints.  Its complaints go where ours go.

@@ -64,8 +64,8 @@ pub(crate) struct Obtained {
 /// program, ask at the terminal, or renew a token; threads that ask wait for each other.  A signal ends any of it.
 ///
 /// # Errors
-/// A file of secrets that is missing or open to others, or a password that no command can carry (78); a source that has
-/// none (77); a signal (75); what keeps a token from being renewed.
+/// A file of secrets that is missing or open to others, or a password that no command can carry (78).  A source that
+/// has none (77).  A signal (75).  What keeps a token from being renewed.
 pub(crate) fn obtain(account: &Account, means: &Means<'_>) -> Result<Obtained, Error> {
     let plain = |secret| Obtained { secret, is_kept_token: false };
     if account.auth == Auth::External {

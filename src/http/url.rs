@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
+use crate::account::host::in_brackets;
 use crate::text::printable;
 
 /// Octets of an address at most: what servers and browsers take.
@@ -112,8 +113,8 @@ impl Url {
     #[must_use]
     pub(crate) fn authority(&self) -> String {
         let usual = if self.is_secure { 443 } else { 80 };
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        if self.port == usual { host } else { format!("{host}:{}", self.port) }
+        let host = in_brackets(&self.host);
+        if self.port == usual { host.into_owned() } else { format!("{host}:{}", self.port) }
     }
 }
 

@@ -8,12 +8,9 @@ use toml_edit::{Array, InlineTable, Value};
 use super::foreign::{ForeignRoute, ForeignTarget, Password, Protection, Stays};
 use super::{Foreign, Remark, names};
 use crate::account::{SettingWord, Switch, Tls};
-use crate::config::Addition;
+use crate::config::settings::MOST_DAYS;
+use crate::config::{Addition, LONGEST_DURATION};
 use crate::text;
-
-/// The longest age that `days` can set, and the longest silence in seconds: ten years.
-const MOST_DAYS: u32 = 3650;
-const MOST_SECONDS: u64 = 3650 * 24 * 60 * 60;
 
 /// Names for these accounts, none of which is among those `taken` or is another's.
 #[must_use]
@@ -143,7 +140,7 @@ fn policy(addition: &mut Addition, account: &Foreign) {
         addition.set("received-header", true);
     }
     if let Some(seconds) = account.timeout {
-        addition.set("timeout", format!("{}s", seconds.min(MOST_SECONDS)));
+        addition.set("timeout", format!("{}s", seconds.min(LONGEST_DURATION.as_secs())));
     }
     if let Some(switch) = account.pipelining.filter(|switch| *switch != Switch::Auto) {
         set_word(addition, "pipelining", switch);

@@ -10,8 +10,7 @@ use std::collections::BTreeMap;
 
 use super::foreign::{ForeignRoute, ForeignTarget, Password, Protection, StateLines, Stays};
 use super::{
-    Error, Foreign, ForeignFile, ForeignProgram, ForeignSource, ForeignSurroundings, Remark, SourceLine,
-    StateFile, shell,
+    Error, Foreign, ForeignFile, ForeignProgram, ForeignSource, ForeignSurroundings, Remark, StateFile, shell,
 };
 use crate::account::Auth;
 use options::{NO_COUNTERPART, OptionShape, flags_of_set, known};
@@ -578,31 +577,4 @@ fn connect_command(line: &str) -> Option<ForeignRoute> {
     let words: Vec<String> = line.split_ascii_whitespace().map(replaced).collect();
     // What would mean something else here isn't guessed.
     (!line.contains(['{', '}']) && !words.is_empty()).then_some(ForeignRoute::Command(words))
-}
-
-impl FetchmailWords<'_> {
-    /// Whether the next word is this one.
-    fn peek_is(&self, word: &str) -> bool {
-        matches!(self.peek(), Some(FetchmailWord::Bare(next)) if next == word)
-    }
-
-    /// Whether the next word is a number.
-    fn peek_is_number(&self) -> bool {
-        matches!(self.peek(), Some(FetchmailWord::Number(..)))
-    }
-
-    /// Whether the next word is a text, and not what `ends` a list.
-    fn peek_is_text(&self, ends: impl Fn(&str) -> bool) -> bool {
-        match self.peek() {
-            Some(FetchmailWord::Quoted(_)) => true,
-            Some(FetchmailWord::Bare(word)) => word != "=" && !ends(&word),
-            Some(FetchmailWord::Number(..)) | None => false,
-        }
-    }
-}
-
-impl SourceLine {
-    pub(super) fn whole(file: &std::path::Path) -> Self {
-        Self { file: file.to_owned(), line: 0 }
-    }
 }

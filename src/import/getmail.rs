@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::foreign::{ForeignTarget, Password, Protection, StateLines, Stays};
 use super::{
-    Error, Foreign, ForeignFile, ForeignProgram, ForeignSource, ForeignSurroundings, Remark, SourceLine,
-    StateFile, places, python,
+    Error, Foreign, ForeignFile, ForeignProgram, ForeignSource, ForeignSurroundings, Remark, StateFile,
+    places, python,
 };
 use crate::account::Auth;
 use ini::{Ini, Section};
@@ -40,7 +40,7 @@ const NO_RETRIEVER_COUNTERPART: &[(&str, &str)] = &[
 pub(super) fn read(source: ForeignSource<'_>, around: ForeignSurroundings<'_>) -> Result<ForeignFile, Error> {
     let text = source.text();
     let ini = Ini::parse(&text).map_err(|(line, what)| Error::Syntax { place: source.place(line), what })?;
-    let missing = |what: &str| Error::Syntax { place: SourceLine::whole(source.path), what: what.to_owned() };
+    let missing = |what: &str| Error::Syntax { place: source.place(0), what: what.to_owned() };
     let retriever = ini.section("retriever").ok_or_else(|| missing("there is no section [retriever]"))?;
     let (kind, line) = retriever.get("type").ok_or_else(|| missing("[retriever] has no type"))?;
     let mut account = Foreign::new(ForeignProgram::Getmail, source.place(line));

@@ -8,6 +8,7 @@ use super::{
     Error, Foreign, ForeignFile, ForeignProgram, ForeignSource, ForeignSurroundings, Remark, StateFile,
     places, shell,
 };
+use crate::account::host::in_brackets;
 use crate::account::{Auth, Switch};
 
 /// Commands that take an argument, or none.
@@ -263,7 +264,7 @@ impl MpopReader<'_> {
         account.source_address = self.text("source_ip").map(str::to_owned);
         if let Some(host) = self.text("proxy_host") {
             let port = self.text("proxy_port").map_or(Ok(1080), str::parse::<u16>);
-            let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+            let host = in_brackets(host);
             account.route = port.ok().map(|port| ForeignRoute::Proxy(format!("socks5://{host}:{port}")));
             if account.route.is_none() {
                 account.remark(self.line("proxy_port"), "proxy_port: set proxy by hand");

@@ -53,9 +53,9 @@ impl Ledger {
     /// Writes the `staged` lines of a batch, syncs, and reserves room for the outcomes.
     ///
     /// # Errors
-    /// Nothing is noted then, and the pieces that may be withdrawn are returned: all of them if their lines are certainly
-    /// not on disk and never will be; none if they may be (a sync failed).  What doesn't come back must stay where it is:
-    /// recovery finds it, or else would take its absence for a delivery.
+    /// Nothing is noted then, and the pieces that may be withdrawn are returned.  That is all of them if their lines
+    /// are certainly not on disk and never will be; none if they may be (a sync failed).  What doesn't come back must
+    /// stay where it is: recovery finds it, or else would take its absence for a delivery.
     pub(crate) fn note(&mut self, staged: Vec<Staged>) -> Result<Vec<Noted>, (Error, Vec<Staged>)> {
         if staged.is_empty() {
             return Ok(Vec::new());

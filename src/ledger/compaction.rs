@@ -56,16 +56,17 @@ pub(super) struct LedgerShape<'a> {
     /// The entries of the last complete listing in its order, if they don't stand in it: the order of a later one is
     /// compared with that of the entries.
     pub(super) order: Option<&'a [EntryId]>,
-    /// A first listing that counts as seen from now on: all of it is in the new file, or none.
-    pub(super) first_listing: Option<&'a [UniqueIdBuf]>,
-    /// What the user reports of messages, with the times of their delivery: the same.
+    /// The first listing has been taken, and counts as seen.
+    pub(super) begun: bool,
+    /// What the user reports of messages, with the times of their delivery: all of it is in the new file, or none.  Each is
+    /// named once.
     pub(super) imported: &'a [(UniqueIdBuf, Option<Time>)],
 }
 
 impl LedgerShape<'_> {
     /// As it stands, in this version of the grammar or the one that it needs.
     pub(super) fn plain(version: u64) -> Self {
-        Self { forget: false, version, order: None, first_listing: None, imported: &[] }
+        Self { forget: false, version, order: None, begun: false, imported: &[] }
     }
 }
 
@@ -79,7 +80,7 @@ pub(super) fn rewrite(
     heading: LedgerHeading<'_>,
     index: &Index,
     old: &Journal,
-    LedgerShape { forget, version, order, first_listing, imported }: LedgerShape<'_>,
+    LedgerShape { forget, version, order, begun, imported }: LedgerShape<'_>,
 ) -> Result<LedgerExtent, Error> {
     let today = heading.time.day();
     let (before, recent) = in_order(index, order);
@@ -119,13 +120,11 @@ pub(super) fn rewrite(
                 out.message(number, message)?;
             }
         }
-        let seen = first_listing.unwrap_or_default().iter().map(|unique_id| (unique_id, None));
-        for (unique_id, delivered) in seen.chain(imported.iter().map(|(unique_id, time)| (unique_id, *time)))
-        {
+        for (unique_id, delivered) in imported {
             let key = KeyField::UniqueId(Cow::Borrowed(unique_id.borrow().as_bytes()));
-            out.put(MessageImported { time: heading.time, key, delivered })?;
+            out.put(MessageImported { time: heading.time, key, delivered: *delivered })?;
         }
-        if index.begun || first_listing.is_some() {
+        if index.begun || begun {
             out.put(FirstListingSeen { time: heading.time })?;
         }
         Ok(())

@@ -16,7 +16,7 @@ use crate::durable;
 use crate::message::Headline;
 use crate::proof::{Arrival, DestinationKind, DestinationName, Key};
 use crate::text;
-use crate::types::{Time, UniqueId, UniqueIdBuf};
+use crate::types::{Time, UniqueIdBuf};
 
 /// Deliveries that are kept.
 pub(crate) const KEPT: usize = 1000;
@@ -70,11 +70,7 @@ impl Past {
     /// What is known of a message that a run had retrieved which died.
     #[must_use]
     pub(crate) fn settled(key: &Key, octets: u64, time: Time, places: Vec<Spot>) -> Self {
-        let unique_id = match key {
-            Key::UniqueId(unique_id) => Some(unique_id.clone()),
-            Key::Header(_) => None,
-        };
-        Self { time, unique_id, octets, headline: Headline::default(), places }
+        Self { time, unique_id: key.clone().into_unique_id(), octets, headline: Headline::default(), places }
     }
 }
 
@@ -111,7 +107,7 @@ struct HistoryWriter<'a> {
 impl<'a> HistoryWriter<'a> {
     /// `{"time":1,"id":"uid","octets":288,"from":"…","subject":"…","to":[{"kind":"maildir","address":"/…","name":"1.a"}]}`.
     fn line(&mut self, past: &'a Past) -> serde_json::Result<()> {
-        let id = past.unique_id.as_ref().map(|id| text::field(id.borrow().as_bytes()));
+        let id = past.unique_id.as_ref().map(UniqueIdBuf::to_field);
         self.value(b"{\"time\":", &past.time.0)?;
         self.value(b",\"id\":", &id)?;
         self.value(b",\"octets\":", &past.octets)?;
@@ -169,7 +165,7 @@ impl HistoryLine {
             Some(Spot { destination, name })
         };
         let unique_id = match self.id {
-            Some(id) => Some(UniqueId::new(&text::from_field(id.as_bytes())?)?.to_buf()),
+            Some(id) => Some(UniqueIdBuf::from_field(id.as_bytes())?),
             None => None,
         };
         Some(Past {

@@ -25,6 +25,16 @@ pub(crate) enum UsersWord {
     Seen,
 }
 
+impl UsersWord {
+    /// When it was delivered, by this word: never later than `now`.
+    fn delivered(self, now: Time) -> Option<Time> {
+        match self {
+            Self::Delivered(at) => Some(at.min(now)),
+            Self::Seen => None,
+        }
+    }
+}
+
 impl Ledger {
     /// Records the user's word about these messages, and syncs.  Returns how many were recorded: not those that are known
     /// already, but that what was only seen may be said to be delivered; nor those on their way to a destination.
@@ -38,12 +48,8 @@ impl Ledger {
         self.use_newest_version()?;
         let (time, mut recorded) = (self.now(), 0);
         for (unique_id, word) in messages {
-            let delivered = match word {
-                UsersWord::Delivered(at) => Some((*at).min(time)),
-                UsersWord::Seen => None,
-            };
             if self.may_import(unique_id, *word) {
-                let key = Key::UniqueId(unique_id.clone());
+                let (key, delivered) = (Key::UniqueId(unique_id.clone()), word.delivered(time));
                 self.append(MessageImported { time, key: KeyField::from(&key), delivered })?;
                 recorded += 1;
             }
@@ -63,22 +69,26 @@ impl Ledger {
         if self.lock.is_none() {
             return Err(Error::ReadOnly);
         }
+        let news = self.news(messages);
+        if !news.is_empty() {
+            self.replace(LedgerShape { imported: &news, ..LedgerShape::plain(VERSION) })?;
+        }
+        Ok(news.len())
+    }
+
+    /// What of this would be recorded, each message once.
+    fn news(&self, messages: &[(UniqueIdBuf, UsersWord)]) -> Vec<(UniqueIdBuf, Option<Time>)> {
         let (now, mut named) = (self.now(), HashSet::new());
         let news = messages.iter().filter(|(unique_id, word)| {
             self.may_import(unique_id, *word) && named.insert(unique_id.borrow().as_bytes())
         });
-        let news: Vec<(UniqueIdBuf, Option<Time>)> = news
-            .map(|(unique_id, word)| match word {
-                UsersWord::Delivered(at) => (unique_id.clone(), Some((*at).min(now))),
-                UsersWord::Seen => (unique_id.clone(), None),
-            })
-            .collect();
-        if !news.is_empty() {
-            self.flush()?;
-            self.rewrite(LedgerShape { imported: &news, ..LedgerShape::plain(VERSION) })?;
-            self.reload(durable::open)?;
-        }
-        Ok(news.len())
+        news.map(|(unique_id, word)| (unique_id.clone(), word.delivered(now))).collect()
+    }
+
+    fn replace(&mut self, shape: LedgerShape<'_>) -> Result<(), Error> {
+        self.flush()?;
+        self.rewrite(shape)?;
+        self.reload(durable::open)
     }
 
     /// Whether anything is known of this mailbox, if only that its first listing was empty ([`Ledger::begin_seen`]): what
@@ -88,9 +98,9 @@ impl Ledger {
         self.index.begun || !self.is_empty()
     }
 
-    /// Records the first listing, all of which counts as seen, and syncs.  The file is replaced by one that holds all of
-    /// it: a run that is killed has recorded the whole listing or nothing, so that nothing which comes later is ever
-    /// taken for a part of it.
+    /// Records the first listing, all of which counts as seen, and syncs.  The file is replaced by one that holds all
+    /// of it.  So a run that is killed has recorded the whole listing or nothing, and nothing which comes later is
+    /// ever taken for a part of it.
     ///
     /// # Errors
     /// [`Error::Contradiction`] when [`Ledger::has_begun`]; when the ledger cannot be written.
@@ -98,9 +108,9 @@ impl Ledger {
         if self.has_begun() {
             return Err(Error::Contradiction("a first listing is not the first"));
         }
-        self.flush()?;
-        self.rewrite(LedgerShape { first_listing: Some(listed), ..LedgerShape::plain(VERSION) })?;
-        self.reload(durable::open)
+        let seen: Vec<_> = listed.iter().map(|unique_id| (unique_id.clone(), UsersWord::Seen)).collect();
+        let imported = &self.news(&seen);
+        self.replace(LedgerShape { imported, begun: true, ..LedgerShape::plain(VERSION) })
     }
 
     /// Whether [`Ledger::import`] would record this.

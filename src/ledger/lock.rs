@@ -31,6 +31,9 @@ const GLANCE: Duration = Duration::from_millis(10);
 /// this often.
 const GLANCES: u32 = 10;
 
+/// A command waits this long for another popfetch to leave the mailbox.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
 /// The lock of one mailbox, held until it and all its clones are dropped.
 #[derive(Debug, Clone)]
 pub(crate) struct Lock {

@@ -1,7 +1,7 @@
-//! What is worth remembering of a server from run to run, but may be lost without harm: what it offered, whether it
-//! pipelines, a pause after a refused login, failures to be reported, what a quick poll compares.  A small text file,
-//! replaced as a whole and never synced; one that cannot be read counts as empty.  Must not know what is done with it, and
-//! never holds a secret.
+//! What is worth remembering of a server from run to run, but may be lost without harm.  It is what the server
+//! offered, whether it pipelines, a pause after a refused login, failures to be reported, what a quick poll compares.
+//! A small text file, replaced as a whole and never synced; one that cannot be read counts as empty.  Must not know
+//! what is done with it, and never holds a secret.
 //!
 //! It is JSON.  A file of another version of popfetch is read as far as it is understood.  A field that is missing or
 //! makes no sense counts as never learnt, and an unknown one is ignored.  Of the form that was written before
@@ -23,7 +23,7 @@ use super::entry::LedgerExtent;
 use crate::exit::ExitCode;
 use crate::message::Digest;
 use crate::text;
-use crate::types::{MessageNumber, Octets, Time, UniqueId, UniqueIdBuf};
+use crate::types::{MessageNumber, Octets, Time, UniqueIdBuf};
 
 /// What is remembered of one mailbox's server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -219,29 +219,17 @@ const LASTS: i64 = 7 * 86_400;
 /// Of this many messages it is remembered that the connection ended at them.
 const MOST_DIED: usize = 64;
 
-/// The answer to one `CAPA`.
+/// The answer to a `CAPA` before login.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Offer {
     /// How the server was reached: port, TLS mode, TLS configuration, in the caller's words.  Another way, another offer.
     pub way: String,
-    /// Before or after login.
-    pub stage: OfferStage,
     /// When it was asked.
     pub when: Time,
     /// The lines of the answer.
     #[serde(with = "escaped")]
     pub capabilities: Vec<Vec<u8>>,
-}
-
-/// When a `CAPA` was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum OfferStage {
-    /// In the AUTHORIZATION state.
-    BeforeLogin,
-    /// In the TRANSACTION state.
-    AfterLogin,
 }
 
 /// Whether a server pipelines as it announces.
@@ -363,15 +351,15 @@ impl Memory {
         self.alerts.entry(kind.to_owned()).or_insert_with(|| Alert::since(now))
     }
 
-    /// What was announced that way, at that stage.
+    /// What was announced that way.
     #[must_use]
-    pub(crate) fn offer(&self, way: &str, stage: OfferStage) -> Option<&Offer> {
-        self.offers.iter().find(|offer| offer.way == way && offer.stage == stage)
+    pub(crate) fn offer(&self, way: &str) -> Option<&Offer> {
+        self.offers.iter().find(|offer| offer.way == way)
     }
 
     /// Remembers an offer in the place of the one before.
     pub(crate) fn put_offer(&mut self, offer: Offer) {
-        self.offers.retain(|old| old.way != offer.way || old.stage != offer.stage);
+        self.offers.retain(|old| old.way != offer.way);
         self.offers.push(offer);
     }
 
@@ -471,7 +459,5 @@ written_as! {
     ExitCode as u8: |code| code.number(), Self::from_number;
     Digest as String: |digest| digest.to_string(), |digest| Self::parse(digest.as_bytes());
     MessageNumber as u32: |number| number.get(), Self::new;
-    UniqueIdBuf as String: |id| text::field(id.borrow().as_bytes()), |field| {
-        UniqueId::new(&text::from_field(field.as_bytes())?).map(UniqueId::to_buf)
-    };
+    UniqueIdBuf as String: |id| id.to_field(), |field| Self::from_field(field.as_bytes());
 }

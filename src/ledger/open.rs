@@ -266,9 +266,9 @@ impl Ledger {
         }
         self.flush()?;
         let Some(journal) = &self.journal else { return Ok(None) };
-        // A delivery takes twice the room of what is kept of it, and every later run reads it all: a first run's ledger is
-        // compacted at once, another one after as many deliveries as it had entries.  After a run that only polled,
-        // what has gathered is worth a sync much later.
+        // A delivery takes twice the room of what is kept of it, and every later run reads it all.  So a first run's
+        // ledger is compacted at once, another one after as many deliveries as it had entries.  After a run that only
+        // polled, what has gathered is worth a sync much later.
         let half = self.index.live / 2;
         let worth = half.saturating_mul(if worked { 3 } else { 8 });
         let long = journal.len() >= COMPACT_FROM && journal.len() >= worth;
@@ -287,15 +287,25 @@ impl Ledger {
 
     /// Writes the file again; it must be read again before anything is added.
     pub(super) fn rewrite(&self, shape: LedgerShape<'_>) -> Result<LedgerExtent, Error> {
+        self.rewrite_as(&self.directory, &self.mailbox, shape)
+    }
+
+    /// Writes what it holds into `directory`, as the ledger of `mailbox`.
+    pub(super) fn rewrite_as(
+        &self,
+        directory: &Path,
+        mailbox: &Mailbox,
+        shape: LedgerShape<'_>,
+    ) -> Result<LedgerExtent, Error> {
         let journal = self.journal.as_ref().ok_or(Error::ReadOnly)?;
         let heading = LedgerHeading {
             id: &self.id,
-            mailbox: &self.mailbox,
+            mailbox,
             generation: journal.generation().saturating_add(1),
             time: self.now(),
             clock: self.clock,
         };
-        compaction::rewrite(&self.directory, heading, &self.index, journal, shape)
+        compaction::rewrite(directory, heading, &self.index, journal, shape)
     }
 
     /// Makes sure that the file is of the newest version, before a line is written that an older one doesn't have.  No

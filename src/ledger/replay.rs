@@ -2,7 +2,7 @@
 //!
 //! A group is what is written between two syncs.  Its header has a number, and is written only after the group before
 //! was synced.  So all that a crash or a disk leaves unfinished lies in the last group, and may be dropped from the
-//! first bad line on, because nothing was ever done on the word of a line that was not synced.  A bad line with a later
+//! first bad line on.  Nothing was ever done on the word of a line that was not synced.  A bad line with a later
 //! header behind it was once safely on disk: that is rot, and for the user to judge.
 
 use std::borrow::Cow;

@@ -6,8 +6,7 @@ use std::path::Path;
 
 use super::files;
 use crate::durable;
-use crate::text;
-use crate::types::{MessageNumber, UniqueId, UniqueIdBuf};
+use crate::types::{MessageNumber, UniqueIdBuf};
 
 const FILE: &str = "shown";
 /// A file beyond this is not ours: a million unique-ids of 70 octets.
@@ -38,26 +37,18 @@ impl Shown {
         }
         let mut out = String::new();
         for (number, unique_id) in &self.0 {
-            out.push_str(&format!("{number} {}\n", text::field(unique_id.borrow().as_bytes())));
+            out.push_str(&format!("{number} {}\n", unique_id.to_field()));
         }
         let (path, new) = (directory.join(FILE), directory.join(format!("{FILE}.new")));
         // Another `list` may be writing it: the last one counts.
-        durable::remove(&new)?;
-        let written = durable::create_new(&new, 0o600)
-            .and_then(|file| durable::write(&file, &new, out.as_bytes()))
-            .and_then(|()| durable::replace(&new, &path));
-        if written.is_err() {
-            let _ = durable::remove(&new);
-        }
-        written
+        durable::put_unsynced(&new, &path, out.as_bytes())
     }
 }
 
 fn line(line: &[u8]) -> Option<(MessageNumber, UniqueIdBuf)> {
     let at = memchr::memchr(b' ', line)?;
     let (number, field) = line.split_at_checked(at)?;
-    let unique_id = text::from_field(field.get(1..)?)?;
-    Some((MessageNumber::parse(number)?, UniqueId::new(&unique_id)?.to_buf()))
+    Some((MessageNumber::parse(number)?, UniqueIdBuf::from_field(field.get(1..)?)?))
 }
 
 #[cfg(test)]

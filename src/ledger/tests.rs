@@ -54,6 +54,13 @@ fn open(directory: &Path) -> Ledger {
     open_at(directory, NOW).unwrap()
 }
 
+/// A ledger that has just been begun, and where it is.
+fn begun() -> (tempfile::TempDir, Ledger) {
+    let home = tempfile::tempdir().unwrap();
+    let ledger = open(home.path());
+    (home, ledger)
+}
+
 fn key(name: &str) -> Key {
     Key::UniqueId(unique_id(name))
 }

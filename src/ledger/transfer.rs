@@ -7,7 +7,7 @@ use crate::clock;
 use crate::durable::{self, Step};
 use crate::types::{Time, wide};
 
-use super::compaction::{self, LedgerHeading, LedgerShape};
+use super::compaction::LedgerShape;
 use super::entry::LedgerExtent;
 use super::error::Error;
 use super::files::{FILE, NEW_FILE};
@@ -74,15 +74,7 @@ impl Ledger {
         mailbox: &Mailbox,
         _lock: &Lock,
     ) -> Result<LedgerExtent, Error> {
-        let journal = self.journal.as_ref().ok_or(Error::ReadOnly)?;
-        let heading = LedgerHeading {
-            id: &self.id,
-            mailbox,
-            generation: journal.generation().saturating_add(1),
-            time: self.now(),
-            clock: self.clock,
-        };
-        compaction::rewrite(directory, heading, &self.index, journal, LedgerShape::plain(PLAIN_VERSION))
+        self.rewrite_as(directory, mailbox, LedgerShape::plain(PLAIN_VERSION))
     }
 
     /// The text of the ledger in `directory`.
@@ -115,17 +107,7 @@ impl Ledger {
         _lock: &Lock,
     ) -> Result<LedgerExtent, Error> {
         let (new, path) = (directory.join(NEW_FILE), directory.join(FILE));
-        durable::remove(&new)?;
-        let file = durable::create_new(&new, 0o600)?;
-        let written = durable::write(&file, &new, octets)
-            .and_then(|()| durable::sync(&file, &new))
-            .and_then(|()| durable::replace(&new, &path));
-        if let Err(e) = written {
-            // The next one to come here removes what this can't.
-            let _ = durable::remove(&new);
-            return Err(e.into());
-        }
-        durable::sync_names(directory)?;
+        durable::put(&new, &path, octets)?;
         let octets = wide(octets.len());
         Ok(LedgerExtent { generation: outline.generation, octets })
     }

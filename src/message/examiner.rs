@@ -274,7 +274,7 @@ fn add_line_ends(mut line_ends: u64, mut add: impl FnMut(&[u8])) {
 }
 
 /// A hasher fed in strides.  BLAKE3 hashes many 1 KiB chunks at once, but only those of one call, and only where the
-/// call begins at a multiple of as many; pieces off the line are gathered until they make a stride.
+/// call begins at a multiple of as many.  So pieces are gathered as they come until they make a stride.
 #[derive(Debug, Default)]
 struct Bulk {
     /// Of two kilobytes, which would be copied wherever a message is handed on.

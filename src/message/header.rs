@@ -237,8 +237,9 @@ fn digest_of(values: &[Vec<u8>]) -> Option<Digest> {
 /// Longest envelope address: local part, `@` and domain (RFC 5321 §4.5.3.1).
 const LONGEST_ADDRESS: usize = 64 + 1 + 255;
 
-/// The address in a `Return-Path` or its like; empty when there is none, or one that cannot safely become a word of a
-/// command line and of a From_ line: blanks, control characters, 8-bit, a leading hyphen (an option to an MDA).
+/// The address in a `Return-Path` or its like; empty when there is none.  It is also empty where the address cannot
+/// safely become a word of a command line and of a From_ line: with blanks, control characters, 8-bit, or a leading
+/// hyphen (an option to an MDA).
 fn address(value: Option<Vec<u8>>) -> String {
     let Some(mut value) = value else { return String::new() };
     value.push(b'\n'); // without which the parser finds nothing

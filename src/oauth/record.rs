@@ -138,8 +138,7 @@ impl LoginRecord {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::answer::Tokens;
-    use super::LoginRecord;
+    use super::{LoginRecord, Tokens};
     use crate::secret::Secret;
     use crate::types::Time;
 

@@ -4,7 +4,7 @@
 //! lock ─► load ─► make_room ─► (the server is asked) ─► save: write ─► sync ─► rename ─► sync of the directory ─► used
 //! ```
 //!
-//! A server may take a refresh token back as soon as it has given the next one, so everything that can fail is done
+//! A server may take a refresh token back as soon as it has given the next one.  So everything that can fail is done
 //! before its answer: room for the largest record is written and synced before the server is asked.  A crash after
 //! the new record was written whole, and before it had its name, loses nothing: the next one that has the lock finds
 //! it.  Until the record is written the window stays open, and nothing can close it.

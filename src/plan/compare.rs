@@ -1,31 +1,34 @@
 //! Whether a message that the server lists is one that we have: asked wherever its unique-id alone proves nothing,
 //! which is before every deletion, and after everything that puts a unique-id in doubt.
 //!
-//! Identity is content.  The next step is taken only if the one before doesn't match: the digest of the header by
-//! `TOP n 0`, if that header has Received and Message-ID; equal Message-ID, Date and From; the digest of the whole
-//! message.  Only the last one can fail: what `TOP` gives may differ from what `RETR` gives.
+//! Identity is content.  These are compared one after the other, until one matches: the digest of the header by
+//! `TOP n 0`, if that header has Received and Message-ID; Message-ID, Date and From; the digest of the whole message.
+//! Only the last one can fail: what `TOP` gives may differ from what `RETR` gives.
 //!
 //! A match is one for one: two equal messages on the server need two deliveries in the ledger.  What the comparisons
 //! need is read from the ledger before retrieving begins, so that the committer can own the ledger from then on.
 
 mod begun;
+mod others;
 mod shown;
 #[cfg(test)]
 mod tests;
 mod watch;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 
 use crate::ledger::{Entry, EntryState, Error, KnownDelivery, Ledger, Match};
 use crate::message::{Digest, Digests, Facts};
 use crate::proof::{EntryId, Key};
-use crate::types::{MessageNumber, Octets, Time};
+use crate::types::MessageNumber;
 
 use super::{Decision, Listed, Maildrop, Who, Why};
 use begun::BegunMessages;
+use others::{Other, Others, others};
 use watch::{Watch, Watched};
 
 pub(crate) use begun::Continued;
+pub(crate) use others::Used;
 
 /// The deliveries that listed messages may be, each to be matched once.
 #[derive(Debug, Default)]
@@ -55,78 +58,6 @@ pub(crate) struct Comparison {
     pub(crate) failed: Vec<EntryId>,
     /// Entries that are to be compared before it shows whether what was set aside is their message, listed under another key.
     pub(crate) questioned: Vec<EntryId>,
-}
-
-/// What has been matched: how often each delivery of an entry, by the digest of its message.  (By its place it can't be
-/// named: the ledger puts what a key was seen to stand for behind the others.)
-#[derive(Debug, Default)]
-pub(crate) struct Used(HashMap<(EntryId, Digest), Uses>);
-
-/// How often deliveries with one digest were matched.
-#[derive(Debug, Default, Clone, Copy)]
-struct Uses {
-    /// With what is listed under their entry's key,
-    own: usize,
-    /// and with what is listed under another one.
-    other: usize,
-}
-
-impl Used {
-    fn of(&self, entry: EntryId, digest: Digest) -> Uses {
-        self.0.get(&(entry, digest)).copied().unwrap_or_default()
-    }
-
-    fn at(&mut self, entry: EntryId, digest: Digest) -> &mut Uses {
-        self.0.entry((entry, digest)).or_default()
-    }
-
-    /// Whether a delivery can still be matched with what is listed under another key.
-    fn is_free(&self, other: &Other) -> bool {
-        let uses = self.of(other.entry, other.record.digests.message);
-        other.place >= uses.other && uses.all() < other.equal
-    }
-}
-
-impl Uses {
-    fn all(self) -> usize {
-        self.own.saturating_add(self.other)
-    }
-}
-
-/// The deliveries that may be listed under another key, by header.  Those in front that were matched are taken out.
-type Others = HashMap<Digest, VecDeque<Other>>;
-
-/// A delivery that may be listed under another key.
-#[derive(Debug, Clone)]
-struct Other {
-    entry: EntryId,
-    record: KnownDelivery,
-    /// How many deliveries before it have the same digest, of those of its entry that may be listed under another key;
-    place: usize,
-    /// and how many have it of all.
-    equal: usize,
-    /// Whether its entry has only this one,
-    only: bool,
-    /// and the size that this had in the last listing.
-    size: Option<Octets>,
-    /// Whether its key is its header, since it had no unique-id.
-    nameless: bool,
-    /// Whether its own key is listed and not in question, so that it is expected there: what has its header isn't taken
-    /// for it before that was compared.
-    expected: bool,
-    /// Whether it is only known from before: the last listing lacked it and this one does, or it was deleted.
-    stray: bool,
-    /// Whether its deletion was confirmed.
-    deleted: bool,
-    /// Whether it was delivered under this very key, as far as is known.
-    delivered_here: bool,
-}
-
-impl Other {
-    /// Whether it had no unique-id, and was there when the server last listed what it holds.
-    fn is_nameless_and_there(&self) -> bool {
-        self.nameless && !(self.deleted || self.stray)
-    }
 }
 
 /// What is known of an entry whose key is listed.
@@ -253,7 +184,8 @@ impl Comparison {
             }
         }
         if search == Search::EveryKey {
-            comparison.others = Some(others(ledger, maildrop, &comparison.ours)?);
+            let is_compared = |id| comparison.ours.contains_key(&id);
+            comparison.others = Some(others(ledger, maildrop, is_compared)?);
         }
         Ok(comparison)
     }
@@ -419,15 +351,14 @@ impl Comparison {
     /// Whether the server has gone on listing it since it confirmed the deletion, so that what it shows is most likely no
     /// new mail.
     pub(crate) fn never_left(&self, listed: &Listed<'_>) -> bool {
-        let Who::Known(id) = listed.who else { return false };
-        self.ours.get(&id).is_some_and(|ours| ours.entry.state == EntryState::Deleted && !ours.entry.absent)
+        self.ours_of(listed).is_some_and(|ours| ours.entry.state == EntryState::Deleted && !ours.entry.absent)
     }
 
     /// Whether this is perhaps what was deleted under its key: unless the same came before in its place, so that the copies
     /// don't differ each time.
     pub(crate) fn may_be_deleted_mail(&self, listed: &Listed<'_>, facts: &Facts) -> bool {
-        let Who::Known(id) = listed.who else { return false };
-        self.never_left(listed) && self.withheld.get(&id) != Some(&facts.digests.message)
+        let before = listed.entry().and_then(|id| self.withheld.get(&id));
+        self.never_left(listed) && before != Some(&facts.digests.message)
     }
 
     /// What an earlier session has withheld in the place of this entry's message, if it wasn't delivered since.
@@ -445,7 +376,11 @@ impl Comparison {
 
     /// Whether anything was delivered under its key.
     pub(crate) fn has_delivery(&self, listed: &Listed<'_>) -> bool {
-        matches!(listed.who, Who::Known(id) if self.ours.get(&id).is_some_and(|ours| !ours.deliveries.all.is_empty()))
+        self.ours_of(listed).is_some_and(|ours| !ours.deliveries.all.is_empty())
+    }
+
+    fn ours_of(&self, listed: &Listed<'_>) -> Option<&Ours> {
+        self.ours.get(&listed.entry()?)
     }
 
     fn is_one_of_several(&self, id: EntryId) -> bool {
@@ -508,9 +443,9 @@ impl Comparison {
         })
     }
 
-    /// A message without a unique-id, by its header.  Where that has no trace fields, another message may have an equal
-    /// one: one that was delivered under a unique-id; one beside a message that failed, which left no entry; or one of
-    /// another size, where one of them was left for it.  Then the whole of it decides.
+    /// A message without a unique-id, by its header.  Where that has no trace fields, another message may have an
+    /// equal one.  It may have been delivered under a unique-id.  It may stand beside a message that failed, which
+    /// left no entry.  Or it has another size, where one of them was left for it.  Then the whole of it decides.
     fn nameless(&mut self, listed: &Listed<'_>, facts: &Facts) -> Verdict {
         let header = facts.digests.header;
         let some_failed = self.some_failed;
@@ -583,102 +518,6 @@ impl Comparison {
         self.failed.push(id);
         if self.others.is_some() { Verdict::Another } else { Verdict::SetAside }
     }
-}
-
-/// What may be listed under another key, by header: all that was ever delivered.  Of several deliveries under one key that is
-/// listed the last ones are expected there.  A message without a unique-id and trace fields whose deletion was confirmed is
-/// gone: an equal one is new mail.  What was only printed is not as good as delivered: under another name it's printed again.
-fn others(ledger: &Ledger, maildrop: &Maildrop, ours: &HashMap<EntryId, Ours>) -> Result<Others, Error> {
-    // One that is open may have been delivered before: another message of its key is on its way.
-    let may = |_, entry: &Entry| entry.state != EntryState::Seen && !entry.only_seen;
-    let mut others = Others::new();
-    let deliveries = ledger.deliveries(may)?;
-    for records in deliveries.chunk_by(|(one, ..), (other, ..)| one == other) {
-        let mut all: HashMap<Digest, usize> = HashMap::new();
-        for (_, _, record) in records {
-            *all.entry(record.digests.message).or_default() += 1;
-        }
-        let mut before: HashMap<Digest, usize> = HashMap::new();
-        for (id, nth, record) in records {
-            let message = record.digests.message;
-            let place = before.entry(message).or_default();
-            let (at, equal) = (*place, all.get(&message).copied().unwrap_or_default());
-            *place += 1;
-            let entry = ledger.entry(*id);
-            let header = record.digests.header;
-            let other = Other {
-                entry: *id,
-                record: record.clone(),
-                place: at,
-                equal,
-                only: records.len() == 1,
-                size: entry.listed_size.filter(|_| records.len() == 1),
-                nameless: ledger.find_key(&Key::Header(header)) == Some(*id),
-                expected: !ours.contains_key(id) && is_expected(*id, *nth, ledger, maildrop),
-                stray: is_stray(*id, ledger, maildrop),
-                deleted: entry.state == EntryState::Deleted,
-                delivered_here: !matches!(entry.state, EntryState::Recorded | EntryState::Deleted),
-            };
-            for shown in ledger.headers(*id).iter().filter(|shown| other.only && **shown != header) {
-                others.entry(*shown).or_default().push_back(other.clone());
-            }
-            others.entry(header).or_default().push_back(other);
-        }
-    }
-    others.values_mut().for_each(without_second_names);
-    Ok(others)
-}
-
-/// Whether a delivery of an entry is expected under the entry's key: of several the last ones are, as many as are listed
-/// under it, unless that is in question.
-// Both are asked of each delivery: inlined, no entry is made for them.
-#[inline(always)]
-fn is_expected(id: EntryId, nth: usize, ledger: &Ledger, maildrop: &Maildrop) -> bool {
-    let entry = ledger.entry(id);
-    let is_questioned = entry.doubtful || entry.varies || entry.state == EntryState::Deleted;
-    let under_own = if is_questioned { 0 } else { maildrop.times_listed(id) };
-    nth >= usize::from(entry.deliveries).saturating_sub(usize::try_from(under_own).unwrap_or(usize::MAX))
-}
-
-/// As [`Other::stray`].
-#[inline(always)]
-fn is_stray(id: EntryId, ledger: &Ledger, maildrop: &Maildrop) -> bool {
-    let entry = ledger.entry(id);
-    let is_of_before = entry.absent && !entry.candidate || entry.state == EntryState::Deleted;
-    is_of_before && maildrop.times_listed(id) == 0
-}
-
-/// A message that was listed under several keys in turn is one message: none of its former keys counts beside the one that
-/// it has, nor beside another of them.  What was deleted comes behind the others, and last what is expected elsewhere.
-fn without_second_names(others: &mut VecDeque<Other>) {
-    if others.len() < 2 {
-        return;
-    }
-    let mut left = copies(others);
-    others.make_contiguous().sort_by_key(|other| other.stray);
-    others.retain(|other| {
-        let left = left.entry(other.record.digests.message).or_default();
-        let counts = *left > 0 || !other.stray;
-        *left = left.saturating_sub(1);
-        counts
-    });
-    others.make_contiguous().sort_by_key(|other| (other.expected, other.deleted));
-}
-
-/// How many messages these are, by the digest of each.  A message that was recognised under another key has the time of its
-/// delivery there too; what was delivered under its own key is one more, also in the same second.  Of what is deleted it
-/// isn't known any more which it was.
-fn copies(others: &VecDeque<Other>) -> HashMap<Digest, usize> {
-    let mut at_once: HashMap<(Digest, Time), HashMap<Option<EntryId>, usize>> = HashMap::new();
-    for Other { entry, record, delivered_here, .. } in others {
-        let names = at_once.entry((record.digests.message, record.delivered)).or_default();
-        *names.entry(Some(*entry).filter(|_| !delivered_here)).or_default() += 1;
-    }
-    let mut copies: HashMap<Digest, usize> = HashMap::new();
-    for ((message, _), names) in at_once {
-        *copies.entry(message).or_default() += names.into_values().max().unwrap_or_default();
-    }
-    copies
 }
 
 /// Equal, non-empty Message-ID, Date and From.

@@ -10,7 +10,7 @@ use hashbrown::HashTable;
 use crate::exit::ExitCode;
 use crate::ledger::{Error, Ledger};
 use crate::problem::Problem;
-use crate::proof::{EntryId, Key};
+use crate::proof::EntryId;
 use crate::types::{MessageNumber, Octets, UniqueId, UniqueIdBuf};
 
 /// The messages of one session, ascending by number.
@@ -71,6 +71,21 @@ pub(crate) struct Listed<'a> {
 }
 
 impl<'a> Listed<'a> {
+    /// The entry that the ledger has for its unique-id.
+    #[must_use]
+    pub(crate) fn entry(&self) -> Option<EntryId> {
+        match self.who {
+            Who::Known(id) => Some(id),
+            Who::New(_) | Who::Nameless => None,
+        }
+    }
+
+    /// Whether runs have failed with it since it last succeeded.
+    #[must_use]
+    pub(crate) fn has_failed(&self, ledger: &Ledger) -> bool {
+        self.entry().is_some_and(|id| ledger.entry(id).failures > 0)
+    }
+
     /// Its unique-id, if the ledger doesn't know it.
     #[must_use]
     pub(crate) fn new_unique_id(&self) -> Option<UniqueId<'a>> {
@@ -87,10 +102,7 @@ impl<'a> Listed<'a> {
     pub(crate) fn unique_id(&self, ledger: &Ledger) -> Result<Option<UniqueIdBuf>, Error> {
         Ok(match self.who {
             Who::New(unique_id) => Some(unique_id.to_buf()),
-            Who::Known(id) => match ledger.key(id)? {
-                Key::UniqueId(unique_id) => Some(unique_id),
-                Key::Header(_) => None,
-            },
+            Who::Known(id) => ledger.key(id)?.into_unique_id(),
             Who::Nameless => None,
         })
     }

@@ -29,8 +29,8 @@ pub(crate) struct Done<'a> {
     pub has_top: bool,
 }
 
-/// The number of the last message, if a quick poll may stand for a listing now: nothing was left to do under this
-/// `configuration`, which is asked for only where that matters, and a full listing isn't due, as it is after `every`.
+/// The number of the last message, if a quick poll may stand for a listing now.  Nothing was left to do under this
+/// `configuration`, which is asked for only where that matters; and no full listing is due, as it is after `every`.
 #[must_use]
 pub(crate) fn may_stand(
     quick: &Quick,
@@ -211,10 +211,7 @@ mod tests {
     impl Scene {
         /// Two messages, both delivered.
         fn new() -> Self {
-            let mut world = World::new();
-            world.deliver("a");
-            world.deliver("b");
-            world.listed(&["a", "b"]);
+            let world = World::holding(&["a", "b"]);
             let listed = vec![("a", Some(SIZE)), ("b", Some(SIZE))];
             let policy = world.policy(Retention::Keep);
             let counted = Some((2, Octets(2 * SIZE)));

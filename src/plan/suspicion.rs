@@ -128,16 +128,6 @@ mod tests {
     use super::{Adds, Suspicion, is_renumbered, suspicion};
     use crate::plan::trial::World;
 
-    /// A world whose last listing held these, in this order.
-    fn world(names: &[&str]) -> World {
-        let mut world = World::new();
-        for name in names {
-            world.deliver(name);
-        }
-        world.listed(names);
-        world
-    }
-
     fn judge(world: &World, names: &[&str], adds: Adds, complete: bool) -> (Option<Suspicion>, Adds) {
         let listed: Vec<(&str, Option<u64>)> = names.iter().map(|name| (*name, None)).collect();
         suspicion(&world.maildrop(&listed), &world.ledger, adds, complete)
@@ -145,7 +135,7 @@ mod tests {
 
     #[test]
     fn ordinary_listings_are_believed() {
-        let world = world(&["a", "b", "c", "d"]);
+        let world = World::holding(&["a", "b", "c", "d"]);
         for names in [
             &["a", "b", "c", "d"][..],
             &["a", "b", "c", "d", "new", "newer"],
@@ -160,7 +150,7 @@ mod tests {
 
     #[test]
     fn what_no_ordinary_server_shows_is_suspect() {
-        let world = world(&["a", "b", "c", "d"]);
+        let world = World::holding(&["a", "b", "c", "d"]);
         let cases = [
             (&["d", "new"][..], Some(Suspicion::MostAreGone), Adds::AtEnd),
             (&["b", "a", "c", "d"], Some(Suspicion::Reordered), Adds::AtEnd),
@@ -175,7 +165,7 @@ mod tests {
 
     #[test]
     fn an_unusual_place_is_learnt_once() {
-        let world = world(&["a", "b"]);
+        let world = World::holding(&["a", "b"]);
         assert_eq!(judge(&world, &["new", "a", "b"], Adds::AtFront, true).0, None);
         let (reason, adds) = judge(&world, &["a", "b", "new"], Adds::AtFront, true);
         assert_eq!((reason, adds), (Some(Suspicion::AddedElsewhere), Adds::Anywhere));
@@ -189,7 +179,7 @@ mod tests {
     /// What came late is noted behind the others, whatever its place in the listing: within a run too.
     #[test]
     fn the_order_of_a_listing_counts_not_that_of_the_deliveries() {
-        let mut world = world(&["a", "b"]);
+        let mut world = World::holding(&["a", "b"]);
         world.deliver("late");
         world.listed(&["late", "a", "b"]);
         assert_eq!(judge(&world, &["late", "a", "b", "new"], Adds::AtEnd, true).0, None);
@@ -199,14 +189,14 @@ mod tests {
 
     #[test]
     fn messages_that_came_since_the_last_listing_may_stand_anywhere() {
-        let mut world = world(&["a", "b"]);
+        let mut world = World::holding(&["a", "b"]);
         world.deliver("late");
         assert_eq!(judge(&world, &["late", "a", "b"], Adds::AtEnd, true).0, None);
     }
 
     #[test]
     fn a_listing_without_anything_known_is_a_renumbering() {
-        let world = world(&["a", "b"]);
+        let world = World::holding(&["a", "b"]);
         let judge = |names: &[&str]| {
             let listed: Vec<(&str, Option<u64>)> = names.iter().map(|name| (*name, None)).collect();
             is_renumbered(&world.maildrop(&listed), &world.ledger)

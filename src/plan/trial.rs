@@ -52,6 +52,16 @@ impl World {
         Self { home, ledger, maildirs, stream, size: SIZE, again: false }
     }
 
+    /// One whose last listing held these, all of them delivered.
+    pub(crate) fn holding(names: &[&str]) -> Self {
+        let mut world = Self::new();
+        for name in names {
+            world.deliver(name);
+        }
+        world.listed(names);
+        world
+    }
+
     pub(crate) fn file(&self) -> PathBuf {
         self.home.path().join("ledger")
     }

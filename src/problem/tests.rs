@@ -451,7 +451,7 @@ fn in_json(problem: &dyn Problem) -> Value {
     let (out, err) = (Sink::default(), Sink::default());
     let printer = Arc::new(Printer::onto(Box::new(out.clone()), Box::new(err), false));
     let json = Json::new(Plain::new(printer, Level::Normal, &["work"]));
-    let summary = RunSummary { failure: Some(ReportedError::of(problem, true)), ..RunSummary::default() };
+    let summary = RunSummary { failure: Some(ReportedError::of(problem)), ..RunSummary::default() };
     json.report("work", &Event::Finished(summary));
     serde_json::from_str(&out.text()).unwrap()
 }

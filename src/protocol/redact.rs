@@ -1,10 +1,10 @@
 //! Takes an account's secret out of text that came from a server.
 //!
 //! Servers quote what they were sent: `-ERR bad argument: AHVzZXIAcGVuY2ls`.  Before such text may reach a terminal,
-//! a log or an error, every form in which the secret was sent becomes `***`.  These are the secret itself; its
-//! base64, at each of the three alignments that a prefix such as PLAIN's user name can give it; and whatever was
-//! derived from it: an APOP digest, a CRAM-MD5 response, a SCRAM proof, a whole SASL line.  A part of any of these is
-//! hidden too, in whatever case: servers cut what they quote, and print it in capitals.
+//! a log or an error, every form in which the secret was sent becomes `***`.  The forms are the secret itself and its
+//! base64, at each of the three alignments that a prefix such as PLAIN's user name can give it.  What was derived
+//! from it counts as well: an APOP digest, a CRAM-MD5 response, a SCRAM proof, a whole SASL line.  A part of any of
+//! these is hidden too, in whatever case: servers cut what they quote, and print it in capitals.
 //!
 //! This comes *before* [`crate::text::printable`] and before any text is shortened: an escaped or cut secret would not
 //! be found any more.

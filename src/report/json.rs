@@ -153,16 +153,8 @@ impl Reporter for Json {
         self.plain.report(account, event);
     }
 
-    fn ended(&self) {
-        self.plain.ended();
-    }
-
-    fn wants_detail(&self) -> bool {
-        self.plain.wants_detail()
-    }
-
-    fn wants_dialogue(&self) -> bool {
-        self.plain.wants_dialogue()
+    fn below(&self) -> Option<&dyn Reporter> {
+        Some(&self.plain)
     }
 
     fn wants_deliveries(&self) -> bool {

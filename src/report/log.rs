@@ -108,16 +108,8 @@ impl Reporter for Logged {
         }
     }
 
-    fn ended(&self) {
-        self.inner.ended();
-    }
-
-    fn wants_detail(&self) -> bool {
-        self.inner.wants_detail()
-    }
-
-    fn wants_dialogue(&self) -> bool {
-        self.inner.wants_dialogue()
+    fn below(&self) -> Option<&dyn Reporter> {
+        Some(&*self.inner)
     }
 
     fn wants_deliveries(&self) -> bool {
@@ -158,11 +150,11 @@ mod tests {
         fn report(&self, _: &str, event: &Event) {
             self.0.lock().unwrap().push(event.clone());
         }
-        fn wants_detail(&self) -> bool {
-            false
+        fn is_watched(&self) -> bool {
+            true
         }
-        fn wants_dialogue(&self) -> bool {
-            false
+        fn stopping(&self, messages: u64) {
+            self.0.lock().unwrap().push(Event::Received { octets: messages });
         }
     }
 
@@ -190,6 +182,16 @@ mod tests {
         assert_eq!(fs::read_to_string(&rotated).unwrap(), line);
         assert_eq!(fs::read_to_string(&path).unwrap(), "x\nNOW c: message 1 failed: no way\n");
         assert_eq!(others.0.lock().unwrap().len(), 3);
+    }
+
+    /// A user at a terminal who presses Ctrl-C is answered at once, also where there is a log.
+    #[test]
+    fn a_signal_is_answered_by_the_other_reporter() {
+        let others = Arc::new(Others::default());
+        let logged = Logged::new(Arc::clone(&others) as Arc<dyn Reporter>, "log".into(), String::new);
+        assert!(logged.is_watched());
+        logged.stopping(3);
+        assert_eq!(*others.0.lock().unwrap(), [Event::Received { octets: 3 }]);
     }
 
     #[test]

@@ -341,11 +341,11 @@ pub(crate) struct ReportedError {
 }
 
 impl ReportedError {
-    /// An error as the user sees it.
+    /// An error as the user sees it; it is news.
     #[must_use]
-    pub(crate) fn of(problem: &dyn Problem, news: bool) -> Self {
+    pub(crate) fn of(problem: &dyn Problem) -> Self {
         let hint = problem.hint().map(Cow::into_owned);
-        Self { exit: problem.exit_code(), message: problem.to_string(), hint, news }
+        Self { exit: problem.exit_code(), message: problem.to_string(), hint, news: true }
     }
 }
 
@@ -353,18 +353,34 @@ impl ReportedError {
 pub(crate) trait Reporter: Send + Sync {
     /// Takes an event of this account.
     fn report(&self, account: &str, event: &Event);
+    /// The reporter that this one adds to.  It gets, and answers, what this one doesn't.
+    fn below(&self) -> Option<&dyn Reporter> {
+        None
+    }
     /// All accounts are done, or given up: what was held back is shown now.
-    fn ended(&self) {}
+    fn ended(&self) {
+        if let Some(below) = self.below() {
+            below.ended();
+        }
+    }
     /// A signal has come: messages that are on their way are finished first.  Shown at once on a terminal.
-    fn stopping(&self, _messages: u64) {}
+    fn stopping(&self, messages: u64) {
+        if let Some(below) = self.below() {
+            below.stopping(messages);
+        }
+    }
     /// Whether a user watches: then it is shown at once that a signal has arrived.
     fn is_watched(&self) -> bool {
-        false
+        self.below().is_some_and(|below| below.is_watched())
     }
     /// Whether [`Event::Detail`] is shown (`-v`); otherwise callers need not make any.
-    fn wants_detail(&self) -> bool;
+    fn wants_detail(&self) -> bool {
+        self.below().is_some_and(|below| below.wants_detail())
+    }
     /// Whether [`Event::Dialogue`] is shown (`-vv`).
-    fn wants_dialogue(&self) -> bool;
+    fn wants_dialogue(&self) -> bool {
+        self.below().is_some_and(|below| below.wants_dialogue())
+    }
     /// Whether [`Event::Delivered`] is shown; otherwise no header is decoded for it.
     fn wants_deliveries(&self) -> bool {
         self.wants_detail()

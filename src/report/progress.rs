@@ -199,28 +199,12 @@ impl Reporter for Progress {
         self.plain.report(account, event);
     }
 
-    fn ended(&self) {
-        self.plain.ended();
-    }
-
-    fn stopping(&self, messages: u64) {
-        self.plain.stopping(messages);
+    fn below(&self) -> Option<&dyn Reporter> {
+        Some(&self.plain)
     }
 
     fn is_watched(&self) -> bool {
         true
-    }
-
-    fn wants_detail(&self) -> bool {
-        self.plain.wants_detail()
-    }
-
-    fn wants_dialogue(&self) -> bool {
-        self.plain.wants_dialogue()
-    }
-
-    fn wants_deliveries(&self) -> bool {
-        self.plain.wants_deliveries()
     }
 }
 

@@ -11,6 +11,12 @@ pub(crate) fn output_size() -> Option<(usize, usize)> {
     size(io::stdout())
 }
 
+/// The columns alone.
+#[must_use]
+pub(crate) fn output_width() -> Option<usize> {
+    output_size().map(|(columns, _)| columns)
+}
+
 /// The same of the terminal that standard error goes to.
 #[must_use]
 pub(crate) fn error_size() -> Option<(usize, usize)> {

@@ -36,7 +36,7 @@ pub(crate) fn destinations(account: &Account, context: &Context<'_>) -> Vec<Chec
     let each = account.deliver.iter().zip(&configured.0);
     let tried = each.map(|(deliver, destination)| {
         let failure = place(account, deliver, destination.as_ref(), &run.directory).err();
-        Checked { what: destination.described(), failure: failure.map(|e| run.failure(&e, true)) }
+        Checked { what: destination.described(), failure: failure.map(|e| run.failure(&e)) }
     });
     tried.collect()
 }
@@ -49,7 +49,7 @@ pub(crate) fn check(account: &Account, context: &Context<'_>, login: bool) -> Ve
     let server = run.server();
     let checked = |what: String, result: Result<(), Error>| Checked {
         what,
-        failure: result.err().map(|e| run.failure(&e, true)),
+        failure: result.err().map(|e| run.failure(&e)),
     };
     let mut all =
         vec![checked("state directory".to_owned(), access::check_path(&run.directory).map_err(Error::from))];

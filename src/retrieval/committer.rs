@@ -76,8 +76,8 @@ pub(super) struct CommitterEnd {
     pub(super) id: DestinationId,
     /// Whether each outcome is written at once (a program has side effects that cannot be taken back).
     pub(super) one_by_one: bool,
-    /// Whether what it has accepted is still to be brought to the disk, once for a batch, before anything may be deleted
-    /// for it: programs rarely sync the directories that they write to, and some sync nothing.
+    /// Whether what it has accepted is still to be brought to the disk, once for a batch, before anything may be
+    /// deleted for it.  Programs rarely sync the directories that they write to, and some sync nothing.
     pub(super) sync_after: bool,
     pub(super) outlet: Box<dyn Outlet>,
 }

@@ -98,7 +98,7 @@ pub(super) fn delivery(past: &Past, number: Option<MessageNumber>, summary: Head
     let printable = |text: Option<String>| text.map(|text| text::printable(text.as_bytes()));
     Delivery {
         number,
-        unique_id: past.unique_id.as_ref().map(|id| text::printable(id.borrow().as_bytes())),
+        unique_id: past.unique_id.as_ref().map(ToString::to_string),
         octets: past.octets,
         from: printable(summary.from),
         subject: printable(summary.subject),
@@ -218,9 +218,6 @@ mod tests {
         }
         fn wants_detail(&self) -> bool {
             self.0
-        }
-        fn wants_dialogue(&self) -> bool {
-            false
         }
     }
 

@@ -6,6 +6,7 @@
 mod parted;
 
 use super::Error;
+use super::draws::Draws;
 use super::fetch::Tally;
 use super::run::Run;
 use crate::clock;
@@ -190,7 +191,7 @@ fn telling(
     policy: &Policy,
     listed: &Listed<'_>,
 ) -> Result<Option<(EntryId, Vec<KnownDelivery>)>, ledger::Error> {
-    let Who::Known(id) = listed.who else { return Ok(None) };
+    let Some(id) = listed.entry() else { return Ok(None) };
     let entry = ledger.entry(id);
     let usable = matches!(entry.state, EntryState::Delivered | EntryState::Recorded | EntryState::Seen)
         && !entry.varies
@@ -294,7 +295,7 @@ pub(super) fn sample(
     }
     let sample = if has_top {
         let Ok(seed) = clock::random() else { return Vec::new() };
-        shuffle(&mut back, u64::from_le_bytes(seed));
+        Draws::new(u64::from_ne_bytes(seed)).shuffle(&mut back);
         SAMPLE
     } else {
         back.sort_by_key(|(_, _, octets)| *octets);
@@ -364,14 +365,7 @@ pub(super) fn settle(
         ledger.settle_renumbering()?;
     }
     parted::part_listed(ledger, maildrop, tally)?;
-    let held: Vec<EntryId> = maildrop
-        .iter()
-        .filter_map(|listed| match listed.who {
-            Who::Known(id) => Some(id),
-            Who::New(_) | Who::Nameless => None,
-        })
-        .collect();
-    ledger.complete_listing(&mut held.into_iter())?;
+    ledger.complete_listing(&mut maildrop.iter().filter_map(|listed| listed.entry()))?;
     for listed in maildrop.iter() {
         if let (Who::Known(id), Some(octets)) = (listed.who, listed.octets) {
             ledger.learn_size(id, octets)?;
@@ -381,18 +375,6 @@ pub(super) fn settle(
     habits.listed = u32::try_from(left).unwrap_or(u32::MAX);
     habits.complete = !unknown;
     Ok(ledger.flush()?)
-}
-
-/// Brings them into an order that no server knows beforehand (xorshift).
-fn shuffle<T>(items: &mut [T], seed: u64) {
-    let mut state = seed | 1;
-    for last in (1..items.len()).rev() {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        let other = usize::try_from(state % u64::try_from(last + 1).unwrap_or(1)).unwrap_or(0);
-        items.swap(last, other);
-    }
 }
 
 #[cfg(test)]
@@ -408,16 +390,6 @@ mod tests {
     use crate::plan::trial::{World, facts, key, number};
     use crate::proof::Key;
     use crate::types::MessageNumber;
-
-    /// A world whose last listing held these.
-    fn world(names: &[&str]) -> World {
-        let mut world = World::new();
-        for name in names {
-            world.deliver(name);
-        }
-        world.listed(names);
-        world
-    }
 
     fn raise(
         world: &mut World,
@@ -449,7 +421,7 @@ mod tests {
             (&["a", "c", "d"], true, [false; 4]),
             (&["-", "-"], false, [false; 4]),
         ] {
-            let mut world = world(&ALL);
+            let mut world = World::holding(&ALL);
             let raised = raise(&mut world, names, window, &[]);
             assert_eq!(raised, Raised::default(), "{names:?}");
             assert_eq!(doubted(&world, &ALL), expected, "{names:?}, {window}");
@@ -474,7 +446,7 @@ mod tests {
 
     #[test]
     fn where_none_of_the_last_listing_is_listed_the_messages_are_looked_for_under_other_unique_ids() {
-        let mut world = world(&ALL);
+        let mut world = World::holding(&ALL);
         let raised = raise(&mut world, &["w", "x", "y", "z"], false, &[]);
         assert_eq!(raised, Raised { renumbered: true, suspicion: None });
         assert!(world.ledger.is_renumbering());
@@ -488,7 +460,7 @@ mod tests {
     #[test]
     fn unique_ids_that_are_given_twice_are_a_renumbering_as_well() {
         for (names, renumbered) in [(&["old"][..], false), (&["old", "old"], true)] {
-            let mut world = world(&["old"]);
+            let mut world = World::holding(&["old"]);
             world.deliver("a");
             world.listed(&["a"]);
             assert_eq!(raise(&mut world, names, false, &[]).renumbered, renumbered, "{names:?}");
@@ -497,13 +469,13 @@ mod tests {
 
     #[test]
     fn a_suspect_listing_puts_all_that_is_known_in_doubt() {
-        let mut world = world(&ALL);
+        let mut world = World::holding(&ALL);
         let raised = raise(&mut world, &["d", "new"], false, &[]);
         assert_eq!(raised, Raised { renumbered: false, suspicion: Some(Suspicion::MostAreGone) });
         assert_eq!(doubted(&world, &ALL), [true; 4]);
         // Perhaps only some have kept their unique-ids.
         assert!(world.ledger.is_renumbering());
-        let mut world = self::world(&ALL);
+        let mut world = World::holding(&ALL);
         let raised = raise(&mut world, &["b", "a", "c", "d"], false, &[]);
         assert_eq!(raised.suspicion, Some(Suspicion::Reordered));
         assert_eq!(doubted(&world, &ALL), [true; 4]);
@@ -562,7 +534,7 @@ mod tests {
     /// Once is enough, and what was deleted is gone for good.
     #[test]
     fn what_was_deleted_or_never_delivered_is_not_missed() {
-        let mut world = world(&["a", "b"]);
+        let mut world = World::holding(&["a", "b"]);
         let id = world.ledger.find_key(&key("b")).unwrap();
         world.ledger.deleted(&[id]).unwrap();
         world.fail("c", None);
@@ -574,7 +546,7 @@ mod tests {
     #[test]
     fn what_came_during_a_renumbering_is_in_doubt() {
         for renumbering in [false, true] {
-            let mut world = world(&["a", "b"]);
+            let mut world = World::holding(&["a", "b"]);
             if renumbering {
                 world.ledger.begin_renumbering().unwrap();
             }
@@ -588,7 +560,7 @@ mod tests {
     /// Renumbered once more before the first time was settled: what was delivered meanwhile is looked for as well.
     #[test]
     fn a_second_renumbering_takes_in_what_came_after_the_first() {
-        let mut world = world(&["a"]);
+        let mut world = World::holding(&["a"]);
         raise(&mut world, &["x"], false, &[]);
         let is_candidate =
             |world: &World, name| world.ledger.entry(world.ledger.find_key(&key(name)).unwrap()).candidate;
@@ -658,7 +630,7 @@ mod tests {
 
     #[test]
     fn where_a_server_puts_new_messages_is_learnt() {
-        let world = &mut world(&["a", "b"]);
+        let world = &mut World::holding(&["a", "b"]);
         let mut habits = Habits { complete: true, ..Habits::default() };
         let maildrop = world.maildrop(&[("new", None), ("a", None), ("b", None)]);
         let policy = world.policy(Retention::Keep);

@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use super::run::Run;
-use super::visit::{Outlook, Visit, cause};
+use super::visit::{Outlook, Sizes, Visit, cause};
 use crate::report::{Event, RunSummary};
 use crate::types::wide;
 
@@ -19,7 +19,7 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut RunSummary) -> Result<(), Err
         }
     }
     let secret = visit.secret()?;
-    let mut client = visit.log_in(&secret, visit.listing(true))?;
+    let mut client = visit.log_in(&secret, visit.listing(Sizes::Wanted))?;
     let mut outlook = Outlook::of(&mut visit, &mut client, ledger)?;
     outlook.examine(&mut client)?;
     summary.listed = wide(outlook.maildrop.len());

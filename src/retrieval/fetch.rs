@@ -1,12 +1,12 @@
 //! The network thread's work in one round of a session: keeps the pipeline full, takes messages in as they arrive, hands
 //! batches to the committer, and sends `DELE` for what comes back delivered.
 //!
-//! **Ends are named.**  What has arrived is *held* until an answer that names a message has followed it ([`naming`](super::pipeline::naming)): a
-//! status line alone proves nothing, because the sender of a mail can write one where a server doesn't stuff dots.  The
-//! question follows the last `RETR` or `TOP` of each batch, in the same flight.  [`confirm`] is the one
-//! place that decides what is confirmed: what it passes is stored, compared, and recognised, so that it may be deleted.
-//! Anything else that comes there, or comes unasked for, voids everything that is held: it's discarded, and asked again
-//! in another session (see [`super::Sessions`]).
+//! **Ends are named.**  What has arrived is *held* until an answer that names a message has followed it
+//! ([`naming`](super::pipeline::naming)).  A status line alone proves nothing, because the sender of a mail can write
+//! one where a server doesn't stuff dots.  The question follows the last `RETR` or `TOP` of each batch, in the same
+//! flight.  [`confirm`] is the one place that decides what is confirmed: what it passes is stored, compared, and
+//! recognised, so that it may be deleted.  Anything else that comes there, or comes unasked for, voids everything
+//! that is held: it's discarded, and asked again in another session (see [`super::Sessions`]).
 //!
 //! `RETR`'s answers carry no number.  Where one answer is missing, the answer to the next question is taken for that of
 //! the command before, and the question's own is another question's, or doesn't come: either voids the batch.  That is why
@@ -127,7 +127,7 @@ impl Fetch<'_> {
         // The text of a message is the one event that must cost next to nothing.
         if let ServerEvent::Text { text, .. } = self.client.event() {
             if let Some(incoming) = &mut self.state.incoming {
-                incoming.take(text, self.network_ends);
+                incoming.take(text);
                 self.run.report(&report::Event::Received { octets: wide(text.len()) });
                 if incoming.octets > incoming.most {
                     return self.too_long();

@@ -9,9 +9,8 @@ use crate::ledger::history::{self, Past};
 use crate::ledger::memory::Memory;
 use crate::ledger::{self, EntryState, Ledger};
 use crate::message::summary::HeaderSummary;
-use crate::proof::{EntryId, Key};
+use crate::proof::EntryId;
 use crate::report::{ConditionKind, Delivery};
-use crate::text;
 use crate::types::{Octets, Time, wide};
 
 /// A past delivery.
@@ -91,8 +90,8 @@ fn on_server(ledger: &Ledger, past: &Past) -> Option<OnServer> {
     })
 }
 
-/// The messages of an account's mailbox that have failed, the oldest first; at the end, as one, those which the last run
-/// counts as failed and the ledger doesn't, because it isn't known whether each failed on its own.
+/// The messages of an account's mailbox that have failed, the oldest first.  At the end, as one, come those which the
+/// last run counts as failed and the ledger doesn't: it isn't known whether each failed on its own.
 ///
 /// # Errors
 /// A ledger that cannot be read.
@@ -107,10 +106,7 @@ pub(crate) fn failing(account: &Account, state: &Path, now: Time) -> Result<Vec<
         if entry.failures == 0 || entry.state != EntryState::Open || entry.absent {
             continue;
         }
-        let unique_id = match ledger.key(id)? {
-            Key::UniqueId(unique_id) => Some(text::printable(unique_id.borrow().as_bytes())),
-            Key::Header(_) => None,
-        };
+        let unique_id = ledger.key(id)?.into_unique_id().map(|unique_id| unique_id.to_string());
         let next_try = entry.retry_after.filter(|at| *at > now);
         let (octets, failures) = (entry.listed_size, entry.failures);
         found.push(Failing { messages: 1, unique_id, octets, failures, next_try, reason: None });

@@ -170,20 +170,8 @@ impl Reporter for DeliveryListener {
         self.inner.report(account, event);
     }
 
-    fn stopping(&self, messages: u64) {
-        self.inner.stopping(messages);
-    }
-
-    fn is_watched(&self) -> bool {
-        self.inner.is_watched()
-    }
-
-    fn wants_detail(&self) -> bool {
-        self.inner.wants_detail()
-    }
-
-    fn wants_dialogue(&self) -> bool {
-        self.inner.wants_dialogue()
+    fn below(&self) -> Option<&dyn Reporter> {
+        Some(&*self.inner)
     }
 
     fn wants_deliveries(&self) -> bool {

@@ -109,22 +109,26 @@ pub(crate) fn each<'a, T: Send>(
     })
 }
 
-/// One account; a bug of ours in it ends this account only.
+/// One account's run.
 fn one(account: &Account, options: &Options, context: &Context<'_>) -> ExitCode {
-    match catch_unwind(AssertUnwindSafe(|| retrieve(account, options, context))) {
+    match guarded("run", || retrieve(account, options, context)) {
         Ok(summary) => summary.exit(),
-        Err(_) => {
-            let failure = ReportedError {
-                exit: ExitCode::Bug,
-                message: "a bug in popfetch ended this account's run".to_owned(),
-                hint: Some(REPORT_BUG.to_owned()),
-                news: true,
-            };
+        Err(failure) => {
             let summary = RunSummary { failure: Some(failure), ..RunSummary::default() };
             context.reporter.report(&account.name, &Event::Finished(summary));
             ExitCode::Bug
         }
     }
+}
+
+/// Does one account's work, of which `what` is the name; a bug of ours in it ends this account only.
+pub(super) fn guarded<T>(what: &str, work: impl FnOnce() -> T) -> Result<T, ReportedError> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| ReportedError {
+        exit: ExitCode::Bug,
+        message: format!("a bug in popfetch ended this account's {what}"),
+        hint: Some(REPORT_BUG.to_owned()),
+        news: true,
+    })
 }
 
 /// Accounts that wait for their turn, in the order given but for those whose server has its fill.
@@ -404,9 +408,6 @@ mod tests {
         fn wants_detail(&self) -> bool {
             true
         }
-        fn wants_dialogue(&self) -> bool {
-            false
-        }
     }
 
     /// Of all accounts the worst exit code is that of the command.
@@ -497,12 +498,6 @@ mod tests {
         }
         fn is_watched(&self) -> bool {
             self.is_watched
-        }
-        fn wants_detail(&self) -> bool {
-            false
-        }
-        fn wants_dialogue(&self) -> bool {
-            false
         }
     }
 }

@@ -7,7 +7,7 @@ use super::error::Error;
 use super::run::Run;
 use crate::account::{Account, Auth, PasswordSource, Switch, Utf8Mode};
 use crate::client::{self, Call, Client, Login, LoginFacts, Prefetch, Sending, Transaction};
-use crate::ledger::memory::{KnownFlight, KnownPipelining, Memory, Offer, OfferStage, Utf8};
+use crate::ledger::memory::{KnownFlight, KnownPipelining, Memory, Offer, Utf8};
 use crate::protocol::auth::{Method, RefusalReason};
 use crate::protocol::capability::Capabilities;
 use crate::protocol::sasl::Credentials;
@@ -29,7 +29,7 @@ pub(super) fn way(account: &Account) -> String {
 
 /// What the server offered this way before login, if that is remembered.
 fn remembered(memory: &Memory, account: &Account) -> Option<Capabilities> {
-    let offer = memory.offer(&way(account), OfferStage::BeforeLogin)?;
+    let offer = memory.offer(&way(account))?;
     let lines: Vec<_> = offer.capabilities.iter().map(|line| String::from_utf8_lossy(line)).collect();
     Some(Capabilities::from_lines(&lines.join("\n")))
 }
@@ -163,7 +163,6 @@ fn learn(run: &Run<'_>, memory: &mut Memory, client: &Client<Transaction>) {
     {
         memory.put_offer(Offer {
             way: way(run.account),
-            stage: OfferStage::BeforeLogin,
             when: now,
             capabilities: before.to_lines().lines().map(|line| line.as_bytes().to_vec()).collect(),
         });
@@ -250,7 +249,7 @@ mod tests {
     };
     use crate::account::{Auth, Switch};
     use crate::client::{self, LoginFacts, Prefetch};
-    use crate::ledger::memory::{KnownFlight, KnownPipelining, Memory, Offer, OfferStage, Utf8};
+    use crate::ledger::memory::{KnownFlight, KnownPipelining, Memory, Offer, Utf8};
     use crate::plan::trial::NOW;
     use crate::protocol::auth::{Method, RefusalReason};
     use crate::protocol::sasl::Mechanism;
@@ -271,7 +270,7 @@ mod tests {
 
     fn offer() -> Offer {
         let capabilities = vec![b"UIDL".to_vec(), b"SASL PLAIN".to_vec()];
-        Offer { way: "x".to_owned(), stage: OfferStage::BeforeLogin, when: NOW, capabilities }
+        Offer { way: "x".to_owned(), when: NOW, capabilities }
     }
 
     fn refused(meaning: RefusalReason, secret_sent: bool) -> client::Error {
@@ -479,16 +478,13 @@ mod tests {
     fn an_offer_is_remembered_for_the_way_it_was_made() {
         let home = Home::holding(&[]);
         let account = home.account("");
-        let mut memory =
-            Memory { offers: vec![Offer { way: way(&account), ..offer() }], ..Memory::default() };
+        let memory = Memory { offers: vec![Offer { way: way(&account), ..offer() }], ..Memory::default() };
         assert!(remembered(&memory, &account).unwrap().uidl());
         for other in ["proxy = \"socks5://127.0.0.1:9\"", "tls-ca-file = \"/tmp/ca.pem\""] {
             let Some(other) = home.try_account(other) else { continue };
             assert_ne!(way(&other), way(&account));
             assert!(remembered(&memory, &other).is_none());
         }
-        memory.offers[0].stage = OfferStage::AfterLogin;
-        assert!(remembered(&memory, &account).is_none());
     }
 
     #[test]

@@ -1,14 +1,11 @@
 //! What counts as seen by the user's word: messages that `mark-seen` names.  Nothing is retrieved for it, and nothing
 //! deleted.
 //!
-//! Such messages are known by their unique-ids alone, which proves nothing ("Identity is content"): their headers are
-//! asked for by `TOP n 0` in the same session, as many as one session may ask for, and by the next ones.
+//! Such messages are known by their unique-ids alone, which proves nothing ("Identity is content").  So their headers
+//! are asked for by `TOP n 0`, as many as one session may ask for, in the same session and in the next ones.
 
 #[cfg(test)]
 mod tests;
-
-use std::cell::RefCell;
-use std::time::Duration;
 
 use super::alerts::Alerts;
 use super::by_word::{adopt, check, named};
@@ -22,19 +19,15 @@ use super::session::{MailSession, Stores};
 use super::{quick, survey};
 use crate::access;
 use crate::account::Account;
-use crate::client::{Client, Transaction};
+use crate::client::{Client, HeaderPiece, Transaction};
 use crate::clock;
-use crate::ledger::lock::Lock;
+use crate::ledger::lock::{Lock, PATIENCE};
 use crate::ledger::memory::Memory;
 use crate::ledger::{Ledger, UsersWord};
 use crate::message::summary;
 use crate::plan::{Maildrop, Policy};
-use crate::protocol::capability::Capabilities;
 use crate::report::{ReportedError, RunSummary};
 use crate::types::{MessageNumber, Octets, Selection, Time, UniqueIdBuf, Wait};
-
-/// A run that holds the mailbox is waited for this long.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is to count as seen.
 #[derive(Debug, Clone, Default)]
@@ -87,7 +80,7 @@ pub(crate) fn mark_seen(
     } else {
         locked(&mut run, |run, lock, memory| with_lock(run, mark, lock, memory))
     };
-    marked.map_err(|e| run.failure(&e, true))
+    marked.map_err(|e| run.failure(&e))
 }
 
 /// Without lock or change.
@@ -224,14 +217,14 @@ fn dates(
     client: &mut Client<Transaction>,
     numbers: &[MessageNumber],
 ) -> Result<Vec<Option<Time>>, Error> {
-    if !client.capabilities().is_none_or(Capabilities::top) {
+    if !client.may_have_top() {
         return Err(Error::NoHeaders { server: run.server() });
     }
-    let (header, mut dates) = (RefCell::new(Vec::new()), Vec::new());
-    let text = |_, text: &[u8]| header.borrow_mut().extend_from_slice(text);
-    client.headers(numbers, text, |_, given| {
-        let header = header.take();
-        dates.push(if given { summary::HeaderSummary::of(&header).date } else { None });
+    let (mut header, mut dates) = (Vec::new(), Vec::new());
+    client.headers(numbers, |_, piece| match piece {
+        HeaderPiece::Text(text) => header.extend_from_slice(text),
+        HeaderPiece::End => dates.push(summary::HeaderSummary::of(&std::mem::take(&mut header)).date),
+        HeaderPiece::Refused => dates.push(None),
     })?;
     Ok(dates)
 }

@@ -15,6 +15,7 @@ mod course;
 mod deliveries;
 mod destinations;
 mod doubts;
+mod draws;
 mod dry_run;
 mod error;
 mod fetch;
@@ -66,7 +67,7 @@ use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
 use crate::oauth::TokenHolder;
 use crate::problem::Problem as _;
-use crate::report::{Event, RunSummary};
+use crate::report::{Event, ReportedError, RunSummary};
 use crate::types::Time;
 use alerts::{Alerts, RunNews};
 use destinations::OpenDestinations;
@@ -109,7 +110,7 @@ fn one_run(account: &Account, options: &Options, context: &Context<'_>) -> (RunS
         mailbox(&mut run, &mut summary)
     };
     if let Err(e) = result {
-        summary.failure = Some(run.failure(&e, verdict.news));
+        summary.failure = Some(ReportedError { news: verdict.news, ..run.failure(&e) });
     }
     summary.elapsed = started.elapsed();
     run.report(&Event::Finished(summary.clone()));

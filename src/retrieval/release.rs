@@ -1,8 +1,6 @@
 //! Gives up unfinished deliveries, because the user asks for it: what a destination lacks that is no longer configured,
 //! or whose folder is gone for good.  What can be settled is settled first, as at the beginning of every run.
 
-use std::time::Duration;
-
 use super::configured::{ConfiguredDestinations, surroundings};
 use super::context::Context;
 use super::error::Error;
@@ -12,14 +10,11 @@ use crate::account::Account;
 use crate::clock;
 use crate::delivery::{self, Surroundings, named};
 use crate::exit::ExitCode;
-use crate::ledger::lock::Lock;
+use crate::ledger::lock::{Lock, PATIENCE};
 use crate::ledger::{self, Ledger};
 use crate::proof::{DestinationId, DestinationRecord};
 use crate::text;
 use crate::types::{Wait, wide};
-
-/// Another popfetch is waited for this long.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What giving up would mean, shown to the user who is asked, a line each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -52,7 +52,7 @@ impl Round {
 
     /// Whether there is nothing to do in it.
     pub(super) fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.decisions.iter().all(|decision| matches!(decision, Decision::Leave(_)))
+        self.ready.is_empty() && self.decisions.iter().all(|decision| decision.leaves())
     }
 }
 
@@ -117,7 +117,7 @@ impl Rounds {
             (*decision == Decision::Leave(Why::BackingOff)).then_some(listed.number)
         };
         self.attempted.extend(maildrop.iter().zip(&decisions).filter_map(left));
-        self.idle = decisions.iter().all(|decision| matches!(decision, Decision::Leave(_)));
+        self.idle = decisions.iter().all(|decision| decision.leaves());
         if !self.idle {
             doubts::hold_back_new(maildrop, &mut decisions);
             self.many = !self.suspected && doubts::are_many(&decisions);
@@ -179,7 +179,7 @@ impl Rounds {
             }
             // Of 50,000 known messages the same decisions would take 8 million instructions, 4 % of a poll.
             let decisions = if self.idle { Vec::new() } else { self.left(maildrop, ledger, policy) };
-            if decisions.iter().any(|decision| !matches!(decision, Decision::Leave(_))) {
+            if !decisions.iter().all(|decision| decision.leaves()) {
                 return self.begin(decisions, (maildrop, policy), ledger).map(Some);
             }
         } else if is_over || !failed.is_empty() {
@@ -241,8 +241,7 @@ impl Rounds {
         ledger: &Ledger,
     ) -> Result<Round, Error> {
         self.count = self.count.saturating_add(1);
-        let asked =
-            maildrop.iter().zip(&decisions).filter(|(_, decision)| !matches!(decision, Decision::Leave(_)));
+        let asked = maildrop.iter().zip(&decisions).filter(|(_, decision)| !decision.leaves());
         self.attempted.extend(asked.map(|(listed, _)| listed.number));
         let comes = |decision: &Decision| matches!(decision, Decision::Retrieve(Why::New | Why::Again));
         // No complete listing is ever taken of a window, so that it never shows that the server has renumbered; and where
@@ -306,20 +305,15 @@ impl Rounds {
 
 /// The entries of the keys whose messages this session's comparisons have matched.
 fn matched_entries(maildrop: &Maildrop, tally: &Tally) -> Vec<EntryId> {
-    let matched = tally.compared.iter().filter(|compared| compared.result == CompareResult::Matched);
-    let entry = |number: MessageNumber| match maildrop.find(number)?.who {
-        Who::Known(id) => Some(id),
-        Who::New(_) | Who::Nameless => None,
-    };
-    matched.filter_map(|compared| entry(compared.number)).collect()
+    tally.matched().filter_map(|compared| maildrop.find(compared.number)?.entry()).collect()
 }
 
 /// Gives messages that this session delivered or matched their entries, so that they count among the newest.
 fn adopt(maildrop: &mut Maildrop, ledger: &Ledger, tally: &Tally) {
     by_word::adopt(maildrop, ledger);
-    for compared in &tally.compared {
+    for compared in tally.matched() {
         let is_nameless = maildrop.find(compared.number).is_some_and(|listed| listed.who == Who::Nameless);
-        if let (true, CompareResult::Matched, Some(id)) = (is_nameless, compared.result, compared.entry)
+        if let (true, Some(id)) = (is_nameless, compared.entry)
             && ledger.entry(id).state != EntryState::Open
         {
             maildrop.assign(compared.number, id);

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use super::configured::{ConfiguredDestinations, surroundings};
 use super::context::{Context, Options};
 use super::error::Error;
+use crate::account::host::in_brackets;
 use crate::account::{Account, PasswordSource};
 use crate::client::{self, Dialogue};
 use crate::clock;
@@ -97,9 +98,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// An error of this run, to be reported; `--quiet` reports it if it is `news`.
-    pub(super) fn failure(&self, e: &Error, news: bool) -> ReportedError {
-        ReportedError::of(&e.at(&self.server()), news)
+    /// An error of this run, to be reported.
+    pub(super) fn failure(&self, e: &Error) -> ReportedError {
+        ReportedError::of(&e.at(&self.server()))
     }
 
     /// What distinguishes the configuration from another one ([`configuration_digest`]).  To be asked with the mailbox's lock
@@ -183,7 +184,7 @@ impl<'a> Run<'a> {
     /// `HOST:PORT`.
     pub(super) fn server(&self) -> String {
         let Account { host, port, .. } = self.account;
-        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+        format!("{}:{port}", in_brackets(host))
     }
 
     /// The line put on top of a message; empty when none is wanted.
@@ -286,11 +287,11 @@ mod tests {
         {
             let account = Account { host: host.to_owned(), port: 995, ..home.account("") };
             let found = with(&home, &account, &Options::default(), |run| {
-                (run.server(), run.failure(&Error::OutOfStep, false))
+                (run.server(), run.failure(&Error::OutOfStep))
             });
             assert_eq!(found.0, expected);
             assert_eq!(found.1.message, format!("{expected}: the server answered out of step"));
-            assert_eq!((found.1.exit, found.1.news), (ExitCode::Protocol, false));
+            assert_eq!(found.1.exit, ExitCode::Protocol);
         }
     }
 

@@ -309,7 +309,6 @@ impl MailSession<'_, '_> {
             Some((u32::try_from(maildrop.len()).ok()?, octets))
         };
         let drop_listing = drop_listing.or_else(counted);
-        let has_top = client.capabilities().is_none_or(|capabilities| capabilities.top());
         let died: HashMap<_, _> = self.memory.died.iter().cloned().zip(0..).collect();
         // Where a session may be cut, what came until then should be confirmed.
         let is_sure = died.is_empty() && self.memory.limit.is_none();
@@ -317,7 +316,7 @@ impl MailSession<'_, '_> {
         Ok(SessionStanding {
             naming: Naming::new(u64::from_ne_bytes(seed), known, maildrop.has_unique_ids(), drop_listing),
             pace: QuestionPace::new(self.course.careful, first),
-            header: HeaderSupport::new(!has_top),
+            header: HeaderSupport::new(!client.may_have_top()),
             // Where nothing is deleted, nothing hangs on its end.
             budget: self.memory.limit.filter(|_| !self.course.keeps).map(|limit| limit.commands),
             others_came: self.course.came,

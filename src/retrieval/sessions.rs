@@ -178,10 +178,10 @@ impl<'a, 'b> Sessions<'a, 'b> {
             self.course.broken = if ended.confirmed > 0 { 1 } else { self.course.broken.saturating_add(1) };
             return self.course.broken < MOST_BROKEN;
         }
+        // What it was is among those that were asked for; what was compared before it is compared again.
+        self.course.careful = ended.asked;
         // Before the listing only a server that falls silent is known to have been asked several things at once.
         if self.course.unpipelined || !(ended.pipelined || e.is_silence()) {
-            // What it was is among those that were asked for; what was compared before it is compared again.
-            self.course.careful = ended.asked;
             self.course.disordered = self.course.disordered.saturating_add(1);
             return ended.void > 1 && self.course.disordered < MOST_DISORDERED;
         }
@@ -189,8 +189,6 @@ impl<'a, 'b> Sessions<'a, 'b> {
             self.memory.pipelining = KnownPipelining::Broken(self.run.now);
         }
         self.course.unpipelined = true;
-        // What it was is among those that were asked for; what was compared before it is compared again.
-        self.course.careful = ended.asked;
         self.run.warn(format!("{e}: asked again, one command at a time, from now on"));
         true
     }

@@ -7,17 +7,17 @@ mod tests;
 use std::collections::HashMap;
 
 use super::doubts;
+use super::draws::Draws;
 use super::error::Error;
 use super::quick;
 use super::run::Run;
 use super::window;
-use crate::client::{Client, ListingAnswer, Refused, Transaction};
+use crate::client::{Client, HeaderPiece, ListingAnswer, Refused, Transaction};
 use crate::clock;
 use crate::ledger::Ledger;
 use crate::ledger::memory::{Habits, Memory};
 use crate::message::{Examiner, Facts};
 use crate::plan::{self, Decision, Maildrop, Policy, Suspicion, Why};
-use crate::protocol::capability::Capabilities;
 use crate::report::Event;
 use crate::text;
 use crate::types::{MessageNumber, Octets, Time, UniqueId, wide};
@@ -94,8 +94,7 @@ pub(super) fn survey(
 
 /// Of what is only to be identified, as much as one session may ask for; the rest waits for the next ones.
 pub(super) fn identify_some(client: &Client<Transaction>, decisions: &mut [Decision]) {
-    let has_top = client.capabilities().is_none_or(Capabilities::top);
-    let most = match (has_top, client.pipelines()) {
+    let most = match (client.may_have_top(), client.pipelines()) {
         (false, _) => 0,
         (true, true) => MOST_IDENTIFIED,
         (true, false) => MOST_IDENTIFIED_ONE_BY_ONE,
@@ -112,18 +111,15 @@ pub(super) fn draw_spot_checks(memory: &Memory) -> [Option<MessageNumber>; 2] {
     if !top || memory.pause.is_some() {
         return [None; 2];
     }
-    let Ok(random) = clock::random() else { return [None; 2] };
-    let [a, b, c, d, e, f, g, h]: [u8; 8] = random;
-    let draw = |octets: [u8; 4], from: u32| {
-        let place = u32::from_le_bytes(octets).checked_rem(from)?;
-        Some(place.saturating_add(1))
-    };
-    let first = draw([a, b, c, d], listed);
+    let (Ok(seed), Ok(listed)) = (clock::random(), usize::try_from(listed)) else { return [None; 2] };
+    let mut draws = Draws::new(u64::from_ne_bytes(seed));
+    let first = draws.below(listed);
     // Any of the others.
-    let second = draw([e, f, g, h], listed.saturating_sub(1))
+    let second = draws
+        .below(listed.saturating_sub(1))
         .zip(first)
         .map(|(second, first)| if second < first { second } else { second.saturating_add(1) });
-    [first, second].map(|number| number.and_then(MessageNumber::new))
+    [first, second].map(|place| MessageNumber::new(u32::try_from(place?).ok()?.saturating_add(1)))
 }
 
 /// Headers as they come, one after the other.
@@ -139,21 +135,21 @@ pub(super) fn headers(
     numbers: &[MessageNumber],
 ) -> Result<HashMap<MessageNumber, Facts>, Error> {
     let mut headers = Headers::default();
-    if client.capabilities().is_none_or(Capabilities::top) {
+    if client.may_have_top() {
         headers.ask(client, numbers)?;
     }
     Ok(headers.known.into_iter().collect())
 }
 
 impl Headers {
-    fn take(&mut self, text: &[u8]) {
-        self.arriving.get_or_insert_with(|| Examiner::new(b"")).update(text);
-    }
-
-    fn end(&mut self, number: MessageNumber, given: bool) {
-        let examiner = self.arriving.take().unwrap_or_else(|| Examiner::new(b""));
-        if given {
-            self.known.push((number, examiner.finish()));
+    fn take(&mut self, number: MessageNumber, piece: HeaderPiece<'_>) {
+        match piece {
+            HeaderPiece::Text(text) => self.arriving.get_or_insert_with(|| Examiner::new(b"")).update(text),
+            HeaderPiece::End => {
+                let examiner = self.arriving.take().unwrap_or_else(|| Examiner::new(b""));
+                self.known.push((number, examiner.finish()));
+            }
+            HeaderPiece::Refused => self.arriving = None,
         }
     }
 
@@ -162,15 +158,11 @@ impl Headers {
         client: &mut Client<Transaction>,
         numbers: &[MessageNumber],
     ) -> Result<(), Error> {
-        let this = std::cell::RefCell::new(self);
-        let text = |_, text: &[u8]| this.borrow_mut().take(text);
-        Ok(client.headers(numbers, text, |number, given| this.borrow_mut().end(number, given))?)
+        Ok(client.headers(numbers, |number, piece| self.take(number, piece))?)
     }
 
     fn take_ahead(&mut self, client: &mut Client<Transaction>) -> Result<(), Error> {
-        let this = std::cell::RefCell::new(self);
-        let text = |_, text: &[u8]| this.borrow_mut().take(text);
-        Ok(client.prefetched_headers(text, |number, given| this.borrow_mut().end(number, given))?)
+        Ok(client.prefetched_headers(|number, piece| self.take(number, piece))?)
     }
 }
 
@@ -229,9 +221,9 @@ pub(super) fn list(
     Ok(maildrop)
 }
 
-/// What is to do by the listing; the scan listing is asked where that needs sizes, or where `STAT` has counted more
-/// messages, or hasn't counted them: some servers give no unique-id for some, and leave them out.  (What came since then
-/// isn't counted.)
+/// What is to do by the listing.  The scan listing is asked where that needs sizes, or where `STAT` has counted more
+/// messages, or hasn't counted them.  Some servers give no unique-id for some, and leave them out.  (What came since
+/// then isn't counted.)
 pub(super) fn decide(
     client: &mut Client<Transaction>,
     maildrop: &mut Maildrop,
@@ -307,7 +299,7 @@ fn needs_sizes(
     policy: &Policy,
     sizes: Option<Time>,
 ) -> bool {
-    decisions.iter().any(|decision| !matches!(decision, Decision::Leave(_)))
+    !decisions.iter().all(|decision| decision.leaves())
         || !plan::retire(maildrop, ledger, policy, &|_| false).is_empty()
         || sizes_are_due(sizes, ledger.now())
 }

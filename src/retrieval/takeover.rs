@@ -11,8 +11,6 @@
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
-
 use super::context::{Context, Options};
 use super::error::Error;
 use super::marking::{self, locked};
@@ -23,15 +21,12 @@ use crate::client::{Client, Transaction};
 use crate::clock;
 use crate::import::ForeignProgram;
 use crate::import::matching::{self, Matched};
-use crate::ledger::lock::Lock;
+use crate::ledger::lock::{Lock, PATIENCE};
 use crate::ledger::memory::Memory;
 use crate::ledger::{self, Ledger, UsersWord};
 use crate::plan::{Listed, Maildrop};
 use crate::report::ReportedError;
 use crate::types::{Time, UniqueIdBuf, Wait};
-
-/// A run that holds the mailbox is waited for this long.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a program remembers of an account's mailbox.
 #[derive(Debug, Clone, Copy)]
@@ -121,7 +116,7 @@ fn act<'a>(
 ) -> Result<Taken, ReportedError> {
     let options = Options { insist: true, wait: Wait::AtMost(PATIENCE), ..Options::default() };
     let mut run = Run::new(account, &options, context, clock::now());
-    work(&mut run).map_err(|e| run.failure(&e, true))
+    work(&mut run).map_err(|e| run.failure(&e))
 }
 
 fn with_lock(run: &Run<'_>, lock: Lock, memory: &mut Memory, memories: Memories<'_>) -> Result<Taken, Error> {

@@ -323,9 +323,6 @@ impl Reporter for Heard {
     fn wants_detail(&self) -> bool {
         true
     }
-    fn wants_dialogue(&self) -> bool {
-        false
-    }
 }
 
 /// What a run that dies leaves of one copy of a message in a Maildir.

@@ -113,10 +113,7 @@ fn wanted(ledger: &Ledger, which: &ForgetWhich) -> Result<Vec<EntryId>, Error> {
 
 fn shown(ledger: &Ledger, id: EntryId) -> Result<Forgotten, ledger::Error> {
     let entry = ledger.entry(id);
-    let unique_id = match ledger.key(id)? {
-        Key::UniqueId(unique_id) => Some(printable(unique_id.borrow().as_bytes())),
-        Key::Header(_) => None,
-    };
+    let unique_id = ledger.key(id)?.into_unique_id().map(|unique_id| unique_id.to_string());
     let delivered = match entry.state {
         EntryState::Delivered | EntryState::Recorded | EntryState::Deleted => true,
         EntryState::Open | EntryState::Seen => entry.deliveries > 0 && entry.state == EntryState::Open,

@@ -13,15 +13,11 @@ pub(crate) mod transfer;
 pub(crate) use error::Error;
 
 use std::path::Path;
-use std::time::Duration;
 
 use crate::access;
-use crate::ledger::lock::Lock;
+use crate::ledger::lock::{Lock, PATIENCE};
 use crate::signals::Stop;
 use crate::types::Wait;
-
-/// So long another popfetch is waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Takes the lock of the mailbox whose state is in `directory`, for a command that changes it.
 fn lock(directory: &Path, stop: &Stop) -> Result<Lock, Error> {

@@ -145,14 +145,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
 
 /// Writes a file whole or not at all.
 fn put(path: &Path, octets: &[u8]) -> Result<(), Error> {
-    let new = path.with_extension("new");
-    durable::remove(&new)?;
-    let file = durable::create_new(&new, 0o600)?;
-    let written = durable::write(&file, &new, octets).and_then(|()| durable::replace(&new, path));
-    if written.is_err() {
-        let _ = durable::remove(&new);
-    }
-    Ok(written?)
+    Ok(durable::put_unsynced(&path.with_extension("new"), path, octets)?)
 }
 
 /// What is kept of the accounts' mailboxes, in the exported form.

@@ -71,8 +71,8 @@ fn message_is_deleted_when_all_destinations_have_it() {
 
 #[test]
 fn unreachable_destination_does_not_block_the_others() {
-    // A path of an mbox that is a lock away: the dotlock can't be taken, nor can it be waited for here, so a full one
-    // of another sort stands in: an mbox whose folder went away after the first mail.
+    // A path of an mbox that is a lock away: the dotlock can't be taken, nor can it be waited for here.  So a full
+    // one of another sort stands in: an mbox whose folder went away after the first mail.
     let (server, sandbox) = set_up(
         numbered(["a"].map(small)),
         "deliver = [{ maildir = \"~/one\" }, { maildir = \"~/two\" }]\nleave-on-server = false",

@@ -1,9 +1,9 @@
 //! The programs themselves: they retrieve mail from a server, which leaves it there, and then popfetch goes on where they
 //! stopped.
 //!
-//! Most of the 30,000 messages are in a program's state before it runs, as another run of it would have left them: getmail
-//! takes minutes for as many, and fdm writes all of its state after each message.  What is imported is what the program has
-//! written at last, of all of them.
+//! Most of the 30,000 messages are in a program's state before it runs, as another run of it would have left them.
+//! Getmail takes minutes for as many, and fdm writes all of its state after each message.  What is imported is what
+//! the program has written at last, of all of them.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;

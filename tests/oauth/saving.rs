@@ -1,5 +1,5 @@
-//! The save of a renewed token, cut by `kill -9` and by a full disk at every step: the store holds the old login or the new
-//! one, whole; and nothing is asked for that there is no room for.
+//! The save of a renewed token, cut by `kill -9` and by a full disk at every step.  The store holds the old login or
+//! the new one, whole; and nothing is asked for that there is no room for.
 
 use super::{Scene, mail};
 

@@ -1,7 +1,7 @@
 //! The soak: made-up lives of popfetch at made-up servers, and one invariant.
 //!
-//! A life is a server with a few [traits](traits::Trait) that real servers have, and a [story](story): mail arrives,
-//! other clients delete, backups are restored, time passes, the clock leaps, popfetch runs with this policy and that
+//! A life is a server with a few [traits](traits::Trait) that real servers have, and a [story](story).  Mail arrives,
+//! other clients delete, backups are restored, time passes, the clock leaps. popfetch runs with this policy and that
 //! destination, is killed, is cut off.  After each run the [invariant](invariant::check) is asked: no mail is lost,
 //! none is delivered more often than it may be, nothing partial is visible, exit code 0 is true.  At the end all is
 //! well again, and everything must settle.  Both are made up from one number, the seed.

@@ -174,6 +174,20 @@ impl Options {
         self
     }
 
+    /// Lists these capabilities after the login in place of its EXPIRE.
+    #[must_use]
+    pub fn expiring<const N: usize>(mut self, lines: [&str; N]) -> Self {
+        self.after_login.retain(|line| !line.starts_with("EXPIRE"));
+        self.after_login.extend(lines.map(str::to_owned));
+        self
+    }
+
+    /// `QUIT` deletes what was retrieved, as `EXPIRE 0` announces.
+    #[must_use]
+    pub fn dropping_retrieved(self) -> Self {
+        Self { retrieved: Retrieved::Deleted, ..self.expiring(["EXPIRE 0"]) }
+    }
+
     pub(super) fn instead_of(&self, command: &str, session: usize) -> Option<Vec<u8>> {
         if self.instead_session.is_some_and(|number| number != session) {
             return None;

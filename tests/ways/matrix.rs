@@ -6,7 +6,8 @@ use crate::crash::case::Kind::{Maildir, Mbox};
 #[cfg(feature = "crash-points")]
 use crate::crash::case::killed_at_every_step;
 use crate::crash::case::{Case, Plan};
-use crate::mailbox::{DELETE, Served, good, serve, small, stored, whole_or_later};
+use crate::mailbox::{DELETE, Served, serve, small, stored, whole_or_later};
+use crate::retrieving::cut_once;
 use crate::support::installed;
 use crate::support::server::{Cut, Ending, Options};
 
@@ -102,14 +103,7 @@ fn killed_at_the_network_by_a_program() {
 
 /// The server closes the connection after each number of octets, the way is another one than usual.
 fn cut_everywhere(ending: Ending, by: impl Fn(u16) -> By + Sync) {
-    let options = || Options {
-        before_login: vec!["UIDL".into(), "USER".into(), "PIPELINING".into()],
-        after_login: vec!["UIDL".into(), "PIPELINING".into()],
-        greeting: b"+OK\r\n".to_vec(),
-        ending,
-        cut_session: Some(1),
-        ..good(small(3))
-    };
+    let options = || cut_once(ending, small(3));
     let set_up = |options: Options| -> (Served, By) {
         let served = serve(options, "");
         let by = by(served.server.port());

@@ -4,7 +4,6 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::setup::{Cli, ReadArgs};
-use crate::config::Flags;
 use crate::exit::ExitCode;
 use crate::report::json;
 
@@ -28,7 +27,7 @@ struct AccountObject<'a> {
 /// # Errors
 /// The configuration.
 pub(super) fn run(args: &AccountsArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    let accounts = cli.configuration(&args.output.config, &[], &Flags::default())?.accounts;
+    let accounts = cli.accounts(&args.output.config, &[])?;
     let lines = accounts.iter().map(|account| match args.output.json {
         true => {
             let (host, user) = (account.host.as_str(), account.user.as_str());

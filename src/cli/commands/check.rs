@@ -13,21 +13,19 @@
 //! - `exit`: the exit code that this account alone would have made.
 //! - `error`: what kept it from being known, or null; as of `account`.
 
-use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
 
+use super::fetch::connections;
 use crate::account::Account;
-use crate::cli::setup::{Cli, ReadArgs};
-use crate::config::{self, Configuration, Flags};
+use crate::cli::setup::{Cli, ReadArgs, duration};
+use crate::config::Flags;
 use crate::exit::ExitCode;
 use crate::message::date;
-use crate::report::plain::{Level, Plain};
+use crate::report::plain::Level;
 use crate::report::{ReportedError, json};
-use crate::retrieval::jobs::Connections;
 use crate::retrieval::{NewMail, Options, check_all};
 use crate::text::{count, size};
 
@@ -43,15 +41,11 @@ pub(in crate::cli) struct CheckArgs {
     pub(in crate::cli) count: bool,
 
     /// Take the last run's word, without asking the server, if that run is no longer ago than DURATION.
-    #[arg(long, value_name = "DURATION", value_parser = age, value_hint = clap::ValueHint::Other)]
+    #[arg(long, value_name = "DURATION", value_parser = duration, value_hint = clap::ValueHint::Other)]
     pub(in crate::cli) max_age: Option<Duration>,
 
     #[command(flatten)]
     pub(in crate::cli) output: ReadArgs,
-}
-
-fn age(text: &str) -> Result<Duration, String> {
-    config::duration(text).map_err(|mistake| mistake.hint.unwrap_or(mistake.what))
 }
 
 #[derive(Serialize)]
@@ -72,25 +66,14 @@ struct Check<'a> {
 /// What keeps every account from being tried: the arguments, the configuration, the system.
 pub(super) fn run(args: &CheckArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     let configuration = cli.configuration(&args.output.config, &args.accounts, &Flags::default())?;
-    let names: Vec<&str> = configuration.accounts.iter().map(|account| account.name.as_str()).collect();
-    let reporter = Plain::new(Arc::clone(&cli.printer), Level::Normal, &names);
     // A status bar names its account each time: only a terminal tries a refused password again.
     let options = Options { insist: cli.insists(false), ..Options::default() };
-    cli.run(Arc::new(reporter), |context| {
-        let connections = connections(&configuration);
+    cli.run(cli.lines(Level::Normal, &configuration.accounts), |context| {
+        let connections = connections(&configuration, None);
         let found = check_all(&configuration.accounts, &options, args.max_age, context, connections);
         report(args, cli, &found);
         exit_code(&found)
     })
-}
-
-fn connections(configuration: &Configuration) -> Connections {
-    // The configuration allows no zeros.
-    let number = |number| NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN);
-    Connections {
-        total: number(configuration.connections),
-        per_server: number(configuration.connections_per_server),
-    }
 }
 
 fn exit_code(found: &[(&Account, Result<NewMail, ReportedError>)]) -> ExitCode {

@@ -1,6 +1,5 @@
 //! `popfetch completions`: the script that completes command lines in a shell.  tests/generated.rs makes it.
 
-use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -109,7 +108,9 @@ pub(super) fn run(args: &CompletionsArgs, cli: &Cli) -> ExitCode {
 }
 
 fn install(only: Option<Shell>, cli: &Cli) -> ExitCode {
-    let is_meant = |shell: &Shell| only.map_or_else(|| is_here(*shell, cli), |only| only == *shell);
+    let is_meant = |shell: &Shell| {
+        only.map_or_else(|| cli.environment.on_path(shell.name()).is_some(), |only| only == *shell)
+    };
     let shells: Vec<Shell> = Shell::value_variants().iter().copied().filter(is_meant).collect();
     if shells.is_empty() {
         cli.printer.complain("neither bash nor zsh nor fish is on this machine", None);
@@ -123,10 +124,4 @@ fn install(only: Option<Shell>, cli: &Cli) -> ExitCode {
         cli.printer.out(&shell.next(piece));
     }
     code
-}
-
-/// Whether that shell is in `$PATH`.
-fn is_here(shell: Shell, cli: &Cli) -> bool {
-    let path = cli.environment.variables.get(OsStr::new("PATH")).cloned().unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(shell.name()).is_file())
 }

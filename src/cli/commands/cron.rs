@@ -9,8 +9,8 @@ use clap::{Args, ValueEnum};
 
 use crate::access;
 use crate::account::{Account, Auth, Deliver, PasswordSource};
-use crate::cli::setup::{Cli, ConfigArgs};
-use crate::config::{self, ConfigError, Flags};
+use crate::cli::setup::{Cli, ConfigArgs, duration};
+use crate::config::{ConfigError, Flags};
 use crate::exit::ExitCode;
 
 /// Print what cron or systemd needs to run popfetch again and again.
@@ -57,7 +57,7 @@ enum Every {
 }
 
 fn every(text: &str) -> Result<Every, String> {
-    let seconds = config::duration(text).map_err(|mistake| mistake.hint.unwrap_or(mistake.what))?;
+    let seconds = duration(text)?;
     Every::of(seconds).ok_or_else(|| {
         "cron can do it every 1, 2, 3, 4, 5, 6, 10, 12, 15, 20 or 30 minutes, or every 1, 2, 3, 4, 6, 8, 12 or 24 hours"
             .to_owned()

@@ -1,7 +1,5 @@
 //! `popfetch delete`: deletes the messages that are named from the server, after having shown them.
 
-use std::sync::Arc;
-
 use clap::Args;
 
 use crate::account::Account;
@@ -9,7 +7,7 @@ use crate::cli::questions::agrees_while;
 use crate::cli::setup::{Cli, ConfigArgs};
 use crate::clock;
 use crate::exit::ExitCode;
-use crate::report::plain::{Level, Plain};
+use crate::report::plain::Level;
 use crate::report::table::{Column, table};
 use crate::report::terminal;
 use crate::retrieval::{Deleted, Doomed, KeepAlive, Options, delete};
@@ -57,8 +55,7 @@ pub(super) fn run(args: &DeleteArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::Usage);
     }
     let account = cli.account(&args.config, Some(&args.account))?;
-    let reporter = Plain::new(Arc::clone(&cli.printer), Level::Normal, &[account.name.as_str()]);
-    cli.run(Arc::new(reporter), |context| {
+    cli.run(cli.lines(Level::Normal, std::slice::from_ref(&account)), |context| {
         let mut withheld = 0;
         let mut ask = |doomed: &[Doomed], keep_alive: KeepAlive<'_>| {
             cli.printer.out(&rows(doomed, clock::now()));
@@ -148,5 +145,5 @@ fn rows(doomed: &[Doomed], now: Time) -> String {
         ]
     };
     let rows: Vec<Vec<String>> = doomed.iter().map(row).collect();
-    table(&COLUMNS, &rows, terminal::output_size().map(|(columns, _)| columns))
+    table(&COLUMNS, &rows, terminal::output_width())
 }

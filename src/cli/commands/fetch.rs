@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use crate::account::{Account, Retention};
-use crate::cli::setup::{Cli, ConfigArgs, OutputArgs};
+use crate::cli::setup::{Cli, ConfigArgs, OutputArgs, duration};
 use crate::config::settings::MOST_CONNECTIONS;
 use crate::config::{self, Configuration, Flags};
 use crate::delivery;
@@ -88,7 +88,7 @@ fn wait(text: &str) -> Result<Wait, String> {
     if text == FOREVER {
         return Ok(Wait::Forever);
     }
-    config::duration(text).map(Wait::AtMost).map_err(|mistake| mistake.hint.unwrap_or(mistake.what))
+    duration(text).map(Wait::AtMost)
 }
 
 /// Retrieves, and gives the exit code of all accounts together.

@@ -20,10 +20,8 @@ use serde::Serialize;
 
 use crate::cli::setup::{Cli, ReadArgs};
 use crate::clock;
-use crate::config::Flags;
 use crate::exit::ExitCode;
 use crate::message::date;
-use crate::problem::Problem as _;
 use crate::report::json;
 use crate::report::table::{Column, table};
 use crate::report::terminal;
@@ -55,7 +53,7 @@ pub(in crate::cli) struct HistoryArgs {
 /// # Errors
 /// The configuration.
 pub(super) fn run(args: &HistoryArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    let accounts = cli.configuration(&args.output.config, &args.accounts, &Flags::default())?.accounts;
+    let accounts = cli.accounts(&args.output.config, &args.accounts)?;
     let state = cli.environment.state_directory()?;
     let now = clock::now();
     let mut code = ExitCode::Done;
@@ -69,8 +67,7 @@ pub(super) fn run(args: &HistoryArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
                 .map(|found| past.extend(found.into_iter().map(|message| (name.clone(), message)))),
         };
         if let Err(e) = read {
-            cli.printer.complain(&format!("account \"{name}\": {e}"), e.hint().as_deref());
-            code = code.merge(e.exit_code());
+            code = code.merge(cli.complain(&format!("account \"{name}\""), &e));
         }
     }
     // What came in one second stays in its order.
@@ -126,7 +123,7 @@ struct FailingObject<'a> {
 const UNIQUE_ID: usize = 24;
 
 fn past_table(past: &[(String, Remembered)], names_accounts: bool, home: Option<&str>) -> String {
-    let width = terminal::output_size().map(|(columns, _)| columns);
+    let width = terminal::output_width();
     let mut columns = vec![
         Column::text("TIME"),
         Column::text("ACCOUNT"),
@@ -163,7 +160,7 @@ fn past_table(past: &[(String, Remembered)], names_accounts: bool, home: Option<
 }
 
 fn failed_table(failed: &[(String, Failing)], names_accounts: bool) -> String {
-    let width = terminal::output_size().map(|(columns, _)| columns);
+    let width = terminal::output_width();
     let mut columns = vec![
         Column::text("NEXT TRY"),
         Column::text("ACCOUNT"),

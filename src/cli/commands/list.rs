@@ -15,7 +15,6 @@
 
 use std::io::{self, IsTerminal as _};
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
@@ -25,7 +24,7 @@ use crate::clock;
 use crate::exit::ExitCode;
 use crate::message::date;
 use crate::message::summary::HeaderSummary;
-use crate::report::plain::{Level, Plain};
+use crate::report::plain::Level;
 use crate::report::table::{Column, table};
 use crate::report::{Action, json, terminal};
 use crate::retrieval::{ListFilter, MessageRow, MessageRows, Options, list};
@@ -92,19 +91,20 @@ pub(super) fn run(args: &ListArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         _ => ListFilter::All,
     };
     let most = if args.all { usize::MAX } else { args.number.get() };
-    let reporter = Plain::new(Arc::clone(&cli.printer), Level::Normal, &[account.name.as_str()]);
     let options = Options { insist: cli.insists(args.account.is_some()), ..Options::default() };
-    cli.run(Arc::new(reporter), |context| match list(&account, &options, context, which, most) {
-        Ok(found) => {
-            if args.output.json {
-                let lines = found.rows.iter().map(|row| json::line(&account.name, &object(row)));
-                cli.show(&lines.collect::<String>(), &args.output);
-            } else {
-                print(cli, args, which, &found);
+    cli.run(cli.lines(Level::Normal, std::slice::from_ref(&account)), |context| {
+        match list(&account, &options, context, which, most) {
+            Ok(found) => {
+                if args.output.json {
+                    let lines = found.rows.iter().map(|row| json::line(&account.name, &object(row)));
+                    cli.show(&lines.collect::<String>(), &args.output);
+                } else {
+                    print(cli, args, which, &found);
+                }
+                ExitCode::Done
             }
-            ExitCode::Done
+            Err(failure) => cli.failed(&account, &failure),
         }
-        Err(failure) => cli.failed(&account, &failure),
     })
 }
 
@@ -120,7 +120,7 @@ fn print(cli: &Cli, args: &ListArgs, which: ListFilter, found: &MessageRows) {
         };
         return cli.show(&format!("{what}\n"), &args.output);
     }
-    let width = terminal::output_size().map(|(columns, _)| columns);
+    let width = terminal::output_width();
     cli.show(&text(rows, width, clock::now()), &args.output);
     if rows.len() < *matching && io::stderr().is_terminal() {
         cli.printer.err(&format!("the last {} of {matching}; --all lists them all\n", rows.len()));

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use clap::{Args, ValueEnum};
 
 use crate::cli::install::{self, InstalledFile};
-use crate::cli::setup::Cli;
+use crate::cli::setup::{Cli, is_dumb};
 use crate::exit::ExitCode;
 use crate::text;
 
@@ -66,8 +66,7 @@ pub(super) fn run(args: &ManArgs, cli: &Cli) -> ExitCode {
     }
     let page = args.page.source();
     let is_terminal = io::stdout().is_terminal();
-    let is_dumb = cli.environment.variables.get(OsStr::new("TERM")).is_some_and(|term| term == "dumb");
-    if !is_terminal || is_dumb || !is_shown(page) {
+    if !is_terminal || is_dumb(&cli.environment) || !is_shown(page) {
         cli.printer.out(page);
     }
     ExitCode::Done

@@ -1,14 +1,13 @@
 //! `popfetch mark-seen`: messages count as retrieved, without being downloaded.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use clap::{ArgAction, Args};
 
 use crate::cli::setup::{Cli, ConfigArgs};
 use crate::cli::words::{self, Named};
 use crate::exit::ExitCode;
-use crate::report::plain::{Level, Plain};
+use crate::report::plain::Level;
 use crate::retrieval::{self, MarkOrder, Marked};
 use crate::text::{count, size};
 use crate::types::{Time, wide};
@@ -52,18 +51,12 @@ pub(super) fn run(args: &MarkSeenArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     };
     let mark =
         MarkOrder { messages, before: args.before, delivered: args.as_delivered, dry_run: args.dry_run };
-    let names: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
-    let reporter = Plain::new(Arc::clone(&cli.printer), Level::Normal, &names);
-    cli.run(Arc::new(reporter), |context| {
+    cli.run(cli.lines(Level::Normal, &accounts), |context| {
         let mut code = ExitCode::Done;
         for account in &accounts {
             match retrieval::mark_seen(account, context, &mark) {
                 Ok(marked) => cli.printer.out(&shown(&account.name, &marked, args.dry_run)),
-                Err(e) => {
-                    cli.printer
-                        .complain(&format!("account \"{}\": {}", account.name, e.message), e.hint.as_deref());
-                    code = code.merge(e.exit);
-                }
+                Err(e) => code = code.merge(cli.failed(account, &e)),
             }
         }
         code

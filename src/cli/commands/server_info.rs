@@ -4,7 +4,6 @@
 //! With `--json` there is one object, of the type `server-info`: docs/popfetch.schema.json describes it.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
@@ -13,7 +12,7 @@ use crate::account::{self, SettingWord as _, Tls};
 use crate::cli::setup::{Cli, ReadArgs};
 use crate::config::ConfigError;
 use crate::exit::ExitCode;
-use crate::report::plain::{Level, Plain};
+use crate::report::plain::Level;
 use crate::report::prose::wrapped;
 use crate::report::table::{padded, width};
 use crate::report::{ReportedError, json};
@@ -53,8 +52,7 @@ pub(super) fn run(args: &ServerInfoArgs, cli: &Cli) -> anyhow::Result<ExitCode> 
         Err(error) => Err(word.and_then(|word| host_instead(word, &error)).ok_or(error)?),
     };
     let name = account.as_ref().map_or("", |account| account.name.as_str()).to_owned();
-    let reporter = Plain::new(Arc::clone(&cli.printer), Level::Normal, &[name.as_str()]);
-    cli.run(Arc::new(reporter), |context| {
+    cli.run(cli.lines(Level::Normal, account.as_ref().map_or(&[][..], std::slice::from_ref)), |context| {
         let (host, info) = match &account {
             Ok(account) => {
                 let options = Options { insist: true, ..Options::default() };

@@ -6,7 +6,6 @@ mod lines;
 use std::io::{self, IsTerminal as _};
 use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
-use std::sync::Arc;
 
 use clap::Args;
 
@@ -17,7 +16,7 @@ use crate::cli::setup::{Cli, ConfigArgs};
 use crate::exit::ExitCode;
 use crate::message::date;
 use crate::report::ReportedError;
-use crate::report::plain::{Level, Plain};
+use crate::report::plain::Level;
 use crate::retrieval::Options;
 use crate::retrieval::by_hand::{AnswerPiece, ByHand, Farewell, KnownAs, ReadCommand, Waited, by_hand};
 use crate::text::{count, printable, size};
@@ -57,9 +56,8 @@ pub(super) fn run(args: &ShellArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     let account = cli.account(&args.config, args.account.as_deref())?;
     let is_typed = cli.environment.stdin_is_terminal && io::stdout().is_terminal();
     let history = cli.environment.state_directory()?.join(HISTORY);
-    let reporter = Plain::new(Arc::clone(&cli.printer), Level::Normal, &[account.name.as_str()]);
     let options = Options { insist: true, ..Options::default() };
-    cli.run(Arc::new(reporter), |context| {
+    cli.run(cli.lines(Level::Normal, std::slice::from_ref(&account)), |context| {
         let led = by_hand(&account, &options, context, |hand| {
             let prompt = format!("{}> ", printable(account.name.as_bytes()));
             let lines = if is_typed { LineEditor::typed(prompt, history) } else { LineEditor::piped() };

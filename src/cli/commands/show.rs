@@ -11,7 +11,6 @@
 //! - `truncated`: whether it was too long to be read whole.
 
 use std::io::{self, IsTerminal as _};
-use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
@@ -20,7 +19,7 @@ use crate::account::Account;
 use crate::cli::setup::{Cli, ReadArgs};
 use crate::exit::ExitCode;
 use crate::message::reading::{self, DecodedMessage, DecodedPart};
-use crate::report::plain::{Level, Plain};
+use crate::report::plain::Level;
 use crate::report::prose::wrapped;
 use crate::report::{json, terminal};
 use crate::retrieval::{Context, Options, ShownMessage, ShownPart, Taker, show};
@@ -92,8 +91,9 @@ pub(super) fn run(args: &ShowArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::Usage);
     };
     let account = cli.account(&args.output.config, Some(&args.account))?;
-    let reporter = Plain::new(Arc::clone(&cli.printer), Level::Normal, &[account.name.as_str()]);
-    cli.run(Arc::new(reporter), |context| Showing { args, cli, account: &account, selection, context }.run())
+    cli.run(cli.lines(Level::Normal, std::slice::from_ref(&account)), |context| {
+        Showing { args, cli, account: &account, selection, context }.run()
+    })
 }
 
 struct Showing<'a> {
@@ -232,7 +232,7 @@ pub(super) fn decoded(message: &[u8]) -> String {
 fn header<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let field = |(name, value): (&str, &str)| {
         let line = format!("{}: {}\n", readable(name), readable(value));
-        wrapped(&line, columns(), "    ")
+        wrapped(&line, terminal::output_width(), "    ")
     };
     fields.map(field).collect()
 }
@@ -240,13 +240,8 @@ fn header<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>) -> String {
 /// The blank line, the text, and what else there is.
 fn body(reading: &DecodedMessage) -> String {
     let attachments: String = reading.parts.iter().filter(|part| !part.is_text).map(attachment).collect();
-    let text = wrapped(&for_terminal(reading.text.as_bytes()), columns(), "");
+    let text = wrapped(&for_terminal(reading.text.as_bytes()), terminal::output_width(), "");
     format!("\n{text}{attachments}")
-}
-
-/// The terminal's width; elsewhere lines stay as they are.
-fn columns() -> Option<usize> {
-    terminal::output_size().map(|(columns, _)| columns)
 }
 
 /// A longer line is printed in pieces.

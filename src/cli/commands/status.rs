@@ -27,7 +27,6 @@ use serde::Serialize;
 use crate::account::Account;
 use crate::cli::setup::{Cli, ReadArgs};
 use crate::clock;
-use crate::config::Flags;
 use crate::exit::ExitCode;
 use crate::message::date;
 use crate::report::table::{Column, table};
@@ -61,7 +60,7 @@ pub(in crate::cli) struct StatusArgs {
 /// # Errors
 /// The configuration.
 pub(super) fn run(args: &StatusArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    let accounts = cli.configuration(&args.output.config, &args.accounts, &Flags::default())?.accounts;
+    let accounts = cli.accounts(&args.output.config, &args.accounts)?;
     let (state, now) = (cli.environment.state_directory()?, clock::now());
     let stand = |account| (account, MailboxStatus::of(account, &state, now));
     let statuses: Vec<(&Account, MailboxStatus)> = accounts.iter().map(stand).collect();
@@ -102,7 +101,7 @@ fn rows(statuses: &[(&Account, MailboxStatus)], now: Time) -> String {
         let server = status.server.map_or_else(|| "?".to_owned(), text::grouped);
         vec![text::printable(account.name.as_bytes()), last_run, last_mail, server, state(status, now)]
     };
-    let width = terminal::output_size().map(|(width, _)| width);
+    let width = terminal::output_width();
     table(&COLUMNS, &statuses.iter().map(row).collect::<Vec<_>>(), width)
 }
 

@@ -5,14 +5,11 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::account::{Auth, Tls, Trust, Way};
+use super::{Setup, USUAL, log_in_with};
 use crate::client::link::{KEEP_ALIVE, LAST_ANSWERS};
-use crate::client::{Call, Client, Error, ListingAnswer, Login, Next, PrefetchFlight, Transaction};
-use crate::connection::Connectors;
+use crate::client::{Client, Error, ListingAnswer, Next, Transaction};
 use crate::problem::Problem as _;
-use crate::protocol::sasl::Credentials;
 use crate::protocol::session::ServerEvent;
-use crate::secret::Secret;
 use crate::signals::Stop;
 use crate::types::MessageNumber;
 
@@ -38,31 +35,15 @@ fn serve(then: impl FnOnce(&str, &mut TcpStream) + Send + 'static) -> (u16, Join
 }
 
 fn log_in(port: u16, timeout: Duration, stop: &Stop) -> Result<Client<Transaction>, Error> {
-    let (connectors, trust, secret) = (Connectors::new(), Trust::default(), Secret::new("tanstaaf"));
-    let way = Way::default();
-    let credentials = Credentials { user: "me", secret: &secret, host: "127.0.0.1", port };
-    let call = Call {
-        credentials,
-        tls: Tls::None,
-        trust: &trust,
-        way: &way,
-        owner: None,
-        timeout,
-        connectors: &connectors,
-        stop,
-        remembered: None,
-        utf8: false,
-        dialogue: None,
-    };
-    let login = Login {
-        credentials,
-        auth: Auth::UserPass,
-        strongest_ever: None,
-        pipelining: false,
-        prefetch: None,
-        flight: PrefetchFlight::Two,
-    };
-    Client::open(&call)?.login(&login)
+    log_in_with(port, &Setup { pipelining: false, timeout, ..USUAL }, stop, None)
+}
+
+/// A session with a server that does this after the login.
+fn session(
+    then: impl FnOnce(&str, &mut TcpStream) + Send + 'static,
+) -> (Client<Transaction>, JoinHandle<()>) {
+    let (port, server) = serve(then);
+    (log_in(port, LONG, &Stop::new().unwrap()).unwrap(), server)
 }
 
 const LONG: Duration = Duration::from_secs(60);
@@ -99,12 +80,10 @@ fn a_signal_is_seen_while_octets_pour_in() {
 /// While something else takes its time, such as a slow filter, the server must not end the session.
 #[test]
 fn a_server_that_nothing_is_asked_of_is_kept_awake() {
-    let stop = Stop::new().unwrap();
-    let (port, server) = serve(|line, stream| {
+    let (mut client, server) = session(|line, stream| {
         assert_eq!(line, "NOOP");
         let _ = stream.write_all(b"+OK\r\n");
     });
-    let mut client = log_in(port, LONG, &stop).unwrap();
     client.link.resting = Instant::now().checked_sub(KEEP_ALIVE);
     assert_eq!(client.next(None, Some(LONG)).unwrap(), Next::Event);
     assert!(matches!(client.event(), ServerEvent::Reply { .. }));
@@ -114,14 +93,12 @@ fn a_server_that_nothing_is_asked_of_is_kept_awake() {
 
 #[test]
 fn a_header_that_never_ends_is_given_up() {
-    let stop = Stop::new().unwrap();
-    let (port, server) = serve(|_, stream| {
+    let (mut client, server) = session(|_, stream| {
         let much = b"X-Pad: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n".repeat(4096);
         let _ = stream.write_all(b"+OK\r\n");
         while stream.write_all(&much).is_ok() {}
     });
-    let mut client = log_in(port, LONG, &stop).unwrap();
-    let error = client.headers(&[MessageNumber::FIRST], |_, _| {}, |_, _| {}).unwrap_err();
+    let error = client.headers(&[MessageNumber::FIRST], |_, _| {}).unwrap_err();
     assert_eq!(error.exit_code().number(), 76);
     assert!(error.is_endless_header(), "{error}");
     client.hang_up();
@@ -130,8 +107,7 @@ fn a_header_that_never_ends_is_given_up() {
 
 #[test]
 fn a_listing_of_endless_unique_ids_is_given_up() {
-    let stop = Stop::new().unwrap();
-    let (port, server) = serve(|_, stream| {
+    let (mut client, server) = session(|_, stream| {
         let _ = stream.write_all(b"+OK\r\n");
         let long = "u".repeat(2000);
         for hundred in 0_u32.. {
@@ -141,7 +117,6 @@ fn a_listing_of_endless_unique_ids_is_given_up() {
             }
         }
     });
-    let mut client = log_in(port, LONG, &stop).unwrap();
     let mut entries = 0;
     let listing = client.unique_ids::<(), Error>(
         |_| None,
@@ -160,9 +135,7 @@ fn a_listing_of_endless_unique_ids_is_given_up() {
 
 #[test]
 fn a_server_is_quoted_briefly_and_not_without_end() {
-    let stop = Stop::new().unwrap();
-    let (port, server) = serve(|_, _| {});
-    let client = log_in(port, LONG, &stop).unwrap();
+    let (client, server) = session(|_, _| {});
     let words = vec![b'x'; 4000];
     let quoted: usize = (0..50_000).map(|_| client.quote(&words).chars().count()).sum();
     assert!(client.quote(&words).chars().count() < 10);
@@ -173,13 +146,11 @@ fn a_server_is_quoted_briefly_and_not_without_end() {
 
 #[test]
 fn what_was_said_before_the_line_ended_is_read_though_nothing_can_be_written() {
-    let stop = Stop::new().unwrap();
     // The answer has come, and the line is broken, before the client writes its next command.
-    let (port, server) = serve(|_, stream| {
+    let (mut client, server) = session(|_, stream| {
         let _ = stream.write_all(b"-ERR [SYS/TEMP] shutting down\r\n");
         let _ = stream.shutdown(std::net::Shutdown::Both);
     });
-    let mut client = log_in(port, LONG, &stop).unwrap();
     let listing = client.unique_ids::<(), Error>(|_| None, |_, _, _| Ok(())).unwrap();
     let ListingAnswer::Refused(refused) = listing else { panic!("{listing:?}") };
     assert!(refused.passes && refused.text.contains("shutting down"), "{refused:?}");

@@ -2,45 +2,19 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::{PASSWORD, Server, USUAL, after_login, log_in, n, open};
-use crate::account::{Tls, Trust, Way};
-use crate::client::{AnswerPiece, Call, Client, Error, Login, ReadCommand};
-use crate::connection::Connectors;
+use super::{Server, USUAL, after_login, log_in, log_in_with, n, open};
+use crate::client::{AnswerPiece, Client, Dialogue, Error, ReadCommand};
 use crate::problem::Problem as _;
 use crate::proof::{Dismissed, SessionId};
-use crate::protocol::sasl::Credentials;
-use crate::secret::Secret;
 use crate::signals::Stop;
 
 /// The lines that are shown of a session with this server, in which `work` is done.
 fn shown(transcript: &str, work: impl FnOnce(&mut Client<super::Transaction>)) -> Vec<String> {
     let server = Server::new(&[transcript]);
-    let (connectors, trust, stop) = (Connectors::new(), Trust::default(), Stop::new().unwrap());
-    let (way, secret, lines) = (Way::default(), Secret::new(PASSWORD), Arc::<Mutex<Vec<String>>>::default());
-    let credentials = Credentials { user: "me", secret: &secret, host: "127.0.0.1", port: server.port };
+    let lines = Arc::<Mutex<Vec<String>>>::default();
     let shown = Arc::clone(&lines);
-    let call = Call {
-        credentials,
-        tls: Tls::None,
-        trust: &trust,
-        way: &way,
-        owner: None,
-        timeout: USUAL.timeout,
-        connectors: &connectors,
-        stop: &stop,
-        remembered: None,
-        utf8: false,
-        dialogue: Some(Arc::new(move |line| shown.lock().unwrap().push(line))),
-    };
-    let login = Login {
-        credentials,
-        auth: USUAL.auth,
-        strongest_ever: None,
-        pipelining: true,
-        prefetch: None,
-        flight: USUAL.flight,
-    };
-    let mut client = Client::open(&call).unwrap().login(&login).unwrap();
+    let dialogue: Dialogue = Arc::new(move |line| shown.lock().unwrap().push(line));
+    let mut client = log_in_with(server.port, &USUAL, &Stop::new().unwrap(), Some(dialogue)).unwrap();
     work(&mut client);
     client.hang_up();
     server.rest();

@@ -15,7 +15,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::{Authorization, Call, Client, Error, Login, Prefetch, PrefetchFlight, Transaction};
+use super::{Authorization, Call, Client, Dialogue, Error, Login, Prefetch, PrefetchFlight, Transaction};
 use crate::account::{Auth, Tls, Trust, Way};
 use crate::connection::Connectors;
 use crate::protocol::auth::Method;
@@ -121,8 +121,16 @@ const USUAL: Setup<'_> = Setup {
 const AUTOMATIC: Setup<'_> = Setup { auth: Auth::Auto, ..USUAL };
 
 fn open(port: u16, setup: &Setup<'_>) -> Result<Client<Authorization>, Error> {
-    let (connectors, trust, stop) = (Connectors::new(), Trust::default(), Stop::new().unwrap());
-    let way = Way::default();
+    open_with(port, setup, &Stop::new().unwrap(), None)
+}
+
+fn open_with(
+    port: u16,
+    setup: &Setup<'_>,
+    stop: &Stop,
+    dialogue: Option<Dialogue>,
+) -> Result<Client<Authorization>, Error> {
+    let (connectors, trust, way) = (Connectors::new(), Trust::default(), Way::default());
     let secret = Secret::new(setup.password);
     let remembered = setup.remembered.map(Capabilities::from_lines);
     let call = Call {
@@ -133,15 +141,24 @@ fn open(port: u16, setup: &Setup<'_>) -> Result<Client<Authorization>, Error> {
         owner: None,
         timeout: setup.timeout,
         connectors: &connectors,
-        stop: &stop,
+        stop,
         remembered: remembered.as_ref(),
         utf8: setup.utf8,
-        dialogue: None,
+        dialogue,
     };
     Client::open(&call)
 }
 
 fn log_in(port: u16, setup: &Setup<'_>) -> Result<Client<Transaction>, Error> {
+    log_in_with(port, setup, &Stop::new().unwrap(), None)
+}
+
+fn log_in_with(
+    port: u16,
+    setup: &Setup<'_>,
+    stop: &Stop,
+    dialogue: Option<Dialogue>,
+) -> Result<Client<Transaction>, Error> {
     let secret = Secret::new(setup.password);
     let login = Login {
         credentials: Credentials { user: setup.user, secret: &secret, host: "127.0.0.1", port },
@@ -151,7 +168,7 @@ fn log_in(port: u16, setup: &Setup<'_>) -> Result<Client<Transaction>, Error> {
         prefetch: setup.prefetch,
         flight: setup.flight,
     };
-    open(port, setup)?.login(&login)
+    open_with(port, setup, stop, dialogue)?.login(&login)
 }
 
 /// The error of a login that fails; the client has then sent what the transcript says, and nothing more.

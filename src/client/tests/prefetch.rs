@@ -2,7 +2,7 @@
 
 use super::{Setup, USUAL, n, refused, session};
 use crate::account::Auth;
-use crate::client::{Error, ListingAnswer, Prefetch, PrefetchFlight, QuickPoll};
+use crate::client::{Error, HeaderPiece, ListingAnswer, Prefetch, PrefetchFlight, QuickPoll};
 use crate::types::Octets;
 
 const OFFER: &str = "S: +OK\nC: CAPA\nS: +OK\nS: USER\nS: PIPELINING\nS: .\n";
@@ -56,10 +56,11 @@ fn spot_checks_come_before_the_listing_that_they_check() {
         assert!(client.capabilities().is_none());
         let (mut text, mut done) = (Vec::new(), Vec::new());
         client
-            .prefetched_headers(
-                |_, piece| text.extend_from_slice(piece),
-                |number, given| done.push((number, given)),
-            )
+            .prefetched_headers(|number, piece| match piece {
+                HeaderPiece::Text(piece) => text.extend_from_slice(piece),
+                HeaderPiece::End => done.push((number, true)),
+                HeaderPiece::Refused => done.push((number, false)),
+            })
             .unwrap();
         assert_eq!(
             (text.as_slice(), done.as_slice()),

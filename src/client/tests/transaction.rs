@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{LOGGED_IN, Server, Setup, USUAL, after_login, code, log_in, n, session};
-use crate::client::{Client, Error, Farewell, ListingAnswer, Next, Sending, Transaction};
+use crate::client::{Client, Error, Farewell, HeaderPiece, ListingAnswer, Next, Sending, Transaction};
 use crate::proof::{Delivered, Dismissed, EntryId, Recognised, SessionId};
 use crate::protocol::limits::FLIGHT_OCTETS;
 use crate::protocol::session::{Sent, ServerEvent};
@@ -103,11 +103,13 @@ fn headers_are_asked_one_by_one_or_in_a_flight() {
             client.set_pipelining(pipelining);
             let (mut text, mut done) = (String::new(), Vec::new());
             client
-                .headers(
-                    &[n(1), n(2), n(3)],
-                    |number, piece| text += &format!("{number}:{}", String::from_utf8_lossy(piece)),
-                    |number, given| done.push((number, given)),
-                )
+                .headers(&[n(1), n(2), n(3)], |number, piece| match piece {
+                    HeaderPiece::Text(piece) => {
+                        text += &format!("{number}:{}", String::from_utf8_lossy(piece))
+                    }
+                    HeaderPiece::End => done.push((number, true)),
+                    HeaderPiece::Refused => done.push((number, false)),
+                })
                 .unwrap();
             assert_eq!(done, [(n(1), true), (n(2), false), (n(3), true)]);
             assert_eq!(text, "1:A: b\n\n3:C: d\n\n");
@@ -376,7 +378,7 @@ fn an_answer_counts_only_for_the_message_that_it_names() {
 #[test]
 fn without_pipelining_nothing_follows_before_the_answer() {
     after_login("C: TOP 1 0\nS: (closes)\n", |client| {
-        let e = client.headers(&[n(1), n(2)], |_, _| {}, |_, _| {}).unwrap_err();
+        let e = client.headers(&[n(1), n(2)], |_, _| {}).unwrap_err();
         assert!(e.is_closed(), "{e}");
     });
     after_login("C: DELE 1\nS: (closes)\n", |client| {

@@ -4,10 +4,10 @@
 //! Everything here streams, in whatever pieces the text comes; the pieces never show in what comes out.  It must not
 //! know files or locks.
 //!
-//! Two things of a message are left out, and nothing else ever is: fields by which readers keep their own state (a sender
-//! could otherwise set flags, or hide the next message behind a `Content-Length`), and a first line that is a From_ line
-//! itself ([`super::from_line`]).  Each entry is read back while it is written ([`super::read_back`]), and is refused
-//! unless it gives back, with what was left out, the message that came.
+//! Two things of a message are left out, and nothing else ever is.  One is fields by which readers keep their own
+//! state: a sender could otherwise set flags, or hide the next message behind a `Content-Length`.  The other is a
+//! first line that is a From_ line itself ([`super::from_line`]).  Each entry is read back while it is written
+//! ([`super::read_back`]), and is refused unless it gives back, with what was left out, the message that came.
 
 mod fingerprint;
 mod header;

@@ -122,9 +122,7 @@ impl LockedMbox {
             dotlock.touch();
         }
     }
-}
 
-impl LockedMbox {
     /// Lets the dotlock stay when the other locks go: there's perhaps a part of a message, which nobody who takes both locks
     /// may see.  Whoever can settle it takes the dotlock over.
     pub(super) fn keep_dotlock(&mut self) {

@@ -33,17 +33,9 @@ const LARGEST: usize = 64 * 1024;
 /// # Errors
 /// When the markers cannot be read.
 pub(crate) fn neighbours(state_root: &Path, mbox: &Path, own: &str) -> Result<Vec<Neighbour>, Error> {
-    let directory = directory(state_root);
-    let fail = |e| Error::from(durable::Error::new(Step::Read, &directory, e));
-    let entries = match std::fs::read_dir(&directory) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(fail(e)),
-    };
     let mbox = super::locks::resolve(mbox).unwrap_or_else(|_| mbox.to_owned());
     let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(fail)?;
+    for entry in durable::entries(&directory(state_root))? {
         let name = entry.file_name();
         let Some((ledger, _)) = name.to_str().and_then(|name| name.split_once('-')) else { continue };
         if ledger == own {
@@ -82,15 +74,7 @@ pub(crate) fn forget(state_root: &Path, ledger: &str, mbox: &Path) -> Result<(),
 
 /// Removes all markers of a ledger that has no open intent at any mbox.
 pub(super) fn remove(state_root: &Path, ledger: &str) -> Result<(), Error> {
-    let directory = directory(state_root);
-    let fail = |e| Error::from(durable::Error::new(Step::Read, &directory, e));
-    let entries = match std::fs::read_dir(&directory) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(fail(e)),
-    };
-    for entry in entries {
-        let entry = entry.map_err(fail)?;
+    for entry in durable::entries(&directory(state_root))? {
         let name = entry.file_name();
         if name.to_str().and_then(|name| name.split_once('-')).is_some_and(|(id, _)| id == ledger) {
             durable::remove(&entry.path())?;

@@ -27,7 +27,6 @@ mod read_back;
 mod recovery;
 
 use std::fs::File;
-use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -115,13 +114,7 @@ pub(crate) fn clean_up(
             NotedPlace::Maildir { .. } | NotedPlace::Handed => None,
         })
         .collect();
-    let fail = |e: io::Error| Error::from(durable::Error::new(Step::Read, state, e));
-    let entries = match std::fs::read_dir(state) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries.map_err(fail)?,
-    };
-    for entry in entries {
-        let entry = entry.map_err(fail)?;
+    for entry in durable::entries(state)? {
         if let Some(name) = entry.file_name().to_str()
             && name.starts_with(batch::PREFIX)
             && !named.contains(&name)

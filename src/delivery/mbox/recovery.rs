@@ -4,19 +4,19 @@
 //!
 //! Each open intent is, in this order:
 //! 1. delivered, if it stands whole at its place;
-//! 2. cut off, and to come again with those behind it, if from its place to the file's end there is nothing but a
-//!    beginning of what the spool holds (then perhaps NULs, which file systems leave when the machine dies).  If there's
-//!    anything else, nothing is cut: the next append closes the part with an empty line;
+//! 2. cut off, and to come again with those behind it.  That is so if nothing stands from its place to the file's end
+//!    but a beginning of what the spool holds (then perhaps NULs, which file systems leave when the machine dies).
+//!    If there's anything else, nothing is cut: the next append closes the part with an empty line;
 //! 3. delivered, if it stands whole elsewhere, which is so when a reader has rewritten the mbox: its entries are compared
 //!    with the spool's, leaving out what readers change;
 //! 4. delivered, if the spool records that the whole batch had been appended, the machine hasn't been started since,
-//!    and the intent is less than a day old: it was there, and a reader has taken it away (moved the file, or the
+//!    and the intent is less than a day old.  It was there, and a reader has taken it away (moved the file, or the
 //!    message);
 //! 5. to come again.
 //!
-//! Rule 4 never holds for what was not appended whole, nor for what rule 2 cuts off, so it cannot lose a message.  Where it doesn't hold, and a reader
-//! took messages away between the crash and this run, they are delivered twice: after a power failure, or if the run died
-//! inside the append, or after more than a day.
+//! Rule 4 never holds for what was not appended whole, nor for what rule 2 cuts off, so it cannot lose a message.  It
+//! doesn't hold after a power failure, if the run died inside the append, or after more than a day.  What a reader
+//! took away between the crash and this run is then delivered twice.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;

@@ -35,6 +35,25 @@ impl<'a> FetchmailWords<'a> {
         self.clone().next().ok().flatten()
     }
 
+    /// Whether the next word is this one.
+    pub(super) fn peek_is(&self, word: &str) -> bool {
+        matches!(self.peek(), Some(FetchmailWord::Bare(next)) if next == word)
+    }
+
+    /// Whether the next word is a number.
+    pub(super) fn peek_is_number(&self) -> bool {
+        matches!(self.peek(), Some(FetchmailWord::Number(..)))
+    }
+
+    /// Whether the next word is a text, and not what `ends` a list.
+    pub(super) fn peek_is_text(&self, ends: impl Fn(&str) -> bool) -> bool {
+        match self.peek() {
+            Some(FetchmailWord::Quoted(_)) => true,
+            Some(FetchmailWord::Bare(word)) => word != "=" && !ends(&word),
+            Some(FetchmailWord::Number(..)) | None => false,
+        }
+    }
+
     /// The next word.
     ///
     /// # Errors

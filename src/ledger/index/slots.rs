@@ -6,9 +6,9 @@
 //! a map beside them ([`Details`]).  The fingerprint has 120 bits under a random key, so that neither an attacker nor
 //! chance makes two unique-ids collide.
 //!
-//! The table that finds them is made when it is first needed.  A ledger whose entries are only read, and a listing that
-//! names them in the order in which they became known, as nearly all do, need none ([`Slots::follow`]): half a million
-//! visits to memory that is in no cache are most of what an idle poll would cost.
+//! The table that finds them is made when it is first needed.  A ledger whose entries are only read needs none.  Nor
+//! does a listing that names them in the order in which they became known, as nearly all do ([`Slots::follow`]).
+//! Half a million visits to memory that is in no cache are most of what an idle poll would cost.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -325,7 +325,7 @@ impl Slots {
     pub(super) fn change(&mut self, entry: EntryId, change: impl FnOnce(&mut EntryRecord)) {
         let Some(mut record) = self.get(entry) else { return };
         change(&mut record);
-        let Some(slot) = usize::try_from(entry.0).ok().and_then(|at| self.slots.get_mut(at)) else { return };
+        let Some(slot) = slot_mut(&mut self.slots, entry) else { return };
         let was_huge = slot.listed_size == HUGE;
         slot.pack(&record);
         if was_huge || slot.listed_size == HUGE {
@@ -336,7 +336,7 @@ impl Slots {
 
     /// Forgets an entry.  Its number stays taken, since those of all others must stay as they are.
     pub(super) fn remove(&mut self, entry: EntryId) {
-        let Some(slot) = usize::try_from(entry.0).ok().and_then(|at| self.slots.get_mut(at)) else { return };
+        let Some(slot) = slot_mut(&mut self.slots, entry) else { return };
         if let Some(table) = self.table.get_mut()
             && let Ok(found) = table.find_entry(slot.hash, |id| *id == entry.0)
         {
@@ -377,7 +377,7 @@ impl Slots {
         entry: EntryId,
         change: impl FnOnce(&mut Details) -> T,
     ) -> Option<T> {
-        let slot = usize::try_from(entry.0).ok().and_then(|at| self.slots.get_mut(at))?;
+        let slot = slot_mut(&mut self.slots, entry)?;
         let details = self.details.entry(entry.0).or_default();
         let result = change(details);
         slot.set_has_details(*details != NO_DETAILS);
@@ -495,6 +495,10 @@ fn table_of(slots: &[Slot]) -> HashTable<u32> {
         }
     }
     table
+}
+
+fn slot_mut(slots: &mut [Slot], entry: EntryId) -> Option<&mut Slot> {
+    slots.get_mut(usize::try_from(entry.0).ok()?)
 }
 
 fn fingerprint_of(slots: &[Slot], id: u32) -> Option<KeyFingerprint> {

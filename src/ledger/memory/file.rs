@@ -70,15 +70,7 @@ impl Memory {
             // What a run has left that was killed in the middle of this.
             return if new.symlink_metadata().is_ok() { durable::remove(&new) } else { Ok(()) };
         }
-        durable::remove(&new)?;
-        let written = durable::create_new(&new, 0o600)
-            .and_then(|file| durable::write(&file, &new, &text))
-            .and_then(|()| durable::replace(&new, &path));
-        if written.is_err() {
-            // The next one to come here removes what this can't.
-            let _ = durable::remove(&new);
-        }
-        written
+        durable::put_unsynced(&new, &path, &text)
     }
 
     /// What of it is true on another machine too, as text: nothing of this configuration, nothing of the line.

@@ -1,7 +1,7 @@
-//! The form in which a memory was written until it became JSON: a line is a word and its fields.  It is only read, and
-//! only for what guards something: that a ledger which has lost its end is found out, that no weaker mechanism is used
-//! than before, that a refused login isn't tried again at once, that no failure is reported twice, and which unique-ids
-//! prove something.  All else is learnt again in the next session.
+//! The form in which a memory was written until it became JSON: a line is a word and its fields.  It is only read,
+//! and only for what guards something.  A ledger that has lost its end is found out, no weaker mechanism is used than
+//! before, a refused login isn't tried again at once, and no failure is reported twice.  Which unique-ids prove
+//! something is read too.  All else is learnt again in the next session.
 
 use super::{Adds, Alert, Habits, Lasting, LedgerExtent, Memory, Pause, UniqueIds};
 use crate::exit::ExitCode;

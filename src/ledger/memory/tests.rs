@@ -1,7 +1,6 @@
 use super::{
     Adds, Alert, Digest, ExitCode, Habits, KnownFlight, KnownPipelining, LastRun, Lasting, LedgerExtent,
-    Limit, ListedAs, MOST_DIED, Memory, NamingForm, Offer, OfferStage, Pause, Popped, Quick, Said, UniqueIds,
-    Utf8,
+    Limit, ListedAs, MOST_DIED, Memory, NamingForm, Offer, Pause, Popped, Quick, Said, UniqueIds, Utf8,
 };
 use crate::types::{MessageNumber, Octets, Time, UniqueId};
 
@@ -11,11 +10,10 @@ fn full() -> Memory {
         offers: vec![
             Offer {
                 way: "995 implicit".into(),
-                stage: OfferStage::BeforeLogin,
                 when: Time(5),
                 capabilities: vec![b"TOP".to_vec(), b"SASL PLAIN\x1b".to_vec(), b"".to_vec()],
             },
-            Offer { way: String::new(), stage: OfferStage::AfterLogin, when: Time(-6), capabilities: vec![] },
+            Offer { way: String::new(), when: Time(-6), capabilities: vec![] },
         ],
         pipelining: KnownPipelining::InStep,
         sizes: Some(Time(4)),
@@ -174,13 +172,13 @@ fn what_is_kept_stays_bounded() {
 }
 
 #[test]
-fn one_offer_for_each_way_and_stage() {
+fn one_offer_for_each_way() {
     let mut memory = full();
     let newer = Offer { when: Time(50), capabilities: vec![], ..memory.offers[0].clone() };
     memory.put_offer(newer.clone());
     assert_eq!(memory.offers.len(), 2);
-    assert_eq!(memory.offer("995 implicit", OfferStage::BeforeLogin), Some(&newer));
-    assert_eq!(memory.offer("995 implicit", OfferStage::AfterLogin), None);
+    assert_eq!(memory.offer("995 implicit"), Some(&newer));
+    assert_eq!(memory.offer("110 starttls"), None);
 }
 
 #[test]
@@ -236,24 +234,6 @@ fn what_was_learnt_of_a_server_holds_for_a_week() {
     let before = memory.clone();
     memory.expire(Time(since.0 + 50 * week));
     assert_eq!(memory, before);
-}
-
-#[test]
-fn an_offer_takes_the_place_of_the_one_of_its_way_and_stage_alone() {
-    let mut memory = Memory::default();
-    let ways = ["995 implicit", "110 starttls"];
-    let stages = [OfferStage::BeforeLogin, OfferStage::AfterLogin];
-    for when in [1, 2] {
-        for way in ways {
-            for stage in stages {
-                memory.put_offer(Offer { way: way.into(), stage, when: Time(when), capabilities: vec![] });
-            }
-        }
-    }
-    assert_eq!(memory.offers.len(), 4);
-    for (way, stage) in ways.iter().flat_map(|way| stages.map(|stage| (way, stage))) {
-        assert_eq!(memory.offer(way, stage).map(|offer| offer.when), Some(Time(2)));
-    }
 }
 
 #[test]

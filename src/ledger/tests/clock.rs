@@ -47,8 +47,7 @@ fn what_a_clock_that_ran_ahead_has_left_reads_as_now() {
 #[test]
 fn only_listings_that_lacked_a_message_count_for_forgetting_it() {
     for (held, lacked, forgotten) in [(0, 10, true), (5, 5, false), (5, 9, false), (5, 10, true)] {
-        let home = tempfile::tempdir().unwrap();
-        let mut ledger = open(home.path());
+        let (home, mut ledger) = begun();
         let [gone, kept] = ["gone", "kept"].map(|m| deliver(&mut ledger, m, m));
         for day in 0..held + lacked + 100 {
             ledger.tick(Time(NOW.0 + day * DAY));
@@ -68,8 +67,7 @@ fn only_listings_that_lacked_a_message_count_for_forgetting_it() {
 #[test]
 fn what_a_destination_still_lacks_is_not_forgotten() {
     for is_gone in [false, true] {
-        let home = tempfile::tempdir().unwrap();
-        let mut ledger = open(home.path());
+        let (home, mut ledger) = begun();
         let kept = deliver(&mut ledger, "kept", "kept");
         let first = maildir(&mut ledger);
         let second = ledger.enter_destination(&name(DestinationKind::Mbox, "/m"), None).unwrap();
@@ -95,8 +93,7 @@ fn what_a_destination_still_lacks_is_not_forgotten() {
 /// It was deleted, and delivered again under the same unique-id: then its deletion says nothing about it.
 #[test]
 fn what_was_delivered_again_after_its_deletion_is_not_forgotten() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let id = deliver(&mut ledger, "a", "a");
     ledger.deleted(&[id]).unwrap();
     deliver(&mut ledger, "a", "another");

@@ -60,8 +60,7 @@ fn every_prefix_loads_to_a_state_passed_through() {
 
 #[test]
 fn damage_is_dropped_from_the_last_group_and_named_elsewhere() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     deliver(&mut ledger, "a", "a");
     deliver(&mut ledger, "b", "b");
     ledger.flush().unwrap();
@@ -92,8 +91,7 @@ fn damage_is_dropped_from_the_last_group_and_named_elsewhere() {
 /// What a newer popfetch adds to this version of the format is passed over where it says that it may be.
 #[test]
 fn what_a_newer_popfetch_has_added_is_passed_over_where_it_may_be() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     for name in ["a", "b"] {
         deliver(&mut ledger, name, name);
     }
@@ -130,8 +128,7 @@ fn what_a_newer_popfetch_has_added_is_passed_over_where_it_may_be() {
 
 #[test]
 fn a_torn_tail_is_gone_after_the_next_run() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     deliver(&mut ledger, "a", "a");
     ledger.sync().unwrap();
     ledger.close().unwrap();
@@ -208,8 +205,7 @@ fn another_mailbox_or_version_is_refused() {
 
 #[test]
 fn a_disk_that_refuses_leaves_the_old_ledger() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     deliver(&mut ledger, "a", "a");
     ledger.flush().unwrap();
     drop(ledger);
@@ -226,8 +222,7 @@ fn a_disk_that_refuses_leaves_the_old_ledger() {
 /// The lines of a group that were written before the crash stay, and a message is written before its copies.
 #[test]
 fn a_message_whose_copies_were_torn_off_does_not_keep_its_entry_open() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let to = maildir(&mut ledger);
     let _noted = note(&mut ledger, vec![piece(&arrival(key("a"), "a", &[to]), to)]);
     drop(ledger);

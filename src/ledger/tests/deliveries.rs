@@ -4,8 +4,7 @@ use super::*;
 
 #[test]
 fn from_staged_to_deleted() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     assert!(ledger.is_empty() && ledger.id().len() == 16 && ledger.warnings().is_empty());
     let to = maildir(&mut ledger);
     assert!(!ledger.has_delivered_to(to));
@@ -43,8 +42,7 @@ fn a_ledger_may_go_to_another_thread() {
 
 #[test]
 fn dropped_intents_come_again() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let to = maildir(&mut ledger);
     let message = arrival(key("a"), "a", &[to]);
     let _ = note(&mut ledger, vec![piece(&message, to)]);
@@ -62,8 +60,7 @@ fn dropped_intents_come_again() {
 
 #[test]
 fn a_message_is_delivered_when_all_of_its_destinations_have_it() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let first = maildir(&mut ledger);
     let second = ledger.enter_destination(&name(DestinationKind::Pipe, "procmail\0-d\0me"), None).unwrap();
     let message = arrival(key("a"), "a", &[first, second]);
@@ -106,8 +103,7 @@ fn a_message_is_delivered_when_all_of_its_destinations_have_it() {
 /// The message that holds up an entry is listed no more; the one that is was delivered before.
 #[test]
 fn a_message_whose_key_stands_for_another_holds_up_nothing() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let first = maildir(&mut ledger);
     let second = ledger.enter_destination(&name(DestinationKind::Pipe, "procmail\0-d\0me"), None).unwrap();
     let id = deliver(&mut ledger, "a", "delivered");
@@ -151,8 +147,7 @@ fn a_message_whose_key_stands_for_another_holds_up_nothing() {
 #[test]
 fn a_message_that_moves_to_another_key_holds_up_nothing_under_its_former_one() {
     for is_delivered in [false, true] {
-        let home = tempfile::tempdir().unwrap();
-        let mut ledger = open(home.path());
+        let (home, mut ledger) = begun();
         let first = maildir(&mut ledger);
         let second =
             ledger.enter_destination(&name(DestinationKind::Pipe, "procmail\0-d\0me"), None).unwrap();
@@ -191,8 +186,7 @@ fn a_message_that_moves_to_another_key_holds_up_nothing_under_its_former_one() {
 /// What was only printed is never deleted, whatever becomes of other mail under its unique-id.
 #[test]
 fn what_was_only_printed_is_not_as_good_as_delivered_after_another_message_of_its_key_has_failed() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let stream = ledger.enter_destination(&name(DestinationKind::Stdout, "-"), None).unwrap();
     let to = maildir(&mut ledger);
     let printed = arrival(key("a"), "printed", &[stream]);
@@ -211,17 +205,21 @@ fn what_was_only_printed_is_not_as_good_as_delivered_after_another_message_of_it
     assert_eq!(ledger.prove_delivered(id, number(1)), None);
 }
 
+/// Delivers a message to the first of two destinations.
+fn one_of_two(ledger: &mut Ledger) -> [DestinationId; 2] {
+    let first = maildir(ledger);
+    let second = ledger.enter_destination(&name(DestinationKind::Mbox, "/m"), None).unwrap();
+    let message = arrival(key("a"), "a", &[first, second]);
+    let noted = note(ledger, vec![piece(&message, first)]).pop().unwrap();
+    assert_eq!(ledger.record(Published::attest(noted)).unwrap(), None);
+    [first, second]
+}
+
 /// What has a message and is given it all the same has it when it's delivered there.
 #[test]
 fn a_message_that_is_given_to_all_again_is_not_delivered_before_it_is() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
-    let first = maildir(&mut ledger);
-    let second = ledger.enter_destination(&name(DestinationKind::Mbox, "/m"), None).unwrap();
-    let message = arrival(key("a"), "a", &[first, second]);
-    let noted = note(&mut ledger, vec![piece(&message, first)]).pop().unwrap();
-    assert_eq!(ledger.record(Published::attest(noted)).unwrap(), None);
-    drop(message);
+    let (_home, mut ledger) = begun();
+    let [first, _] = one_of_two(&mut ledger);
     let begun = ledger.begun().pop().unwrap().id;
     let again = continuing(Some(begun), key("a"), "a", &[first]);
     let noted = note(&mut ledger, vec![piece(&again, first)]).pop().unwrap();
@@ -231,14 +229,8 @@ fn a_message_that_is_given_to_all_again_is_not_delivered_before_it_is() {
 
 #[test]
 fn another_message_under_a_partly_delivered_unique_id_starts_from_the_beginning() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
-    let first = maildir(&mut ledger);
-    let second = ledger.enter_destination(&name(DestinationKind::Mbox, "/m"), None).unwrap();
-    let message = arrival(key("a"), "a", &[first, second]);
-    let noted = note(&mut ledger, vec![piece(&message, first)]).pop().unwrap();
-    assert_eq!(ledger.record(Published::attest(noted)).unwrap(), None);
-    drop(message);
+    let (_home, mut ledger) = begun();
+    let [first, second] = one_of_two(&mut ledger);
     let other = arrival(key("a"), "other", &[first, second]);
     let noted = note(&mut ledger, vec![piece(&other, second)]).pop().unwrap();
     assert_eq!(ledger.record(Published::attest(noted)).unwrap(), None);
@@ -248,8 +240,7 @@ fn another_message_under_a_partly_delivered_unique_id_starts_from_the_beginning(
 
 #[test]
 fn duplicates_are_counted_and_kept_apart() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let to = maildir(&mut ledger);
     let pair = ["x", "y"].map(|content| arrival(key("a"), content, &[to]));
     let mut noted = note(&mut ledger, pair.iter().map(|m| piece(m, to)).collect());
@@ -271,8 +262,7 @@ fn duplicates_are_counted_and_kept_apart() {
 
 #[test]
 fn a_unique_id_used_again_is_not_delivered_by_the_old_messages_word() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let [a, b] = ["a", "b"].map(|m| deliver(&mut ledger, m, m));
     ledger.deleted(&[b]).unwrap();
     let to = maildir(&mut ledger);
@@ -297,8 +287,7 @@ fn what_was_only_printed_is_seen() {
     // Where the stream goes, and what becomes of the message.
     let cases = [("-", EntryState::Seen), ("/home/me/mail.mbox", EntryState::Delivered)];
     for (address, state) in cases {
-        let home = tempfile::tempdir().unwrap();
-        let mut ledger = open(home.path());
+        let (_home, mut ledger) = begun();
         let to = ledger.enter_destination(&name(DestinationKind::Stdout, address), None).unwrap();
         let message = arrival(key("a"), "a", &[to]);
         let place = Place::Spooled(Spooled::Memory(vec![]));
@@ -314,8 +303,7 @@ fn what_was_only_printed_is_seen() {
 
 #[test]
 fn destinations_keep_their_numbers() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let first = maildir(&mut ledger);
     let second = ledger.enter_destination(&name(DestinationKind::Mbox, "/m"), None).unwrap();
     assert_ne!(first, second);
@@ -334,8 +322,7 @@ fn destinations_keep_their_numbers() {
 /// More would let a server fill the ledger.
 #[test]
 fn two_headers_are_kept_besides_the_first() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let id = deliver(&mut ledger, "a", "a");
     let [first, second, third] = ["1", "2", "3"].map(|text| Digest::of(text.as_bytes()));
     for header in [first, second, third, second] {
@@ -349,8 +336,7 @@ fn two_headers_are_kept_besides_the_first() {
 /// What a key was seen to stand for last comes after the others.
 #[test]
 fn deliveries_stand_in_the_order_in_which_they_were_seen_last() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let id = ["1", "2", "3", "4", "5"].map(|content| deliver(&mut ledger, "a", content))[0];
     deliver(&mut ledger, "b", "b");
     let see = |ledger: &mut Ledger, content: &str| {

@@ -36,8 +36,7 @@ fn lock(directory: &Path) -> Lock {
 /// is on disk.
 #[test]
 fn a_rewritten_ledger_is_on_disk_before_it_replaces_the_old_one() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     deliver(&mut ledger, "a", "a");
     ledger.sync().unwrap();
     let (_, taken) = steps(fine, || compact(&ledger));
@@ -54,8 +53,7 @@ fn a_rewritten_ledger_is_on_disk_before_it_replaces_the_old_one() {
 /// Rot in what was just synced is then an error, not the end of a last group, to be dropped.
 #[test]
 fn damage_of_a_rewritten_ledger_is_never_taken_for_a_torn_end() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     deliver(&mut ledger, "a", "a");
     ledger.sync().unwrap();
     compact(&ledger);
@@ -73,8 +71,7 @@ fn where_a_rewriting_is_refused_the_old_ledger_stays_and_the_room_is_given_back(
         (Step::Sync, "ledger.new"),
         (Step::Rename, "ledger"),
     ] {
-        let home = tempfile::tempdir().unwrap();
-        let mut ledger = open(home.path());
+        let (home, mut ledger) = begun();
         deliver(&mut ledger, "a", "a");
         ledger.sync().unwrap();
         let before = octets(home.path());
@@ -88,8 +85,7 @@ fn where_a_rewriting_is_refused_the_old_ledger_stays_and_the_room_is_given_back(
 
 #[test]
 fn a_rewriting_that_the_disk_refuses_is_reported() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (_home, mut ledger) = begun();
     let to = maildir(&mut ledger);
     let messages: Vec<_> = (0..400).map(|i| arrival(key(&format!("id{i}")), &i.to_string(), &[to])).collect();
     for noted in note(&mut ledger, messages.iter().map(|m| piece(m, to)).collect()) {
@@ -102,8 +98,7 @@ fn a_rewriting_that_the_disk_refuses_is_reported() {
 /// A copy is removed only when the line that gives it up is on disk: else its absence would be taken for a delivery.
 #[test]
 fn what_is_dropped_or_settled_is_on_disk_when_that_is_reported() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (_home, mut ledger) = begun();
     let to = maildir(&mut ledger);
     let messages = ["a", "b", "c"].map(|m| arrival(key(m), m, &[to]));
     let _ = note(&mut ledger, messages.iter().map(|message| piece(message, to)).collect());
@@ -127,8 +122,7 @@ fn what_is_dropped_or_settled_is_on_disk_when_that_is_reported() {
 /// Nothing of it may be left: half a line would be damage as soon as anything is added.
 #[test]
 fn a_write_that_breaks_off_is_taken_back() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let to = maildir(&mut ledger);
     ledger.sync().unwrap();
     let before = octets(home.path());
@@ -159,8 +153,7 @@ fn copies_whose_lines_may_be_on_disk_do_not_come_back() {
     let may_be_there: [&[(Step, u32)]; 3] =
         [&[(Step::Sync, 0)], &[(Step::Write, 1), (Step::Truncate, 0)], &[(Step::Write, 1), (Step::Sync, 0)]];
     for refused in may_be_there {
-        let home = tempfile::tempdir().unwrap();
-        let mut ledger = open(home.path());
+        let (_home, mut ledger) = begun();
         let to = maildir(&mut ledger);
         ledger.sync().unwrap();
         let message = arrival(key("a"), "a", &[to]);
@@ -214,8 +207,7 @@ fn a_discarded_ledgers_memory_goes_first_and_its_lock_last() {
 /// However much is recorded between two syncs, it isn't all held in memory.
 #[test]
 fn what_is_held_back_is_bounded() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let before = octets(home.path()).len();
     for n in 0..200 {
         ledger.fail(&key(&format!("{n:0900}")), None, None).unwrap();

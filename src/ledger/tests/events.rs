@@ -164,8 +164,7 @@ proptest! {
 
     #[test]
     fn whatever_is_recorded_reads_back(events in proptest::collection::vec(event(), 1..25), cuts in any::<[u16; 8]>()) {
-        let home = tempfile::tempdir().unwrap();
-        let mut ledger = open(home.path());
+        let (home, mut ledger) = begun();
         for event in events {
             ledger = happen(ledger, event);
         }

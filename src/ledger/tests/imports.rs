@@ -34,8 +34,7 @@ fn check(directory: &Path, ledger: Ledger) -> Ledger {
 #[test]
 fn nothing_is_concluded_from_an_imported_message_before_it_is_identified() {
     for word in [UsersWord::Delivered(THEN), UsersWord::Seen] {
-        let home = tempfile::tempdir().unwrap();
-        let mut ledger = open(home.path());
+        let (home, mut ledger) = begun();
         let known = deliver(&mut ledger, "known", "known");
         let id = import(&mut ledger, "a", word);
         for _ in 0..2 {
@@ -61,8 +60,7 @@ fn nothing_is_concluded_from_an_imported_message_before_it_is_identified() {
 
 #[test]
 fn an_identified_message_is_what_the_user_says_that_it_is() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let [delivered, seen] = [("a", UsersWord::Delivered(THEN)), ("b", UsersWord::Seen)]
         .map(|(name, word)| import(&mut ledger, name, word));
     assert_eq!(version(home.path()), "3");
@@ -89,8 +87,7 @@ fn an_identified_message_is_what_the_user_says_that_it_is() {
 
 #[test]
 fn what_was_seen_may_be_said_to_be_delivered() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let id = import(&mut ledger, "a", UsersWord::Seen);
     assert_eq!(ledger.import(&[(unique_id("a"), UsersWord::Seen)]).unwrap(), 0);
     assert_eq!(import(&mut ledger, "a", UsersWord::Delivered(Time(NOW.0 + DAY))), id);
@@ -102,8 +99,7 @@ fn what_was_seen_may_be_said_to_be_delivered() {
 
 #[test]
 fn what_is_known_already_is_not_imported() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let delivered = deliver(&mut ledger, "delivered", "x");
     let deleted = deliver(&mut ledger, "deleted", "y");
     ledger.deleted(&[deleted]).unwrap();
@@ -125,8 +121,7 @@ fn what_is_known_already_is_not_imported() {
 
 #[test]
 fn an_imported_message_that_is_retrieved_after_all_is_delivered() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let id = import(&mut ledger, "a", UsersWord::Seen);
     assert_eq!(deliver(&mut ledger, "a", "a"), id);
     let entry = ledger.entry(id);
@@ -137,8 +132,7 @@ fn an_imported_message_that_is_retrieved_after_all_is_delivered() {
 
 #[test]
 fn a_forgotten_message_is_new_when_it_is_listed_again() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let [a, b, c] = ["a", "b", "c"].map(|name| deliver(&mut ledger, name, name));
     ledger.complete_listing(&mut [a, b, c].into_iter()).unwrap();
     ledger.deleted(&[c]).unwrap();
@@ -160,8 +154,7 @@ fn a_forgotten_message_is_new_when_it_is_listed_again() {
 
 #[test]
 fn what_is_on_its_way_is_not_forgotten() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let to = maildir(&mut ledger);
     let message = arrival(key("a"), "a", &[to]);
     let noted = note(&mut ledger, vec![piece(&message, to)]).pop().unwrap();
@@ -175,8 +168,7 @@ fn what_is_on_its_way_is_not_forgotten() {
 
 #[test]
 fn what_another_program_remembers_is_recorded_whole_and_changes_nothing_that_is_known() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let known = deliver(&mut ledger, "known", "known");
     import(&mut ledger, "seen", UsersWord::Seen);
     ledger.fail(&key("failed"), None, Some(NOW)).unwrap();
@@ -211,8 +203,7 @@ fn reading_imports_and_forgets_nothing() {
 #[test]
 fn the_first_listing_counts_as_seen_once() {
     for names in [&["a", "b", "c"][..], &[]] {
-        let home = tempfile::tempdir().unwrap();
-        let mut ledger = open(home.path());
+        let (home, mut ledger) = begun();
         assert!(!ledger.has_begun());
         let to = maildir(&mut ledger);
         let unique_ids: Vec<UniqueIdBuf> = names.iter().map(|name| unique_id(name)).collect();
@@ -234,10 +225,18 @@ fn the_first_listing_counts_as_seen_once() {
     }
 }
 
+/// A server that lists two messages under one unique-id.  Twice recorded, it would be damage to every later run.
+#[test]
+fn a_unique_id_that_the_first_listing_holds_twice_is_recorded_once() {
+    let (home, mut ledger) = begun();
+    ledger.begin_seen(&["a", "b", "a"].map(unique_id)).unwrap();
+    assert_eq!(ledger.len(), 2);
+    check(home.path(), ledger);
+}
+
 #[test]
 fn a_mailbox_that_holds_anything_has_no_first_listing() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (_home, mut ledger) = begun();
     ledger.fail(&key("failed"), None, None).unwrap();
     assert!(ledger.has_begun());
     assert!(ledger.begin_seen(&[unique_id("b")]).is_err());
@@ -247,8 +246,7 @@ fn a_mailbox_that_holds_anything_has_no_first_listing() {
 /// Of a large mailbox: what is forgotten takes nothing else with it.
 #[test]
 fn what_is_forgotten_is_forgotten_alone() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (_home, mut ledger) = begun();
     let all: Vec<UniqueIdBuf> = (0..2_000).map(|n| unique_id(&n.to_string())).collect();
     ledger.begin_seen(&all).unwrap();
     let forgotten: Vec<UniqueIdBuf> = all.iter().step_by(2).cloned().collect();

@@ -4,8 +4,7 @@ use super::*;
 
 #[test]
 fn a_poll_that_finds_nothing_new_adds_a_line() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let id = deliver(&mut ledger, "a", "a");
     ledger.close().unwrap();
     let before = octets(home.path());
@@ -22,8 +21,7 @@ fn a_poll_that_finds_nothing_new_adds_a_line() {
 
 #[test]
 fn a_listing_that_lacks_a_message() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let [a, b, c] = ["a", "b", "c"].map(|m| deliver(&mut ledger, m, m));
     let listing = |ledger: &mut Ledger, held: &[EntryId]| {
         ledger.complete_listing(&mut held.iter().copied()).unwrap();
@@ -52,8 +50,7 @@ fn a_listing_that_lacks_a_message() {
 fn a_clock_that_leaps_is_not_trusted_once() {
     // Seconds after the clock that the ledger saw last, and whether ages can be known.
     for (after, trusted) in [(0, true), (30 * DAY, true), (30 * DAY + 1, false), (-1, false)] {
-        let home = tempfile::tempdir().unwrap();
-        let mut ledger = open(home.path());
+        let (home, mut ledger) = begun();
         let id = deliver(&mut ledger, "a", "a");
         ledger.close().unwrap();
         let now = Time(NOW.0 + after);
@@ -70,8 +67,7 @@ fn a_clock_that_leaps_is_not_trusted_once() {
 
 #[test]
 fn the_size_of_a_delivered_message_does_not_change_unseen() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (_home, mut ledger) = begun();
     let id = deliver(&mut ledger, "a", "1234");
     let size = |ledger: &Ledger| ledger.entry(id).listed_size;
     ledger.learn_size(id, Octets(9)).unwrap();
@@ -89,8 +85,7 @@ fn the_size_of_a_delivered_message_does_not_change_unseen() {
 
 #[test]
 fn renumbered_messages_are_recorded_as_good_as_delivered() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let old = deliver(&mut ledger, "a", "a");
     ledger.complete_listing(&mut [old].into_iter()).unwrap();
     let new = ledger.record_match(&key("z"), Some(Octets(1)), Match::first(old)).unwrap();
@@ -109,8 +104,7 @@ fn renumbered_messages_are_recorded_as_good_as_delivered() {
 
 #[test]
 fn messages_without_a_unique_id() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let header = digests("a").header;
     let id = ledger.fail(&Key::Header(header), None, None).unwrap();
     assert_eq!(ledger.find_key(&Key::Header(header)), Some(id));
@@ -128,8 +122,7 @@ fn messages_without_a_unique_id() {
 /// It would be forgotten, as what was deleted long ago is, and delivered again.
 #[test]
 fn what_came_under_the_key_of_a_deleted_message_is_not_gone_with_it() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let id = deliver(&mut ledger, "a", "a");
     ledger.deleted(&[id]).unwrap();
     assert_eq!(deliver(&mut ledger, "a", "b"), id);

@@ -16,8 +16,7 @@ fn half_delivered(ledger: &mut Ledger, name: &str, content: &str) -> (Destinatio
 /// Of two equal messages, only one has a copy at the first destination.
 #[test]
 fn a_delivery_is_continued_by_one_message_only() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (_home, mut ledger) = begun();
     let (first, second, begun) = half_delivered(&mut ledger, "a", "a");
     let pair = [(); 2].map(|()| continuing(Some(begun), key("a"), "a", &[first, second]));
     let mut proofs = Vec::new();
@@ -30,8 +29,7 @@ fn a_delivery_is_continued_by_one_message_only() {
 
 #[test]
 fn what_is_on_its_way_is_not_replaced() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (_home, mut ledger) = begun();
     let (first, second, begun) = half_delivered(&mut ledger, "a", "a");
     let message = continuing(Some(begun), key("a"), "a", &[first, second]);
     let on_its_way = note(&mut ledger, vec![piece(&message, second)]).pop().unwrap();
@@ -44,8 +42,7 @@ fn what_is_on_its_way_is_not_replaced() {
 
 #[test]
 fn what_a_destination_has_it_does_not_get_by_another_message_of_the_batch() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (_home, mut ledger) = begun();
     let (first, second, begun) = half_delivered(&mut ledger, "a", "a");
     let third = ledger.enter_destination(&name(DestinationKind::Mbox, "/n"), None).unwrap();
     let again = continuing(Some(begun), key("a"), "a", &[first, second, third]);
@@ -59,8 +56,7 @@ fn what_a_destination_has_it_does_not_get_by_another_message_of_the_batch() {
 
 #[test]
 fn a_message_for_nobody_is_never_delivered() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (_home, mut ledger) = begun();
     let to = maildir(&mut ledger);
     let message = arrival(key("a"), "a", &[]);
     let noted = note(&mut ledger, vec![piece(&message, to)]).pop().unwrap();
@@ -73,8 +69,7 @@ fn a_message_for_nobody_is_never_delivered() {
 /// While one of its messages is on its way, an entry isn't delivered by the word of an older one.
 #[test]
 fn a_key_stays_open_while_another_of_its_messages_is_on_its_way() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (_home, mut ledger) = begun();
     let id = deliver(&mut ledger, "a", "delivered");
     let (first, second, _) = half_delivered(&mut ledger, "a", "partly");
     let third = arrival(key("a"), "third", &[first, second]);
@@ -87,8 +82,7 @@ fn a_key_stays_open_while_another_of_its_messages_is_on_its_way() {
 /// A server lists several messages under one unique-id: what goes is one of them.
 #[test]
 fn of_several_messages_of_a_key_one_is_deleted_at_a_time() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let id = ["1", "2", "3"].map(|content| deliver(&mut ledger, "a", content))[0];
     let left = |ledger: &Ledger| -> Vec<Digest> {
         ledger.deliveries_of(id).unwrap().iter().map(|past| past.digests.message).collect()
@@ -115,8 +109,7 @@ fn of_several_messages_of_a_key_one_is_deleted_at_a_time() {
 /// Nothing of the message that was deleted is left to the one that takes its unique-id.
 #[test]
 fn a_new_message_of_a_deleted_key_starts_from_nothing() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (_home, mut ledger) = begun();
     let id = ["1", "2"].map(|content| deliver(&mut ledger, "a", content))[0];
     ledger.deleted(&[id]).unwrap();
     ledger.complete_listing(&mut std::iter::empty()).unwrap();
@@ -135,8 +128,7 @@ fn a_new_message_of_a_deleted_key_starts_from_nothing() {
 /// A line for each message at each poll would fill the disk.
 #[test]
 fn what_is_known_already_adds_no_line() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let [a, b] = ["a", "b"].map(|name| deliver(&mut ledger, name, name));
     ledger.import(&[(unique_id("i"), UsersWord::Seen)]).unwrap();
     let imported = ledger.find_key(&key("i")).unwrap();
@@ -196,8 +188,7 @@ fn the_time_of_every_line_counts() {
     ];
     let later = Time(NOW.0 + 1000);
     for (what, record) in records {
-        let home = tempfile::tempdir().unwrap();
-        let mut ledger = open(home.path());
+        let (home, mut ledger) = begun();
         ledger.import(&[(unique_id("other"), UsersWord::Seen)]).unwrap();
         let id = deliver(&mut ledger, "a", "a");
         let to = maildir(&mut ledger);
@@ -219,8 +210,7 @@ fn the_time_of_every_line_counts() {
 #[test]
 fn how_a_message_came_is_kept_with_it() {
     for (utf8, again) in [(false, false), (true, false), (false, true)] {
-        let home = tempfile::tempdir().unwrap();
-        let mut ledger = open(home.path());
+        let (home, mut ledger) = begun();
         let to = maildir(&mut ledger);
         let message = arrival(key("a"), "a", &[to]);
         let message = Arc::new(Arrival { utf8, again, ..Arc::try_unwrap(message).unwrap() });
@@ -241,8 +231,7 @@ fn how_a_message_came_is_kept_with_it() {
 
 #[test]
 fn only_what_was_delivered_can_be_doubted_or_stand_under_another_key() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (_home, mut ledger) = begun();
     let [present, absent, deleted] = ["present", "absent", "deleted"].map(|m| deliver(&mut ledger, m, m));
     let failed = ledger.fail(&key("failed"), None, None).unwrap();
     ledger.complete_listing(&mut [present, failed, deleted].into_iter()).unwrap();
@@ -266,8 +255,7 @@ fn only_what_was_delivered_can_be_doubted_or_stand_under_another_key() {
 /// Its header was the only key that it had: now another message with this header is another message.
 #[test]
 fn a_message_that_gets_a_unique_id_is_not_known_by_its_header_any_more() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (_home, mut ledger) = begun();
     let to = maildir(&mut ledger);
     let header = Key::Header(digests("a").header);
     let message = arrival(header.clone(), "a", &[to]);
@@ -288,8 +276,7 @@ fn a_message_that_gets_a_unique_id_is_not_known_by_its_header_any_more() {
 /// It is on its way to the other destination, under the key that it had.
 #[test]
 fn what_is_on_its_way_is_not_renamed() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (_home, mut ledger) = begun();
     let (first, second, begun) = half_delivered(&mut ledger, "a", "a");
     let message = continuing(Some(begun), key("a"), "a", &[first, second]);
     let on_its_way = note(&mut ledger, vec![piece(&message, second)]).pop().unwrap();
@@ -302,8 +289,7 @@ fn what_is_on_its_way_is_not_renamed() {
 /// Two equal messages under one unique-id are two.
 #[test]
 fn equal_messages_of_a_key_are_deleted_one_for_one() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (_home, mut ledger) = begun();
     let id = ["1", "2", "1"].map(|content| deliver(&mut ledger, "a", content))[0];
     let one = digests("1").message;
     let asked = ledger.ask_deletion(&[(id, Some(one)), (id, Some(one))]).unwrap();
@@ -316,8 +302,7 @@ fn equal_messages_of_a_key_are_deleted_one_for_one() {
 /// It may be another message by now.
 #[test]
 fn a_message_that_is_too_large_is_reported_again_when_its_size_has_changed() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let id = ledger.too_large(&key("a"), Some(Octets(100))).unwrap();
     for (size, expected) in [(Some(100), 100), (None, 100), (Some(200), 200)] {
         let lines = |ledger: &mut Ledger| {
@@ -334,8 +319,7 @@ fn a_message_that_is_too_large_is_reported_again_when_its_size_has_changed() {
 /// The key stands for a message that has come since, and that is on its way.
 #[test]
 fn a_deletion_that_is_confirmed_late_deletes_nothing_that_has_come_since() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let id = deliver(&mut ledger, "a", "a");
     let asked = ledger.ask_deletion(&[(id, None)]).unwrap();
     let to = maildir(&mut ledger);
@@ -352,8 +336,7 @@ fn a_deletion_that_is_confirmed_late_deletes_nothing_that_has_come_since() {
 /// Without them the next `TOP` proves nothing, and the whole message is retrieved to be compared.
 #[test]
 fn the_headers_that_a_message_was_shown_by_are_kept() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let id = deliver(&mut ledger, "a", "a");
     let [one, two, three] = ["one", "two", "three"].map(|header| Digest::of(header.as_bytes()));
     for (header, known) in
@@ -370,8 +353,7 @@ fn the_headers_that_a_message_was_shown_by_are_kept() {
 /// Whatever the destination that is given up lacked: the others have it.
 #[test]
 fn all_that_a_destination_lacks_is_given_up_at_once() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let (_, second, _) = half_delivered(&mut ledger, "a", "a");
     half_delivered(&mut ledger, "b", "b");
     ledger.give_up(&[second]).unwrap();

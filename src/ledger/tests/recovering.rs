@@ -18,8 +18,7 @@ fn delivered_to(ledger: &mut Ledger, message: &Arc<Arrival>, to: DestinationId) 
 
 #[test]
 fn what_a_destination_lacks_is_given_up_there_and_nowhere_else() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let first = maildir(&mut ledger);
     let second = ledger.enter_destination(&name(DestinationKind::Pipe, "procmail"), None).unwrap();
     let third = ledger.enter_destination(&name(DestinationKind::Mbox, "/m"), None).unwrap();
@@ -77,8 +76,7 @@ fn what_a_destination_lacks_is_given_up_there_and_nowhere_else() {
 
 #[test]
 fn to_give_up_what_nothing_lacks_changes_nothing() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let first = maildir(&mut ledger);
     let second = ledger.enter_destination(&name(DestinationKind::Mbox, "/m"), None).unwrap();
     deliver(&mut ledger, "a", "a");
@@ -97,8 +95,7 @@ fn to_give_up_what_nothing_lacks_changes_nothing() {
 /// A file that has lost its end would be taken for one whose end is torn, and what it has lost would come again.
 #[test]
 fn a_file_that_has_become_shorter_is_refused() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     deliver(&mut ledger, "a", "a");
     let known = ledger.close().unwrap().unwrap();
     let LedgerExtent { generation, octets } = known;

@@ -60,8 +60,7 @@ fn forgotten_after_90_days_and_10_listings() {
         (every(30, 10), 300, true),
     ];
     for (days, today, forgotten) in cases {
-        let home = tempfile::tempdir().unwrap();
-        let mut ledger = open(home.path());
+        let (home, mut ledger) = begun();
         let [_, kept] = ["a", "b"].map(|m| deliver(&mut ledger, m, m));
         for day in &days {
             ledger.tick(Time(NOW.0 + day * DAY));
@@ -83,8 +82,7 @@ fn forgotten_after_90_days_and_10_listings() {
 
 #[test]
 fn what_was_deleted_long_ago_and_is_gone_is_forgotten() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let [gone, unconfirmed] = ["a", "b"].map(|name| deliver(&mut ledger, name, name));
     // A policy deletes them after 100 days: from then on the days count.
     let deleted = 100;
@@ -103,8 +101,7 @@ fn what_was_deleted_long_ago_and_is_gone_is_forgotten() {
 
 #[test]
 fn a_ledger_of_history_is_compacted_at_the_end_of_a_run() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let to = maildir(&mut ledger);
     let messages: Vec<_> = (0..400).map(|i| arrival(key(&format!("id{i}")), &i.to_string(), &[to])).collect();
     let noted = note(&mut ledger, messages.iter().map(|m| piece(m, to)).collect());
@@ -211,8 +208,7 @@ fn the_first_ledgers_load() {
 
 #[test]
 fn an_end_that_polls_have_left_far_behind_is_written_again() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     // Long unique-ids: else what the polls add would be worth a compaction.
     for n in 0..200 {
         deliver(&mut ledger, &format!("{n:01000}"), &n.to_string());
@@ -236,8 +232,7 @@ fn an_end_that_polls_have_left_far_behind_is_written_again() {
 /// Known mail that is listed in another order than the last time is suspect.
 #[test]
 fn entries_are_brought_into_the_order_in_which_the_server_lists_them() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let [a, _, c] = ["a", "b", "c"].map(|name| deliver(&mut ledger, name, name));
     ledger.complete_listing(&mut [c, a].into_iter()).unwrap();
     deliver(&mut ledger, "d", "d");
@@ -250,8 +245,7 @@ fn entries_are_brought_into_the_order_in_which_the_server_lists_them() {
 /// However large it is, and whatever is added while it's in one piece only in memory.
 #[test]
 fn a_large_ledger_is_rewritten_line_by_line() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let seen: Vec<UniqueIdBuf> = (0..1_500).map(|n| unique_id(&format!("{n:0900}"))).collect();
     ledger.begin_seen(&seen).unwrap();
     compact(&ledger);
@@ -261,8 +255,7 @@ fn a_large_ledger_is_rewritten_line_by_line() {
 /// Until its first listing, what a mailbox holds may count as seen.
 #[test]
 fn a_ledger_that_has_not_begun_has_not_begun_when_it_is_rewritten() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let to = maildir(&mut ledger);
     compact(&ledger);
     assert!(!read(home.path()).unwrap().has_begun());
@@ -276,8 +269,7 @@ fn a_ledger_that_has_not_begun_has_not_begun_when_it_is_rewritten() {
 /// What an older reader can't understand it must refuse, not pass over.
 #[test]
 fn entries_that_are_still_to_be_identified_need_the_newest_form() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let version = || String::from_utf8(octets(home.path())).unwrap().split(' ').nth(1).unwrap().to_owned();
     compact(&ledger);
     let plain = version();
@@ -292,8 +284,7 @@ fn entries_that_are_still_to_be_identified_need_the_newest_form() {
 /// However long that takes: what one of its destinations has, it would get again.
 #[test]
 fn what_a_destination_lacks_is_not_forgotten() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let [_, kept] = ["a", "b"].map(|name| deliver(&mut ledger, name, name));
     let first = maildir(&mut ledger);
     let second = ledger.enter_destination(&name(DestinationKind::Mbox, "/m"), None).unwrap();
@@ -313,8 +304,7 @@ fn what_a_destination_lacks_is_not_forgotten() {
 /// What is open is for the next run to settle, before anything else.
 #[test]
 fn a_run_that_leaves_a_delivery_open_does_not_end_in_order() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     let to = maildir(&mut ledger);
     let message = arrival(key("a"), "a", &[to]);
     let noted = note(&mut ledger, vec![piece(&message, to)]);

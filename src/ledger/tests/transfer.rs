@@ -47,8 +47,7 @@ fn a_ledgers_text_is_outlined_and_put_back() {
 
 #[test]
 fn what_is_unfinished_in_a_ledgers_text_is_reported() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     deliver(&mut ledger, "a", "a");
     ledger.sync().unwrap();
     let of = |text: &[u8]| Outline::of(text, &mailbox()).map(|outline| outline.unfinished);
@@ -74,8 +73,7 @@ fn a_file_that_is_too_large_for_a_ledger_is_not_read() {
 /// Before it is taken for whole, each line that something would be looked up in is read.
 #[test]
 fn a_line_that_has_changed_since_it_was_read_is_found() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
+    let (home, mut ledger) = begun();
     deliver(&mut ledger, "a", "one");
     deliver(&mut ledger, "a", "another");
     ledger.fail(&key("never delivered"), None, None).unwrap();

@@ -98,10 +98,10 @@ impl BegunMessages {
         self.passed_over
     }
 
-    /// The one that a message continues which has arrived whole.  What is listed under the same key is the same message by
-    /// digest, by equal Message-ID, Date and From, or by its header; under another key, by a header with trace fields;
-    /// without a unique-id, by the digest of the whole.  Where copies `may_vary`, and neither side has an identity, what
-    /// is listed under the same key is the same message whatever it is.  One for one.
+    /// The one that a message continues which has arrived whole.  What is listed under the same key is the same
+    /// message by digest, by equal Message-ID, Date and From, or by its header.  Under another key a header with
+    /// trace fields shows it; without a unique-id, the digest of the whole.  Where copies `may_vary`, and neither
+    /// side has an identity, what is listed under the same key is the same message whatever it is.  One for one.
     pub(super) fn continued(
         &mut self,
         listed: &Listed<'_>,
@@ -109,10 +109,7 @@ impl BegunMessages {
         may_vary: bool,
     ) -> Option<Continued<'_>> {
         let Digests { message, header, identity } = facts.digests;
-        let own = match listed.who {
-            Who::Known(id) => Some(id),
-            Who::New(_) | Who::Nameless => None,
-        };
+        let own = listed.entry();
         let by_content = own.and_then(|id| {
             let all = [Some(message), identity].into_iter().flatten();
             all.filter_map(|digest| self.first(Mark::Content(id, digest))).min()
@@ -130,7 +127,7 @@ impl BegunMessages {
 
     /// Whether one that wasn't found was listed under the key of this message.
     pub(super) fn has_key_of(&mut self, listed: &Listed<'_>) -> bool {
-        matches!(listed.who, Who::Known(id) if self.first(Mark::Key(id)).is_some())
+        listed.entry().is_some_and(|id| self.first(Mark::Key(id)).is_some())
     }
 
     /// Whether one that wasn't found has this header.

@@ -1,26 +1,27 @@
 //! The messages that we have, by header: what is new and has the header of one is perhaps that one, and the unique-ids have
 //! moved.
 //!
-//! Mostly one or two messages of a poll are new, and of fifty thousand that are known none has the header of one of them.  So
-//! the digests are kept as the ledger has them, and all that is made beforehand is an order of their first characters; what
-//! has a header that was asked for is decoded, and put in order, then.
+//! Mostly one or two messages of a poll are new, and of fifty thousand that are known none has the header of one of
+//! them.  So the digests are kept as the ledger has them, and all that is made beforehand is an order of their first
+//! characters.  What has a header that was asked for is decoded, and put in order, then.
 
 use std::collections::HashMap;
 
 use crate::ledger::{Entry, EntryState, Error, Ledger};
 use crate::message::{Digest, DigestText};
+use crate::plan::Maildrop;
 use crate::proof::EntryId;
 
-use super::{Maildrop, is_expected, is_stray};
+use super::others::{is_expected, is_stray};
 
 /// A message that we have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Watched {
     pub(super) message: Digest,
     pub(super) entry: EntryId,
-    /// As [`Other::expected`](super::Other::expected).
+    /// As [`Other::expected`](super::others::Other::expected).
     pub(super) expected: bool,
-    /// As [`Other::stray`](super::Other::stray).
+    /// As [`Other::stray`](super::others::Other::stray).
     pub(super) stray: bool,
 }
 

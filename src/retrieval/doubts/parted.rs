@@ -10,8 +10,7 @@ use crate::types::MessageNumber;
 
 /// What each message is that was matched, by its number.
 fn matched(tally: &Tally) -> impl Iterator<Item = (MessageNumber, EntryId)> {
-    let matched = tally.compared.iter().filter(|compared| compared.result == CompareResult::Matched);
-    matched.filter_map(|compared| Some((compared.number, compared.entry?)))
+    tally.matched().filter_map(|compared| Some((compared.number, compared.entry?)))
 }
 
 /// Unique-ids of which not all messages were compared: a limit, perhaps, ended the run before.  The next listing may show no

@@ -143,12 +143,8 @@ impl Fetch<'_> {
     /// The message under this number is what was asked for: it may be deleted once we have it.
     fn recognise(&mut self, job: &Job) {
         let Some(listed) = self.maildrop.at(job.index) else { return };
-        let known = match listed.who {
-            Who::Known(id) => Some(id),
-            Who::New(_) | Who::Nameless => None,
-        };
         if self.policy.deletes() {
-            let recognised = Recognised::attest(self.client.session(), job.number, known);
+            let recognised = Recognised::attest(self.client.session(), job.number, listed.entry());
             self.state.tally.recognised.insert(job.number, recognised);
         }
     }
@@ -168,10 +164,7 @@ impl Fetch<'_> {
     }
 
     pub(super) fn compared(&mut self, job: Job, result: CompareResult) {
-        let entry = match self.maildrop.at(job.index).map(|listed| listed.who) {
-            Some(Who::Known(id)) => Some(id),
-            _ => None,
-        };
+        let entry = self.maildrop.at(job.index).and_then(|listed| listed.entry());
         if result == CompareResult::Undone {
             self.state.tally.uncertain.extend(entry);
         }

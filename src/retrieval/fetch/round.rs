@@ -8,7 +8,7 @@ use super::queue::{JobQueue, known_key};
 use super::refusal::RefusedMessage;
 use super::tally::Tally;
 use crate::client::{Client, Transaction};
-use crate::delivery::routing::NetworkEnds;
+use crate::delivery::copies::NetworkEnds;
 use crate::message::Facts;
 use crate::plan::compare::Comparison;
 use crate::plan::{Allowance, Decision, Maildrop, Policy};
@@ -148,10 +148,7 @@ impl Candidates for Choice<'_> {
     fn at(&self, place: usize, form: NamingForm) -> Option<(MessageNumber, ExpectedName)> {
         let listed = self.maildrop.at(place)?;
         let expected = match form {
-            NamingForm::UniqueId => match known_key(&listed, self.keys)? {
-                Key::UniqueId(unique_id) => ExpectedName::UniqueId(unique_id),
-                Key::Header(_) => return None,
-            },
+            NamingForm::UniqueId => ExpectedName::UniqueId(known_key(&listed, self.keys)?.into_unique_id()?),
             NamingForm::Size => ExpectedName::Size(listed.octets?),
             NamingForm::DropListing | NamingForm::Nothing => return None,
         };

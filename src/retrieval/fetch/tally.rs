@@ -101,6 +101,11 @@ pub(in crate::retrieval) enum CompareResult {
 }
 
 impl Tally {
+    /// The comparisons that have shown a message that we have.
+    pub(in crate::retrieval) fn matched(&self) -> impl Iterator<Item = &Compared> {
+        self.compared.iter().filter(|compared| compared.result == CompareResult::Matched)
+    }
+
     /// Whether the session did all that it had set out to do.
     pub(in crate::retrieval) fn left_nothing_undone(&self) -> bool {
         self.failed == 0 && self.refused.is_empty() && self.uncertain.is_empty() && !self.not_stored

@@ -10,6 +10,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use crate::protocol::listing;
+use crate::retrieval::draws::Draws;
 use crate::types::{MessageNumber, Octets, UniqueId, UniqueIdBuf};
 
 pub(in crate::retrieval) use crate::ledger::memory::NamingForm;
@@ -65,7 +66,7 @@ pub(in crate::retrieval) trait Candidates {
 /// The questions of one session.
 #[derive(Debug, Default)]
 pub(in crate::retrieval) struct Naming {
-    random: u64,
+    draws: Draws,
     form: Option<NamingForm>,
     /// The form is known to work.
     works: bool,
@@ -90,7 +91,7 @@ impl Naming {
         let first = if has_unique_ids { NamingForm::UniqueId } else { NamingForm::Size };
         let known = known.filter(|form| *form != NamingForm::UniqueId || has_unique_ids);
         Self {
-            random: seed,
+            draws: Draws::new(seed),
             form: known.or(Some(first)).filter(|form| *form != NamingForm::Nothing),
             works: known.is_some(),
             drop_listing,
@@ -106,7 +107,7 @@ impl Naming {
         if places <= SAMPLE {
             return (0..places).collect();
         }
-        (0..SAMPLE).filter_map(|_| self.below(places)).collect()
+        (0..SAMPLE).filter_map(|_| self.draws.below(places)).collect()
     }
 
     /// The form that has been found to work; [`NamingForm::Nothing`] when none does.
@@ -194,10 +195,10 @@ impl Naming {
             };
             let fits = |place: usize| at(place).filter(|(number, _)| good(*number));
             let found = (0..DRAWS)
-                .find_map(|_| fits(self.below(places)?))
-                .or_else(|| (0..DRAWS).find_map(|_| fits(*sample.get(self.below(sample.len())?)?)))
+                .find_map(|_| fits(self.draws.below(places)?))
+                .or_else(|| (0..DRAWS).find_map(|_| fits(*sample.get(self.draws.below(sample.len())?)?)))
                 .or_else(|| {
-                    let start = self.below(places)?;
+                    let start = self.draws.below(places)?;
                     (start..places).chain(0..start).find_map(fits)
                 });
             if let Some((number, expected)) = found {
@@ -205,15 +206,6 @@ impl Naming {
             }
         }
         None
-    }
-
-    /// A number below `places`, by SplitMix64: what matters is that nobody outside can know the seed.
-    pub(in crate::retrieval) fn below(&mut self, places: usize) -> Option<usize> {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)).checked_rem(u64::try_from(places).ok()?)?).ok()
     }
 
     /// The answer to the question that was asked first.  `quiet`: nothing has been retrieved since the last answer that

@@ -9,7 +9,7 @@ use crate::proof::{EntryId, Key};
 use crate::retrieval::conditions;
 use crate::retrieval::course::{Follows, GivenUp, Scope, SessionEnd, SessionOutcome};
 use crate::retrieval::error::Error;
-use crate::retrieval::fetch::{CompareResult, Tally};
+use crate::retrieval::fetch::Tally;
 use crate::retrieval::pipeline::standing::SessionStanding;
 use crate::retrieval::quick;
 use crate::types::Octets;
@@ -31,8 +31,8 @@ impl MailSession<'_, '_> {
         course.came |= *confirmed > 0;
         course.folder_data |= tally.folder_data;
         course.careful = pace.careful;
-        let matched = tally.compared.iter().filter(|compared| compared.result == CompareResult::Matched);
-        let matched = matched.filter(|compared| compared.entry.is_some_and(|id| course.matched.insert(id)));
+        let matched =
+            tally.matched().filter(|compared| compared.entry.is_some_and(|id| course.matched.insert(id)));
         let mut brought = matched.count() > 0;
         brought |= tally.delivered > 0 || !tally.survived.is_empty();
         course.ended = SessionEnd {
@@ -169,8 +169,7 @@ impl MailSession<'_, '_> {
         tally: &Tally,
         due: impl FnOnce() -> Vec<EntryId>,
     ) -> Option<Scope> {
-        let has_stored = tally.delivered > 0
-            || tally.compared.iter().any(|compared| compared.result == CompareResult::Matched);
+        let has_stored = tally.delivered > 0 || tally.matched().next().is_some();
         match self.scope {
             // Behind it there may be more.
             Scope::Everything if confirmed && has_stored && brought => Some(Scope::Everything),

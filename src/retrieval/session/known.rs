@@ -26,7 +26,7 @@ impl KnownBefore {
         let mut known = Self::default();
         for (listed, decision) in maildrop.iter().zip(decisions) {
             let Who::Known(id) = listed.who else { continue };
-            if matches!(decision, Decision::Leave(_)) {
+            if decision.leaves() {
                 continue;
             }
             known.keys.insert(id, ledger.key(id)?);

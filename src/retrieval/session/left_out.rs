@@ -38,8 +38,6 @@ impl MailSession<'_, '_> {
             };
             named || given_up.contains(&GivenUp::Numbered(listed.number, listed.octets))
         };
-        let failed =
-            |listed: &Listed<'_>| matches!(listed.who, Who::Known(id) if ledger.entry(id).failures > 0);
         let of_failed_only = *self.scope == Scope::Failed;
         let mut others_wait = false;
         for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
@@ -47,13 +45,13 @@ impl MailSession<'_, '_> {
             let is_done = self.course.done.contains(&(listed.number, listed.octets));
             let leave = is_done
                 || aside(&listed)
-                || (drops_at_quit && failed(&listed) != of_failed_only)
-                || (of_failed_only && !failed(&listed));
-            if (leave || not_now) && !matches!(decision, Decision::Leave(_)) {
+                || (drops_at_quit && listed.has_failed(ledger) != of_failed_only)
+                || (of_failed_only && !listed.has_failed(ledger));
+            if (leave || not_now) && !decision.leaves() {
                 others_wait |= !leave;
                 // The server's own data has not failed.
                 let is_data = self.course.folder_data && listed.number == MessageNumber::FIRST;
-                let is_other = of_failed_only && !failed(&listed);
+                let is_other = of_failed_only && !listed.has_failed(ledger);
                 let has_failed = !(is_data || is_other || is_done);
                 *decision = Decision::Leave(if has_failed { Why::BackingOff } else { Why::Known });
             }
@@ -88,7 +86,7 @@ impl MailSession<'_, '_> {
         let mut kept = vec![Decision::Leave(Why::Known); decisions.len()];
         let mut any = false;
         for ((decision, kept), listed) in decisions.iter_mut().zip(&mut kept).zip(maildrop.iter()) {
-            if last.contains(&listed.number) && !matches!(decision, Decision::Leave(_)) {
+            if last.contains(&listed.number) && !decision.leaves() {
                 *kept = std::mem::replace(decision, Decision::Leave(Why::BackingOff));
                 any = true;
             }
@@ -101,9 +99,9 @@ impl MailSession<'_, '_> {
     fn tried_last(&self, maildrop: &Maildrop, ledger: &Ledger) -> HashSet<MessageNumber> {
         let mut last: HashSet<MessageNumber> = self.broken(maildrop, ledger).into_keys().collect();
         if self.memory.limit.is_some() {
-            let has_failed =
-                |listed: &Listed<'_>| matches!(listed.who, Who::Known(id) if ledger.entry(id).failures > 0);
-            last.extend(maildrop.iter().filter(has_failed).map(|listed| listed.number));
+            last.extend(
+                maildrop.iter().filter(|listed| listed.has_failed(ledger)).map(|listed| listed.number),
+            );
         }
         last
     }

@@ -42,10 +42,7 @@ struct Scene {
 impl Scene {
     /// Two messages, both delivered, and nothing left to do.
     fn new() -> Self {
-        let mut world = World::new();
-        world.deliver("a");
-        world.deliver("b");
-        world.listed(&["a", "b"]);
+        let world = World::holding(&["a", "b"]);
         let policy = world.policy(Retention::Keep);
         Self {
             world,

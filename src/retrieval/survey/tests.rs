@@ -7,7 +7,7 @@ use super::{
     identify_some, list, needs_sizes, policy, sizes_are_due,
 };
 use crate::account::Retention;
-use crate::client::{Client, Sending, Transaction};
+use crate::client::{Client, HeaderPiece, Sending, Transaction};
 use crate::ledger::memory::{Habits, Memory, Pause};
 use crate::plan::trial::{NOW, World, key, number};
 use crate::plan::{Decision, Maildrop, Who, Why};
@@ -269,12 +269,12 @@ fn headers_are_those_of_the_messages_asked_for() {
 #[test]
 fn a_refused_header_is_not_mixed_with_the_next() {
     let mut headers = Headers::default();
-    headers.take(b"Subject: one\n\n");
-    headers.end(number(1), false);
-    headers.end(number(2), true);
-    headers.take(b"Subject: three\n");
-    headers.take(b"\n");
-    headers.end(number(3), true);
+    headers.take(number(1), HeaderPiece::Text(b"Subject: one\n\n"));
+    headers.take(number(1), HeaderPiece::Refused);
+    headers.take(number(2), HeaderPiece::End);
+    headers.take(number(3), HeaderPiece::Text(b"Subject: three\n"));
+    headers.take(number(3), HeaderPiece::Text(b"\n"));
+    headers.take(number(3), HeaderPiece::End);
     let subjects: Vec<(u32, &[u8])> = headers
         .known
         .iter()

@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::fd::BorrowedFd;
 
 use super::delete::delivered;
-use super::{PATIENCE, Visit};
+use super::{Sizes, Visit};
 use crate::account::Account;
 pub(crate) use crate::client::{AnswerPiece, Farewell, ReadCommand};
 use crate::client::{Client, Next, Transaction};
 use crate::clock;
-use crate::ledger::lock::Lock;
+use crate::ledger::lock::{Lock, PATIENCE};
 use crate::ledger::memory::Memory;
 use crate::ledger::{EntryState, Ledger};
 use crate::plan::{Listed, Maildrop, Who};
@@ -74,7 +74,7 @@ pub(crate) fn by_hand<T>(
     lead: impl FnOnce(ByHand<'_>) -> T,
 ) -> Result<T, ReportedError> {
     let run = Run::new(account, options, context, clock::now());
-    let hand = open(&run).map_err(|e| run.failure(&e, true))?;
+    let hand = open(&run).map_err(|e| run.failure(&e))?;
     Ok(lead(hand))
 }
 
@@ -82,7 +82,7 @@ fn open<'a>(run: &'a Run<'_>) -> Result<ByHand<'a>, Error> {
     let mut visit = Visit::begin(run)?;
     let lock = Lock::acquire(&run.directory, Wait::AtMost(PATIENCE), &run.context.stop)?;
     let secret = visit.secret()?;
-    let mut client = visit.log_in(&secret, visit.listing(false))?;
+    let mut client = visit.log_in(&secret, visit.listing(Sizes::IfLikely))?;
     let ledger = visit.ledger()?;
     let _ = client.prefetched_drop_listing()?;
     let maildrop = list(run, &mut client, &ledger, &mut visit.memory.habits)?;
@@ -215,7 +215,7 @@ impl ByHand<'_> {
     /// As of [`ByHand::wait`]; a ledger that can't be written, and then nothing is deleted.
     pub(crate) fn quit(self) -> Result<Farewell, ReportedError> {
         let run = self.run;
-        self.end().map_err(|e| run.failure(&e, true))
+        self.end().map_err(|e| run.failure(&e))
     }
 
     fn end(self) -> Result<Farewell, Error> {
@@ -237,10 +237,7 @@ impl ByHand<'_> {
         }
         if let Some(extent) = ledger.sync().and_then(|()| ledger.close())? {
             memory.extent = Some(extent);
-            if let Err(e) = memory.save(directory) {
-                // What it holds can be learnt again.
-                run.detail(|| format!("what was learnt of the server was not kept: {e}"));
-            }
+            run.keep(&memory);
         }
         Ok(farewell?)
     }
@@ -287,7 +284,7 @@ impl ByHand<'_> {
     }
 
     fn failure(&self, e: Error) -> ReportedError {
-        self.run.failure(&e, true)
+        self.run.failure(&e)
     }
 }
 

@@ -1,19 +1,16 @@
 //! How much is new on a server, nothing fetched: a quick poll where it will do, else the listing.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use super::{Outlook, Visit};
+use super::{Outlook, Sizes, Visit};
 use crate::access;
 use crate::account::Account;
 use crate::clock;
-use crate::exit::ExitCode;
 use crate::ledger::lock::{Lock, LockStage, LockStatus};
 use crate::ledger::memory::Memory;
-use crate::problem::REPORT_BUG;
 use crate::report::ReportedError;
 use crate::retrieval::error::Error;
-use crate::retrieval::jobs::{Connections, each};
+use crate::retrieval::jobs::{Connections, each, guarded};
 use crate::retrieval::login::agree_on_pipelining;
 use crate::retrieval::quick;
 use crate::retrieval::run::Run;
@@ -45,16 +42,7 @@ pub(crate) fn check_all<'a>(
     context: &Context<'_>,
     connections: Connections,
 ) -> Vec<(&'a Account, Result<NewMail, ReportedError>)> {
-    let one = |account: &Account| {
-        catch_unwind(AssertUnwindSafe(|| check(account, options, max_age, context))).unwrap_or_else(|_| {
-            Err(ReportedError {
-                exit: ExitCode::Bug,
-                message: "a bug in popfetch ended this account's check".to_owned(),
-                hint: Some(REPORT_BUG.to_owned()),
-                news: true,
-            })
-        })
-    };
+    let one = |account: &Account| guarded("check", || check(account, options, max_age, context))?;
     let mut found = each(accounts, context, connections, &one);
     found.sort_by_key(|(account, _)| accounts.iter().position(|other| other.name == account.name));
     found
@@ -74,14 +62,14 @@ fn check(
     if let Some(found) = max_age.and_then(|max_age| remembered(&run, max_age)) {
         return Ok(found);
     }
-    ask(&run).map_err(|e| run.failure(&e, true))
+    ask(&run).map_err(|e| run.failure(&e))
 }
 
 fn ask(run: &Run<'_>) -> Result<NewMail, Error> {
     let mut visit = Visit::begin(run)?;
     let question = quick::question(run, &visit.memory);
     let secret = visit.secret()?;
-    let mut client = visit.log_in(&secret, question.unwrap_or_else(|| visit.listing(false)))?;
+    let mut client = visit.log_in(&secret, question.unwrap_or_else(|| visit.listing(Sizes::IfLikely)))?;
     if question.is_some()
         && let Some(glance) = client.quick_poll()?
     {

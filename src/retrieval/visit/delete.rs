@@ -10,15 +10,15 @@ use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use super::show::before;
-use super::{PATIENCE, Visit};
+use super::{Sizes, Visit, busy};
 use crate::access;
 use crate::account::Account;
 use crate::client::{self, Client, Farewell, ListingAnswer, Next, Prefetch, Transaction};
 use crate::clock;
-use crate::ledger::lock::Lock;
+use crate::ledger::lock::{Lock, PATIENCE};
 use crate::ledger::memory::Memory;
 use crate::ledger::shown::Shown;
-use crate::ledger::{self, EntryState, Ledger, Match};
+use crate::ledger::{EntryState, Ledger, Match};
 use crate::message::summary::HeaderSummary;
 use crate::message::{Digest, Examiner, Facts};
 use crate::plan::compare::{Comparison, Search, Verdict};
@@ -27,13 +27,14 @@ use crate::proof::{Dismissed, EntryId};
 use crate::report::ReportedError;
 use crate::retrieval::alerts::Alerts;
 use crate::retrieval::by_word::named;
+use crate::retrieval::draws::Draws;
 use crate::retrieval::error::Error;
 use crate::retrieval::login;
 use crate::retrieval::run::Run;
 use crate::retrieval::session::deletions;
 use crate::retrieval::survey;
 use crate::retrieval::{Context, Options};
-use crate::types::{MessageNumber, Octets, Selection, Time, Wait, wide};
+use crate::types::{MessageNumber, Octets, Selection, Time, Wait};
 
 /// At most this many messages are deleted at once: as many as in a session of a run.
 const MOST: usize = 10_000;
@@ -92,11 +93,11 @@ pub(crate) fn delete(
 ) -> Result<Deleted, ReportedError> {
     let run = Run::new(account, options, context, clock::now());
     let result = if looks_only { looking(&run, selection, ask) } else { deleting(&run, selection, ask) };
-    result.map_err(|e| run.failure(&e, true))
+    result.map_err(|e| run.failure(&e))
 }
 
 fn looking(run: &Run<'_>, selection: &Selection, ask: AskUser<'_>) -> Result<Deleted, Error> {
-    let (mut visit, mut client, ledger) = Visit::open(run, true)?;
+    let (mut visit, mut client, ledger) = Visit::open(run, Sizes::Wanted)?;
     let (_, chosen) = choose(run, &mut client, &ledger, &mut visit.memory, selection)?;
     let doomed: Vec<Doomed> = chosen.into_iter().map(|chosen| chosen.doomed).collect();
     let _ = ask(&doomed, &mut |_| false);
@@ -106,11 +107,7 @@ fn looking(run: &Run<'_>, selection: &Selection, ask: AskUser<'_>) -> Result<Del
 
 fn deleting(run: &Run<'_>, selection: &Selection, ask: AskUser<'_>) -> Result<Deleted, Error> {
     access::check_path(&run.directory)?;
-    let lock =
-        Lock::acquire(&run.directory, Wait::AtMost(PATIENCE), &run.context.stop).map_err(|e| match e {
-            ledger::Error::Locked => Error::Busy,
-            e => e.into(),
-        })?;
+    let lock = Lock::acquire(&run.directory, Wait::AtMost(PATIENCE), &run.context.stop).map_err(busy)?;
     let mut memory = Memory::load(&run.directory);
     Alerts::new(run).check_pause(&memory)?;
     let mut ledger = run.open_ledger(lock)?;
@@ -369,10 +366,10 @@ fn name(
     maildrop: &Maildrop,
     last: Option<&MessageNumber>,
 ) -> Result<(), Error> {
+    let seed = clock::random().map_err(client::Error::Random)?;
+    let mut draws = Draws::new(u64::from_ne_bytes(seed));
     for _ in 0..QUESTIONS {
-        let seed = u64::from_ne_bytes(clock::random().map_err(client::Error::Random)?);
-        let place = seed.checked_rem(wide(maildrop.len())).unwrap_or(0);
-        let drawn = maildrop.at(usize::try_from(place).unwrap_or(0));
+        let drawn = draws.below(maildrop.len()).and_then(|place| maildrop.at(place));
         let other = drawn.filter(|listed| Some(&listed.number) != last).or_else(|| maildrop.at(0));
         let Some(listed) = other else { return Ok(()) };
         let by_unique_id = match listed.unique_id(ledger)? {

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::{Outlook, Visit, cause};
+use super::{Outlook, Sizes, Visit, cause};
 use crate::account::Account;
 use crate::client::{Client, Transaction};
 use crate::clock;
 use crate::ledger::EntryState;
 use crate::ledger::shown::Shown;
 use crate::message::summary::HeaderSummary;
-use crate::plan::{self, Who, Why};
+use crate::plan::{self, Why};
 use crate::report::{Action, Cause, ReportedError};
 use crate::retrieval::error::Error;
 use crate::retrieval::run::Run;
@@ -75,11 +75,11 @@ pub(crate) fn list(
     most: usize,
 ) -> Result<MessageRows, ReportedError> {
     let run = Run::new(account, options, context, clock::now());
-    look(&run, which, most).map_err(|e| run.failure(&e, true))
+    look(&run, which, most).map_err(|e| run.failure(&e))
 }
 
 fn look(run: &Run<'_>, which: ListFilter, most: usize) -> Result<MessageRows, Error> {
-    let (mut visit, mut client, ledger) = Visit::open(run, true)?;
+    let (mut visit, mut client, ledger) = Visit::open(run, Sizes::Wanted)?;
     let mut outlook = Outlook::of(&mut visit, &mut client, ledger)?;
     if which != ListFilter::All {
         outlook.examine(&mut client)?;
@@ -104,10 +104,8 @@ fn look(run: &Run<'_>, which: ListFilter, most: usize) -> Result<MessageRows, Er
 }
 
 fn is_wanted(outlook: &Outlook, index: usize, which: ListFilter) -> bool {
-    let entry = match outlook.maildrop.at(index).map(|listed| listed.who) {
-        Some(Who::Known(id)) => Some(outlook.ledger.entry(id)),
-        _ => None,
-    };
+    let entry =
+        outlook.maildrop.at(index).and_then(|listed| listed.entry()).map(|id| outlook.ledger.entry(id));
     match which {
         ListFilter::All => true,
         ListFilter::New => outlook.is_new(index),
@@ -128,10 +126,8 @@ fn row(
         return Ok(None);
     };
     let unique_id = listed.unique_id(&outlook.ledger)?.map(|unique_id| client.shown(unique_id.borrow()));
-    let retry_after = match listed.who {
-        Who::Known(id) if why == Why::BackingOff => outlook.ledger.entry(id).retry_after,
-        _ => None,
-    };
+    let waits = listed.entry().filter(|_| why == Why::BackingOff);
+    let retry_after = waits.and_then(|id| outlook.ledger.entry(id).retry_after);
     Ok(Some(MessageRow {
         number: listed.number,
         unique_id,

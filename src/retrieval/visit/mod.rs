@@ -16,8 +16,6 @@ mod show;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
-
 use super::alerts::Alerts;
 use super::error::Error;
 use super::login;
@@ -25,7 +23,7 @@ use super::quick;
 use super::run::Run;
 use crate::access;
 use crate::client::{Client, Prefetch, Transaction};
-use crate::ledger::lock::Lock;
+use crate::ledger::lock::{Lock, PATIENCE};
 use crate::ledger::memory::Memory;
 use crate::ledger::{self, Ledger};
 use crate::secret::Secret;
@@ -41,8 +39,14 @@ pub(crate) use server_info::{
 };
 pub(crate) use show::{ShownMessage, ShownPart, Taker, show};
 
-/// A run that has the mailbox is waited for this long.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// When a listing's sizes are asked for together with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sizes {
+    /// They are needed whatever is listed.
+    Wanted,
+    /// Where a run would be likely to need them.
+    IfLikely,
+}
 
 /// A visit to one account's server, before and after the login.
 pub(super) struct Visit<'r, 'a> {
@@ -58,22 +62,17 @@ impl<'r, 'a> Visit<'r, 'a> {
     /// [`Error::Busy`]; [`Error::Paused`]; a state directory that others can change.
     pub(super) fn begin(run: &'r Run<'a>) -> Result<Self, Error> {
         access::check_path(&run.directory)?;
-        Lock::wait_until_free(&run.directory, Wait::AtMost(PATIENCE), &run.context.stop).map_err(
-            |e| match e {
-                ledger::Error::Locked => Error::Busy,
-                e => e.into(),
-            },
-        )?;
+        Lock::wait_until_free(&run.directory, Wait::AtMost(PATIENCE), &run.context.stop).map_err(busy)?;
         let memory = Memory::load(&run.directory);
         Alerts::new(run).check_pause(&memory)?;
         Ok(Self { run, memory })
     }
 
-    /// Begins, logs in, and reads the ledger.  `sizes`: they are asked for together with the listing.
+    /// Begins, logs in, and reads the ledger.
     ///
     /// # Errors
     /// As of [`Visit::begin`], and of every login; a ledger that cannot be read.
-    pub(super) fn open(run: &'r Run<'a>, sizes: bool) -> Result<(Self, Client<Transaction>, Ledger), Error> {
+    pub(super) fn open(run: &'r Run<'a>, sizes: Sizes) -> Result<(Self, Client<Transaction>, Ledger), Error> {
         let mut visit = Self::begin(run)?;
         let secret = visit.secret()?;
         let client = visit.log_in(&secret, visit.listing(sizes))?;
@@ -122,14 +121,13 @@ impl<'r, 'a> Visit<'r, 'a> {
         client
     }
 
-    /// What to ask for together with the login: the whole listing, with sizes if they are `wanted`, or are likely to be
-    /// needed.
-    pub(super) fn listing(&self, wanted: bool) -> Prefetch {
+    /// What to ask for together with the login: the whole listing.
+    pub(super) fn listing(&self, sizes: Sizes) -> Prefetch {
         Prefetch::Listing {
             drop_listing: true,
             // A session that looks at a message must not end in QUIT.
             headers: [None; 2],
-            sizes: wanted || quick::expects_mail(self.run, &self.memory),
+            sizes: sizes == Sizes::Wanted || quick::expects_mail(self.run, &self.memory),
         }
     }
 
@@ -146,5 +144,13 @@ impl<'r, 'a> Visit<'r, 'a> {
         if let Err(e) = memory.save(&self.run.directory) {
             self.run.detail(|| format!("how the login went was not kept: {e}"));
         }
+    }
+}
+
+/// A run that has the mailbox, and was waited for.
+fn busy(e: ledger::Error) -> Error {
+    match e {
+        ledger::Error::Locked => Error::Busy,
+        e => e.into(),
     }
 }

@@ -118,7 +118,7 @@ impl Outlook {
         let (Some(listed), Some((action, why))) = (self.maildrop.at(index), self.intention(index)) else {
             return false;
         };
-        let has_failed = matches!(listed.who, Who::Known(id) if self.ledger.entry(id).failures > 0);
+        let has_failed = listed.has_failed(&self.ledger);
         match (listed.who, action) {
             (_, Action::Retrieve) => !has_failed && why != Why::All,
             // Known or not, only a run that retrieves it could tell.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::Visit;
 use crate::access::Owner;
+use crate::account::host::in_brackets;
 use crate::account::{Account, Route, Tls, Trust, Way};
 use crate::client::{self, Authorization, Call, Client};
 use crate::clock;
@@ -116,7 +117,7 @@ impl Server {
     #[must_use]
     pub(crate) fn name(&self) -> String {
         let Self { host, port, .. } = self;
-        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+        format!("{}:{port}", in_brackets(host))
     }
 
     /// Connects, and reads greeting and capabilities.  What it sends is shown without `secret`, which isn't sent.
@@ -167,7 +168,7 @@ pub(crate) fn find_server(
     // Of two failures the first is the one to report: it is about the usual way.
     match look(second, &none, context) {
         Ok(info) if !context.stop.raised() => Ok(info),
-        _ => Err(ReportedError::of(&error, true)),
+        _ => Err(ReportedError::of(&error)),
     }
 }
 
@@ -178,7 +179,7 @@ pub(crate) fn find_server(
 pub(crate) fn probe(account: &Account, context: &Context<'_>) -> Result<(), ReportedError> {
     let mut server = Server::of(account);
     server.timeout = server.timeout.min(PROBE);
-    let client = server.open(&Secret::new(""), context).map_err(|e| ReportedError::of(&e, true))?;
+    let client = server.open(&Secret::new(""), context).map_err(|e| ReportedError::of(&e))?;
     client.leave();
     Ok(())
 }
@@ -197,7 +198,7 @@ pub(crate) fn try_login(
         let secret = visit.secret()?;
         log_in(&mut visit, &secret)
     });
-    tried.map_err(|e| run.failure(&e, true))
+    tried.map_err(|e| run.failure(&e))
 }
 
 /// Looks at an account's server; logs in there if `login`.
@@ -218,11 +219,11 @@ pub(crate) fn server_info(
         Some(Ok((secret, _))) => secret,
         _ => &none,
     };
-    let mut info = look(Server::of(account), secret, context).map_err(|e| ReportedError::of(&e, true))?;
+    let mut info = look(Server::of(account), secret, context).map_err(|e| ReportedError::of(&e))?;
     let trusted = info.certificate.as_ref().is_none_or(|certificate| certificate.refused.is_none());
     if let Some(visit) = visit.filter(|_| trusted) {
         let login = visit.and_then(|(secret, mut visit)| log_in(&mut visit, &secret));
-        info.login = Some(login.map_err(|e| run.failure(&e, true)));
+        info.login = Some(login.map_err(|e| run.failure(&e)));
     }
     Ok(info)
 }
@@ -240,7 +241,7 @@ fn look(server: Server, secret: &Secret, context: &Context<'_>) -> Result<Server
                 Server { trust, ..server.clone() }.open(secret, context)
             });
             match pinned {
-                Some(Ok(client)) => (client, Some(ReportedError::of(&e, true))),
+                Some(Ok(client)) => (client, Some(ReportedError::of(&e))),
                 _ => return Err(e),
             }
         }

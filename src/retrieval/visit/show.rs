@@ -1,11 +1,10 @@
 //! One message, as the server gives it: its header, or all of it, handed on while it arrives.
 
-use super::Visit;
+use super::{Sizes, Visit};
 use crate::account::Account;
 use crate::client::{Client, ListingAnswer, Transaction};
 use crate::clock;
 use crate::ledger::shown::Shown;
-use crate::protocol::capability::Capabilities;
 use crate::report::ReportedError;
 use crate::retrieval::by_word::named;
 use crate::retrieval::error::Error;
@@ -51,7 +50,7 @@ pub(crate) fn show(
     taker: Taker<'_>,
 ) -> Result<ShownMessage, ReportedError> {
     let run = Run::new(account, options, context, clock::now());
-    look(&run, selection, extent, taker).map_err(|e| run.failure(&e, true))
+    look(&run, selection, extent, taker).map_err(|e| run.failure(&e))
 }
 
 fn look(
@@ -60,7 +59,7 @@ fn look(
     extent: ShownPart,
     taker: Taker<'_>,
 ) -> Result<ShownMessage, Error> {
-    let (mut visit, mut client, ledger) = Visit::open(run, false)?;
+    let (mut visit, mut client, ledger) = Visit::open(run, Sizes::IfLikely)?;
     let _ = client.prefetched_drop_listing()?;
     let maildrop = survey::list(run, &mut client, &ledger, &mut visit.memory.habits)?;
     if client.has_prefetched_sizes() {
@@ -93,9 +92,8 @@ fn take(
         octets = octets.saturating_add(wide(text.len()));
         octets <= MOST_OCTETS && taker(text)
     };
-    let has_top = client.capabilities().is_none_or(Capabilities::top);
     if extent == ShownPart::Header
-        && has_top
+        && client.may_have_top()
         && client.read_header(number, &mut each)? == ListingAnswer::Taken
     {
         return Ok(());

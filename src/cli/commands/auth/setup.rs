@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use crate::account::{Account, OAuth, PasswordSource};
-use crate::cli::setup::{Cli, ConfigArgs};
+use crate::cli::setup::{Cli, ConfigArgs, level};
 use crate::config::{self, Flags};
 use crate::exit::ExitCode;
 use crate::problem::Problem;
 use crate::report::ReportedError;
-use crate::report::plain::{Level, Plain};
+use crate::report::plain::Plain;
 use crate::text;
 
 /// An account that logs in by OAuth: the one that is named, else the only one.  One that doesn't is refused, in words.
@@ -41,15 +41,10 @@ pub(super) fn oauth(account: &Account) -> Option<&OAuth> {
 
 /// Reports in lines, as `-v` asks.
 pub(super) fn reporter(cli: &Cli, account: &Account, verbose: u8) -> Arc<Plain> {
-    let level = match verbose {
-        0 => Level::Normal,
-        1 => Level::Details,
-        _ => Level::Dialogue,
-    };
-    Arc::new(Plain::new(Arc::clone(&cli.printer), level, &[account.name.as_str()]))
+    cli.lines(level(verbose), std::slice::from_ref(account))
 }
 
 /// Reports what went wrong, and gives its exit code.
 pub(super) fn failed(cli: &Cli, account: &Account, problem: &dyn Problem) -> ExitCode {
-    cli.failed(account, &ReportedError::of(problem, true))
+    cli.failed(account, &ReportedError::of(problem))
 }

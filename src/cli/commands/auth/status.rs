@@ -20,7 +20,6 @@ use super::setup::{oauth, reporter};
 use crate::account::Account;
 use crate::cli::setup::{Cli, ReadArgs};
 use crate::clock;
-use crate::config::Flags;
 use crate::exit::ExitCode;
 use crate::message::date;
 use crate::oauth::LoginStanding;
@@ -80,7 +79,7 @@ impl ShownLogin<'_> {
 /// # Errors
 /// The configuration, the system.
 pub(super) fn run(args: &StatusArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    let accounts = cli.configuration(&args.output.config, &args.accounts, &Flags::default())?.accounts;
+    let accounts = cli.accounts(&args.output.config, &args.accounts)?;
     let Some(first) = accounts.first() else { return Ok(ExitCode::Done) };
     let state = cli.environment.state_directory()?;
     cli.run(reporter(cli, first, 0), |context| {
@@ -122,7 +121,7 @@ fn text(logins: &[ShownLogin<'_>], as_json: bool, now: Time) -> String {
         Column::text("LOGIN").cut(),
     ];
     let rows: Vec<Vec<String>> = logins.iter().map(|login| row(login, now)).collect();
-    table(&COLUMNS, &rows, terminal::output_size().map(|(width, _)| width))
+    table(&COLUMNS, &rows, terminal::output_width())
 }
 
 fn row(login: &ShownLogin<'_>, now: Time) -> Vec<String> {

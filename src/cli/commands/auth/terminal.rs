@@ -1,7 +1,7 @@
 //! Where the user sits while logging in: standard error shows, the terminal takes what is pasted, a browser is opened.
 
 use std::cell::RefCell;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -34,8 +34,7 @@ impl<'a> Terminal<'a> {
 
 /// Where the user sits, by the environment.
 pub(super) fn place(environment: &Environment, no_browser: bool) -> UserPlace {
-    let is_set =
-        |name: &str| environment.variables.get(OsStr::new(name)).is_some_and(|value| !value.is_empty());
+    let is_set = |name| environment.variable(name).is_some();
     UserPlace {
         has_browser: !no_browser && (is_set("BROWSER") || is_set("DISPLAY") || is_set("WAYLAND_DISPLAY")),
         is_remote: is_set("SSH_CONNECTION") && !is_set("BROWSER"),
@@ -48,7 +47,7 @@ impl LoginTerminal for Terminal<'_> {
     }
 
     fn open(&self, address: &str) -> bool {
-        let wanted = self.cli.environment.variables.get(OsStr::new("BROWSER"));
+        let wanted = self.cli.environment.variable("BROWSER");
         let wanted = wanted.map(|list| list.to_string_lossy().into_owned()).unwrap_or_default();
         let mut programs: Vec<&str> =
             wanted.split(':').filter(|program| !program.trim().is_empty()).collect();

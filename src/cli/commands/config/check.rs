@@ -9,16 +9,13 @@
 //! - `exit`: the exit code that it alone would have made, 0 when it is right.
 //! - `error`, `hint`: what is wrong, and what to do; or null.
 
-use std::sync::Arc;
-
 use clap::Args;
 use serde::Serialize;
 
 use crate::cli::setup::{Cli, ReadArgs};
 use crate::config;
 use crate::exit::ExitCode;
-use crate::problem::Problem as _;
-use crate::report::plain::{Level, Plain};
+use crate::report::plain::Level;
 use crate::report::{ReportedError, json};
 use crate::retrieval::check::check;
 use crate::text;
@@ -72,17 +69,12 @@ pub(super) fn run(args: &CheckArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         });
     };
     for problem in &review.problems {
-        let hint = problem.hint().map(Into::into);
-        let failure =
-            ReportedError { exit: problem.exit_code(), message: problem.to_string(), hint, news: true };
-        put("", &shown, Some(&failure));
+        put("", &shown, Some(&ReportedError::of(problem)));
     }
     if review.problems.is_empty() {
         put("", &shown, None);
     }
-    let names: Vec<&str> = review.accounts.iter().map(|account| account.name.as_str()).collect();
-    let reporter = Plain::new(Arc::clone(&cli.printer), Level::Quiet, &names);
-    let stopped = cli.run(Arc::new(reporter), |context| {
+    let stopped = cli.run(cli.lines(Level::Quiet, &review.accounts), |context| {
         for account in &review.accounts {
             if context.stop.raised() {
                 break;

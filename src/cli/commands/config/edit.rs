@@ -91,12 +91,10 @@ pub(super) fn run(args: &EditArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
 
 /// Runs `$VISUAL`, `$EDITOR`, or vi, which may be a command with arguments.
 fn edit(path: &Path, cli: &Cli) -> io::Result<()> {
-    let variable = |name: &str| {
-        cli.environment.variables.get(OsStr::new(name)).filter(|value| !value.is_empty()).cloned()
-    };
+    let (visual, editor) = (cli.environment.variable("VISUAL"), cli.environment.variable("EDITOR"));
     // Ctrl-C goes to the shell as well, and must not end it before the editor has ended.
     let mut line = OsString::from("trap : INT; ");
-    line.push(variable("VISUAL").or_else(|| variable("EDITOR")).unwrap_or_else(|| "vi".into()));
+    line.push(visual.or(editor).unwrap_or(OsStr::new("vi")));
     line.push(" \"$@\"");
     let status = Command::new("/bin/sh").arg("-c").arg(line).arg("sh").arg(path).status()?;
     if status.success() { Ok(()) } else { Err(io::Error::other(format!("it ended with {status}"))) }

@@ -9,7 +9,7 @@ use crate::access;
 use crate::account::{self, PasswordSource};
 use crate::cli::rewrite::{self, Copy};
 use crate::cli::setup::{Cli, ConfigArgs};
-use crate::config::{self, Addition, ConfigError, Existing, Flags};
+use crate::config::{self, Addition, ConfigError, Existing};
 use crate::credentials;
 use crate::environment::Environment;
 use crate::exit::ExitCode;
@@ -71,7 +71,7 @@ pub(super) fn resolve(
 ) -> anyhow::Result<Vec<DraftAccount>> {
     let mut known: Vec<account::Account> = match file.existing.names.as_slice() {
         [] => Vec::new(),
-        _ => cli.configuration(file.args, &[], &Flags::default())?.accounts,
+        _ => cli.accounts(file.args, &[])?,
     };
     let mut foreign: Vec<Foreign> = found.into_iter().flat_map(|found| found.reading.accounts).collect();
     for account in &mut foreign {

@@ -130,7 +130,7 @@ impl Init<'_> {
         for missing in Self::missing_folders(&account.deliver) {
             let above = missing.ancestors().find(|above| above.is_dir()).unwrap_or(Path::new("/"));
             durable::may_write(above).map_err(|e| {
-                ReportedError::of(&durable::Error::new(durable::Step::MakeDirectory, missing, e), true)
+                ReportedError::of(&durable::Error::new(durable::Step::MakeDirectory, missing, e))
             })?;
         }
         // What will be made with its directory is right.

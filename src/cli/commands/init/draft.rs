@@ -182,7 +182,7 @@ impl<'a> Init<'a> {
         loop {
             let addition = self.addition(chosen, choices, explicit);
             let added = config::with_addition(&self.path, &self.existing, &addition, &self.cli.environment);
-            let (whole, account) = added.map_err(|e| ReportedError::of(&e, true))?;
+            let (whole, account) = added.map_err(|e| ReportedError::of(&e))?;
             // [defaults] may set other values: then the section sets ours.
             if explicit || (&account.host, account.port, account.tls) == (host, *port, *tls) {
                 return Ok((addition, whole, account));

@@ -71,7 +71,7 @@ impl Init<'_> {
     fn ask_for_password(&self, account: &Account) -> Result<Secret, ReportedError> {
         let [user, host] = [&account.user, &account.host].map(|text| printable(text.as_bytes()));
         let typed = credentials::typed(format!("Password for {user} at {host}: "), &self.context.stop);
-        let password = typed.map_err(|e| ReportedError::of(&e, true))?;
+        let password = typed.map_err(|e| ReportedError::of(&e))?;
         match crate::account::check_one_line(password.expose()) {
             Ok(()) => Ok(password),
             Err(why) => Err(usage(&format!("the password: {why}"), "type it again")),

@@ -17,15 +17,13 @@ mod find;
 mod login;
 mod written;
 
-use std::sync::Arc;
-
 pub(in crate::cli) use draft::InitArgs;
 
 use crate::cli::setup::Cli;
 use crate::config;
 use crate::exit::ExitCode;
 use crate::report::ReportedError;
-use crate::report::plain::{Level, Plain};
+use crate::report::plain::Level;
 use draft::{Choices, Init};
 
 /// Sets an account up, to be logged in by `auth login` where its provider takes tokens only.  Nothing is written unless all of it worked.
@@ -34,10 +32,9 @@ use draft::{Choices, Init};
 /// There is no home directory; the system.
 pub(super) fn run(args: &InitArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     let path = cli.configuration_file(&args.config)?;
-    let reporter = Plain::new(Arc::clone(&cli.printer), Level::Normal, &[]);
-    cli.run(Arc::new(reporter), |context| {
+    cli.run(cli.lines(Level::Normal, &[]), |context| {
         let set_up = config::existing(&path, &cli.environment)
-            .map_err(|e| ReportedError::of(&e, true))
+            .map_err(|e| ReportedError::of(&e))
             .and_then(|existing| Init::new(args, cli, context, path, existing).run());
         match set_up {
             Ok(()) => ExitCode::Done,

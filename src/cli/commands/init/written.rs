@@ -38,13 +38,13 @@ impl Init<'_> {
             return Ok(());
         }
         let folder = self.path.parent().unwrap_or(Path::new("/")).to_owned();
-        let failed = |e: durable::Error| ReportedError::of(&e, true);
+        let failed = |e: durable::Error| ReportedError::of(&e);
         durable::make_directories(&folder).map_err(failed)?;
         let asks = self.asks_each_time(chosen, &choices, &entered);
         if let (Some(PasswordChoice::By(keeper)), Some(password)) = (&choices.kept, &entered.typed) {
             let (environment, stop) = (&self.cli.environment, &self.context.stop);
             let kept = keeper.keep(&chosen.name, &folder, password, environment, stop);
-            choices.kept = Some(PasswordChoice::There(kept.map_err(|e| ReportedError::of(&e, true))?));
+            choices.kept = Some(PasswordChoice::There(kept.map_err(|e| ReportedError::of(&e))?));
         }
         let replaced = self.added(chosen, &choices).and_then(|(_, whole, account)| {
             for missing in Self::missing_folders(&account.deliver) {

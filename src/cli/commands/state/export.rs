@@ -5,9 +5,7 @@ use std::io::IsTerminal as _;
 use clap::Args;
 
 use crate::cli::setup::{Cli, ConfigArgs};
-use crate::config::Flags;
 use crate::exit::ExitCode;
-use crate::problem::Problem as _;
 use crate::state::transfer;
 use crate::text;
 
@@ -32,7 +30,7 @@ pub(super) fn run(args: &ExportArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         cli.printer.complain("what is kept is not for the terminal", Some(hint));
         return Ok(ExitCode::Usage);
     }
-    let accounts = cli.configuration(&args.config, &args.accounts, &Flags::default())?.accounts;
+    let accounts = cli.accounts(&args.config, &args.accounts)?;
     let state = cli.environment.state_directory()?;
     cli.stoppable(|stop| match transfer::export(&accounts, &state, stop) {
         Ok((octets, mailboxes)) => {
@@ -40,10 +38,7 @@ pub(super) fn run(args: &ExportArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
             cli.printer.err(&format!("{} exported\n", counted(mailboxes)));
             ExitCode::Done
         }
-        Err(e) => {
-            cli.printer.complain(&e.to_string(), e.hint().as_deref());
-            e.exit_code()
-        }
+        Err(e) => cli.complain("", &e),
     })
 }
 

@@ -4,7 +4,6 @@ use clap::{ArgGroup, Args};
 
 use crate::cli::setup::{Cli, ConfigArgs};
 use crate::clock;
-use crate::config::Flags;
 use crate::exit::ExitCode;
 use crate::state::forget::{ForgetWhich, Forgotten, forget};
 use crate::text;
@@ -66,8 +65,7 @@ pub(super) fn run(args: &ForgetArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         None if args.all => ForgetWhich::All,
         None => ForgetWhich::Named(args.messages.clone()),
     };
-    let names = [args.account.clone()];
-    let accounts = cli.configuration(&args.config, &names, &Flags::default())?.accounts;
+    let accounts = cli.accounts(&args.config, std::slice::from_ref(&args.account))?;
     let state = cli.environment.state_directory()?;
     cli.stoppable(|stop| {
         let mut code = ExitCode::Done;

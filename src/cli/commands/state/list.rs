@@ -17,7 +17,6 @@ use serde::Serialize;
 
 use crate::cli::setup::{Cli, ReadArgs};
 use crate::clock;
-use crate::config::Flags;
 use crate::exit::ExitCode;
 use crate::message::date;
 use crate::report::table::{Column, table};
@@ -49,7 +48,7 @@ struct StateListObject {
 /// # Errors
 /// The configuration.
 pub(super) fn run(args: &ListArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    let accounts = cli.configuration(&args.output.config, &[], &Flags::default())?.accounts;
+    let accounts = cli.accounts(&args.output.config, &[])?;
     let now = clock::now();
     let kept = inventory::all(&accounts, &cli.environment.state_directory()?, now);
     let text = if args.output.json {
@@ -65,7 +64,7 @@ pub(super) fn run(args: &ListArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         ];
         let rows: Vec<Vec<String>> = kept.iter().map(|kept| row(kept, now)).collect();
         // A directory that is cut short cannot be used.
-        table(&COLUMNS, &rows, terminal::output_size().map(|(width, _)| width.max(LEAST)))
+        table(&COLUMNS, &rows, terminal::output_width().map(|width| width.max(LEAST)))
     };
     cli.show(&text, &args.output);
     Ok(ExitCode::Done)

@@ -4,7 +4,6 @@ use clap::Args;
 
 use crate::account::Account;
 use crate::cli::setup::{Cli, ConfigArgs};
-use crate::config::Flags;
 use crate::exit::ExitCode;
 use crate::state::inventory;
 use crate::state::transfer::{TransferOutcome, adopt};
@@ -31,9 +30,8 @@ pub(in crate::cli) struct MoveArgs {
 /// The arguments, the configuration, the system.
 pub(super) fn run(args: &MoveArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     // All of them: what another account goes on with is not to be taken from it.
-    let accounts = cli.configuration(&args.config, &[], &Flags::default())?.accounts;
-    let names = [args.account.clone()];
-    let wanted = cli.configuration(&args.config, &names, &Flags::default())?.accounts;
+    let accounts = cli.accounts(&args.config, &[])?;
+    let wanted = cli.accounts(&args.config, std::slice::from_ref(&args.account))?;
     let Some(account): Option<&Account> = wanted.first() else { return Ok(ExitCode::Usage) };
     let state = cli.environment.state_directory()?;
     cli.stoppable(|stop| {

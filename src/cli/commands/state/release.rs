@@ -1,13 +1,10 @@
 //! `popfetch state release`: gives up unfinished deliveries.
 
-use std::sync::Arc;
-
 use clap::Args;
 
 use crate::cli::setup::{Cli, ConfigArgs};
-use crate::config::Flags;
 use crate::exit::ExitCode;
-use crate::report::plain::{Level, Plain};
+use crate::report::plain::Level;
 use crate::retrieval::{self, ReleaseOffer};
 
 /// Give up unfinished deliveries to destinations that are no longer configured, or are gone.
@@ -37,12 +34,10 @@ pub(super) fn run(args: &ReleaseArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     if !cli.can_ask(args.yes, "with -y what is unfinished is given up unasked") {
         return Ok(ExitCode::Usage);
     }
-    let names = [args.account.clone()];
-    let configuration = cli.configuration(&args.config, &names, &Flags::default())?;
-    let reporter = Plain::new(Arc::clone(&cli.printer), Level::Normal, &[args.account.as_str()]);
-    cli.run(Arc::new(reporter), |context| {
+    let accounts = cli.accounts(&args.config, std::slice::from_ref(&args.account))?;
+    cli.run(cli.lines(Level::Normal, &accounts), |context| {
         let mut code = ExitCode::Done;
-        for account in &configuration.accounts {
+        for account in &accounts {
             let mut asked = |offer: &ReleaseOffer| {
                 offer.consequences.iter().for_each(|line| cli.printer.out(&format!("{line}\n")));
                 args.yes || cli.agrees("give it up?", &context.stop)

@@ -7,7 +7,6 @@ use clap::Args;
 use crate::access;
 use crate::cli::setup::Cli;
 use crate::exit::ExitCode;
-use crate::problem::Problem as _;
 use crate::state::transfer::{TransferOutcome, read_exported};
 use crate::text;
 
@@ -45,10 +44,7 @@ pub(super) fn run(args: &RestoreArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     cli.stoppable(|stop| {
         let all = match read_exported(octets.expose()) {
             Ok(all) => all,
-            Err(e) => {
-                cli.printer.complain(&format!("{}: {e}", text::path(&path)), e.hint().as_deref());
-                return e.exit_code();
-            }
+            Err(e) => return cli.complain(&text::path(&path), &e),
         };
         let mut code = ExitCode::Done;
         for exported in &all {
@@ -61,10 +57,7 @@ pub(super) fn run(args: &RestoreArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
                     };
                     cli.printer.out(&format!("{}: {what} ({known})\n", exported.mailbox));
                 }
-                Err(e) => {
-                    cli.printer.complain(&e.to_string(), e.hint().as_deref());
-                    code = code.merge(e.exit_code());
-                }
+                Err(e) => code = code.merge(cli.complain("", &e)),
             }
         }
         code

@@ -16,7 +16,6 @@ use serde::Serialize;
 
 use crate::cli::setup::{Cli, ReadArgs};
 use crate::clock;
-use crate::config::Flags;
 use crate::exit::ExitCode;
 use crate::problem::Problem as _;
 use crate::report::json;
@@ -50,7 +49,7 @@ struct VerifyObject<'a> {
 /// # Errors
 /// The configuration.
 pub(super) fn run(args: &VerifyArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    let accounts = cli.configuration(&args.output.config, &args.accounts, &Flags::default())?.accounts;
+    let accounts = cli.accounts(&args.output.config, &args.accounts)?;
     let (state, now) = (cli.environment.state_directory()?, clock::now());
     let mut kept = inventory::all(&accounts, &state, now);
     if !args.accounts.is_empty() {

@@ -211,7 +211,7 @@ fn the_device_number_may_change() {
 }
 
 /// ext4 gives a new directory the inode of the one that was removed just before, and a new file system counts as the
-/// former did: what was in tmp/ was never published, and no reader has moved it.
+/// former did.  What was in tmp/ was never published, and no reader has moved it.
 #[test]
 fn a_maildir_that_was_made_again_with_the_same_inode_settles_nothing() {
     let mut home = Home::new(SyncMode::Each);

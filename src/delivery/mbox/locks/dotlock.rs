@@ -225,10 +225,10 @@ fn our_start() -> &'static str {
 }
 
 /// Whether no live process holds the dotlock, by the clock of the file system (`now`, the time of a file just made
-/// there).  Any one of these shows it: the lock has not changed for five minutes; it has not changed since this
-/// machine was started, whatever it holds (a power failure may have taken its contents); it is dated by a clock that
-/// ran ahead, and the process that it names does not exist; or a popfetch on this machine has made it, whose process
-/// is gone.
+/// there).  Any one of these shows it.  The lock has not changed for five minutes.  It has not changed since this
+/// machine was started, whatever it holds (a power failure may have taken its contents).  It is dated by a clock that
+/// ran ahead, and the process that it names does not exist.  Or a popfetch on this machine has made it, and its
+/// process is gone.
 fn is_dead(path: &Path, now: i64) -> io::Result<bool> {
     is_dead_since(path, now, boot::uptime())
 }

@@ -119,14 +119,16 @@ fn what_a_reader_has_rewritten_is_known_again() {
     drop(one);
 }
 
+/// What a run meant to do that had staged these messages.
+fn intents(home: &Home, texts: &[&[u8]]) -> Vec<Intent> {
+    let staged = home.outlet().stage(home.pieces(texts)).unwrap();
+    staged.iter().zip(1..).map(|(staged, id)| intent(staged.piece(), id)).collect()
+}
+
 #[test]
 fn equal_messages_are_matched_one_for_one() {
     let home = Home::new();
-    let mut outlet = home.outlet();
-    let staged = outlet.stage(home.pieces(&[TEXTS[0], TEXTS[0]])).unwrap();
-    let intents = staged.iter().zip(1..).map(|(staged, id)| intent(staged.piece(), id)).collect();
-    drop(outlet);
-    let unsettled = Unsettled { intents, ..home.die(false) };
+    let unsettled = Unsettled { intents: intents(&home, &[TEXTS[0], TEXTS[0]]), ..home.die(false) };
     fs::write(
         home.mbox(),
         format!("From x\n\nlonger than one of them, so that nothing is at its place\n\n{}", entries()[0]),
@@ -139,11 +141,7 @@ fn equal_messages_are_matched_one_for_one() {
 #[test]
 fn an_entry_at_its_place_is_not_counted_for_its_equal() {
     let home = Home::new();
-    let mut outlet = home.outlet();
-    let staged = outlet.stage(home.pieces(&[TEXTS[0], TEXTS[0]])).unwrap();
-    let intents = staged.iter().zip(1..).map(|(staged, id)| intent(staged.piece(), id)).collect();
-    drop(outlet);
-    let unsettled = Unsettled { intents, ..home.die(false) };
+    let unsettled = Unsettled { intents: intents(&home, &[TEXTS[0], TEXTS[0]]), ..home.die(false) };
     fs::write(home.mbox(), format!("{}From other\n\nmail\n\n", entries()[0])).unwrap();
     let recorded = home.recover_at(&unsettled, NOW);
     assert_eq!((recorded.delivered, recorded.dropped), (vec![1], vec![2]));
@@ -156,11 +154,7 @@ fn entries_are_known_again_wherever_the_reading_is_cut() {
     let home = Home::new();
     let large = format!("A: 0\n\n{}\n", "xFrom y".repeat(25_000));
     let broken = b"A: 1\n\nFro\n".as_slice();
-    let mut outlet = home.outlet();
-    let staged = outlet.stage(home.pieces(&[TEXTS[0], large.as_bytes(), broken])).unwrap();
-    let intents: Vec<Intent> =
-        staged.iter().zip(1..).map(|(staged, id)| intent(staged.piece(), id)).collect();
-    drop(outlet);
+    let intents = intents(&home, &[TEXTS[0], large.as_bytes(), broken]);
     let mut unsettled = home.die(false);
     unsettled.intents = intents;
     let filler = |octets: usize| format!("From x\n\n{}\n\n", "y".repeat(octets - 10));

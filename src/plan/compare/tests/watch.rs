@@ -6,8 +6,8 @@ use proptest::test_runner::{Config, TestRunner};
 
 use crate::ledger::EntryState;
 use crate::message::Digest;
+use crate::plan::compare::others::{is_expected, is_stray};
 use crate::plan::compare::watch::{Watch, Watched};
-use crate::plan::compare::{is_expected, is_stray};
 use crate::plan::trial::{World, facts, key};
 use crate::plan::{Maildrop, compare::Comparison};
 

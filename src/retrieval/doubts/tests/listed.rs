@@ -1,6 +1,6 @@
 //! What a listing alone shows, which header is worth a look, and what a settled session leaves in the ledger.
 
-use super::{ALL, doubted, raise, world};
+use super::{ALL, doubted, raise};
 use crate::account::Retention;
 use crate::ledger::memory::Habits;
 use crate::message::Facts;
@@ -19,7 +19,7 @@ fn id(world: &World, name: &str) -> EntryId {
 #[test]
 fn a_doubt_is_written_once() {
     for names in [&["a", "c", "d"][..], &[], &["w", "x"]] {
-        let mut world = world(&ALL);
+        let mut world = World::holding(&ALL);
         world.ledger.flush().unwrap();
         let before = world.written();
         raise(&mut world, names, false, &[]);
@@ -35,7 +35,7 @@ fn a_doubt_is_written_once() {
 #[test]
 fn a_unique_id_under_which_a_message_failed_is_as_good_as_an_unknown_one() {
     for (fails, renumbered) in [(false, false), (true, true)] {
-        let mut world = world(&["x"]);
+        let mut world = World::holding(&["x"]);
         for name in ALL {
             world.deliver(name);
         }
@@ -139,7 +139,7 @@ fn the_smallest_are_compared_where_each_is_retrieved() {
 #[test]
 fn a_settled_session_leaves_what_it_has_seen() {
     for names in [&["a", "f"][..], &[]] {
-        let mut world = world(&["a", "b"]);
+        let mut world = World::holding(&["a", "b"]);
         world.ledger.too_large(&key("f"), None).unwrap();
         world.ledger.begin_renumbering().unwrap();
         world.ledger.flush().unwrap();
@@ -174,7 +174,7 @@ fn what_was_not_compared_under_a_unique_id_that_is_listed_twice_stays_in_doubt()
         // Listed once it has its own reason to be compared, which stays.
         ([Undone, Undone], &["a"], false),
     ] {
-        let mut world = world(&["a"]);
+        let mut world = World::holding(&["a"]);
         let entry = Some(id(&world, "a"));
         let compared = |(n, result)| Compared { number: number(n), entry, result };
         let compared = (1..).zip(results).map(compared).collect();
@@ -202,7 +202,7 @@ fn what_only_some_destinations_have_parts_from_a_unique_id_that_stands_for_anoth
         (1, Some("a"), Matched, &["a", "a"], false),
         (1, Some("a"), Matched, &["new", "a"], false),
     ] {
-        let mut world = world(&["a", "b"]);
+        let mut world = World::holding(&["a", "b"]);
         world.deliver_to_one("a");
         let listed: Vec<(&str, Option<u64>)> = listed.iter().map(|name| (*name, None)).collect();
         let (maildrop, policy) = (world.maildrop(&listed), world.policy(Retention::Keep));

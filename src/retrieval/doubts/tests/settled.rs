@@ -1,6 +1,6 @@
 //! What is compared of many, what waits for it, and when what decisions rested on is overwritten.
 
-use super::{doubted, raise, world};
+use super::{doubted, raise};
 use crate::account::Retention;
 use crate::ledger::EntryState;
 use crate::ledger::memory::{Habits, UniqueIds};
@@ -55,7 +55,7 @@ fn of_many_that_come_back_only_a_few_are_compared() {
 /// What is new waits while something that is known is in question.
 #[test]
 fn what_is_new_waits_for_what_is_in_question() {
-    let world = world(&["a"]);
+    let world = World::holding(&["a"]);
     let maildrop = world.maildrop(&[("a", None), ("new", None), ("-", None)]);
     let new = Decision::Retrieve(Why::New);
     for (why, waits) in [
@@ -102,7 +102,7 @@ fn what_decisions_rest_on_is_overwritten_when_all_is_settled() {
         ("a window", nothing, &["a", "b"], true, false),
     ];
     for (what, change, names, window, settled) in cases {
-        let mut world = world(&["a", "b"]);
+        let mut world = World::holding(&["a", "b"]);
         world.ledger.begin_renumbering().unwrap();
         change(&mut world);
         let listed: Vec<(&str, Option<u64>)> = names.iter().map(|name| (*name, Some(7))).collect();
@@ -142,7 +142,7 @@ fn a_failed_comparison_puts_everything_in_doubt_once() {
         let home = Home::holding(&[]);
         let (account, options, context) = (home.account(""), Options::default(), home.context());
         let run = Run::new(&account, &options, &context, NOW);
-        let mut world = world(&["a", "b"]);
+        let mut world = World::holding(&["a", "b"]);
         let id = world.ledger.find_key(&key("a")).unwrap();
         let mut habits = Habits { unique_ids, matched_gaps: 2, ..Habits::default() };
         mismatch(&run, &mut world.ledger, &mut habits, suspected, &[id]).unwrap();

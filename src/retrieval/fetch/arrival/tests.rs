@@ -38,7 +38,7 @@ fn bench(name: &'static str, decision: Decision) -> Bench {
 fn arrives(fetch: &mut Fetch<'_>, octets: u64, facts: Facts) {
     let job = fetch.job(0);
     fetch.begin(job);
-    let (intakes, failure) = fetch.state.incoming.take().unwrap().copies.end(fetch.network_ends);
+    let (intakes, failure) = fetch.state.incoming.take().unwrap().copies.end();
     fetch.ended(job, octets, facts, intakes, failure);
 }
 
@@ -105,7 +105,7 @@ fn what_comes_after_the_disk_is_full_is_not_examined() {
         let incoming = fetch.state.incoming.as_mut().unwrap();
         let failed: Vec<bool> = (0..2)
             .map(|_| {
-                incoming.take(b"From: a\n\nb\n", fetch.network_ends);
+                incoming.take(b"From: a\n\nb\n");
                 incoming.copies.have_failed()
             })
             .collect();
@@ -176,7 +176,7 @@ fn the_server_s_own_data_is_left_alone_in_the_first_place_only() {
     let came = bench.run(|fetch| {
         let job = fetch.job(1);
         fetch.begin(job);
-        let (intakes, failure) = fetch.state.incoming.take().unwrap().copies.end(fetch.network_ends);
+        let (intakes, failure) = fetch.state.incoming.take().unwrap().copies.end();
         fetch.ended(job, SIZE, internal(), intakes, failure);
         held(fetch)
     });
@@ -408,7 +408,7 @@ fn a_text_that_looks_like_an_answer_is_believed_only_when_nothing_else_is_in_dou
             ));
             fetch.begin(fetch.job(0));
             let text = b"+OK 120 octets\n";
-            fetch.state.incoming.as_mut().unwrap().take(text, fetch.network_ends);
+            fetch.state.incoming.as_mut().unwrap().take(text);
             fetch.state.pipeline.on(Answered::Ended);
             (fetch.end(15).is_ok(), held(fetch))
         });
