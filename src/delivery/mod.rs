@@ -9,7 +9,7 @@
 //!
 //! | | what it is |
 //! |---|---|
-//! | [`Intake`] | it arrives at one destination; [`copies::Copies`] has those of all |
+//! | [`Intake`] | it arrives at one destination; [`routing::Copies`] has those of all |
 //! | [`Waiting`] | it is whole at one destination, in a [`Place`]; nothing is synced |
 //! | [`Piece`] | the same, with what is known of the message and the destination's number |
 //! | [`Staged`] | it is on the disk |
@@ -17,7 +17,6 @@
 //! | [`Published`] | it is where the user looks for it |
 //! | [`Delivered`](crate::proof::Delivered) | the ledger has recorded that: it may be deleted from the server |
 
-pub(crate) mod copies;
 mod destination;
 mod kinds;
 pub(crate) mod maildir;
@@ -25,6 +24,7 @@ pub(crate) mod mbox;
 pub(crate) mod neighbours;
 pub(crate) mod owned;
 pub(crate) mod pipe;
+pub(crate) mod routing;
 mod sink;
 pub(crate) mod spool;
 pub(crate) mod stdout;

@@ -9,7 +9,7 @@ use super::recovery::Settling;
 use super::run::Run;
 use crate::account::{Retention, SyncMode};
 use crate::clock;
-use crate::delivery::copies::{NetworkEnd, NetworkEnds};
+use crate::delivery::routing::{NetworkEnd, NetworkEnds};
 use crate::delivery::{self, Destination, Opening, Order};
 use crate::exit::ExitCode;
 use crate::ledger::Ledger;
@@ -25,7 +25,7 @@ pub(super) struct OpenDestinations {
 impl OpenDestinations {
     /// For a session that delivers nothing.
     pub(super) fn none() -> Self {
-        Self { network_ends: NetworkEnds::default(), committer_ends: Vec::new() }
+        Self { network_ends: NetworkEnds::new(None), committer_ends: Vec::new() }
     }
 
     /// Opens them, creating what may be created.  Before anything is retrieved: a destination that's not fit is reported

@@ -127,7 +127,7 @@ impl Fetch<'_> {
         // The text of a message is the one event that must cost next to nothing.
         if let ServerEvent::Text { text, .. } = self.client.event() {
             if let Some(incoming) = &mut self.state.incoming {
-                incoming.take(text);
+                incoming.take(text, self.network_ends);
                 self.run.report(&report::Event::Received { octets: wide(text.len()) });
                 if incoming.octets > incoming.most {
                     return self.too_long();

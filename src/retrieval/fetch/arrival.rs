@@ -10,7 +10,7 @@ use super::incoming::{IncomingHeader, IncomingMessage, Whole};
 use super::queue::known_key;
 use super::round::{Fetch, Held};
 use super::tally::CompareResult;
-use crate::delivery::copies::{Copies, OpenCopies};
+use crate::delivery::routing::{Copies, OpenCopies};
 use crate::delivery::{self, Waiting};
 use crate::exit::ExitCode;
 use crate::ledger::Begun;
@@ -59,7 +59,7 @@ impl Fetch<'_> {
                 .octets
                 .map_or(MOST_OF_UNKNOWN_SIZE, |octets| octets.0.saturating_mul(FAR_BEYOND).max(LEAST_BOUND)),
             // Which of them lack it shows when it has come.
-            copies: if wanted { self.network_ends.begin(&prefix) } else { Copies::default() },
+            copies: if wanted { self.network_ends.begin(prefix) } else { Copies::default() },
         });
     }
 
@@ -70,7 +70,7 @@ impl Fetch<'_> {
     pub(super) fn end(&mut self, octets: u64) -> Result<(), Error> {
         let Some(incoming) = self.state.incoming.take() else { return Ok(()) };
         let IncomingMessage { job, examiner, copies, .. } = incoming;
-        let (intakes, failure) = copies.end();
+        let (intakes, failure) = copies.end(self.network_ends);
         self.run.report(&report::Event::Arrived);
         let facts = examiner.finish();
         if facts.begins_as_answer && !self.is_alone_in_doubt() {
@@ -135,7 +135,7 @@ impl Fetch<'_> {
             self.give_up(&job, intakes);
             return self.state.pipeline.hold(Held::Whole(job, Whole::Aside));
         }
-        let route = self.route(&job, &listed, &facts, compares.is_some());
+        let route = self.route(&job, &listed, &facts, compares.is_some(), &intakes);
         if let (true, Some((begun, entry))) = (route.slots.is_empty(), route.continues) {
             self.give_up(&job, intakes);
             self.not_stored(job.number);
@@ -146,7 +146,7 @@ impl Fetch<'_> {
 
     /// Discards what has come of a message, and frees its room.
     fn give_up(&mut self, job: &Job, intakes: OpenCopies) {
-        intakes.into_iter().for_each(|intake| intake.abandon());
+        intakes.into_iter().for_each(|(_, intake)| intake.abandon());
         self.state.pipeline.free_room(job.size);
     }
 
@@ -219,7 +219,7 @@ impl Fetch<'_> {
         let MessageRoute { slots, set, continues, digests, again } = route;
         let mut waiting: Vec<(usize, Waiting)> = Vec::with_capacity(intakes.len());
         let mut failure = None;
-        for (slot, intake) in intakes.into_iter().enumerate() {
+        for (slot, intake) in intakes {
             if failure.is_some() || !slots.contains(&slot) {
                 intake.abandon();
                 continue;
@@ -292,13 +292,21 @@ impl Fetch<'_> {
         Err(Error::Endless { number: job.number })
     }
 
-    /// Where it goes: to all destinations, or to those of them that lack it.
-    fn route(&mut self, job: &Job, listed: &Listed<'_>, facts: &Facts, compared: bool) -> MessageRoute {
+    /// Where it goes: to all destinations that were chosen for it, or to those of them that lack it.
+    fn route(
+        &mut self,
+        job: &Job,
+        listed: &Listed<'_>,
+        facts: &Facts,
+        compared: bool,
+        chosen: &OpenCopies,
+    ) -> MessageRoute {
         let continued = self.comparison.continues(listed, facts);
         let digests = continued.as_ref().map_or(facts.digests, |continued| continued.digests);
         let begun = continued.map(|continued| continued.begun);
         let continues = begun.map(|begun| (begun.id, begun.entry));
-        let here = self.network_ends.ids().enumerate();
+        let is_chosen = |slot| chosen.iter().any(|(chosen, _)| *chosen == slot);
+        let here = self.network_ends.ids().enumerate().filter(|(slot, _)| is_chosen(*slot));
         let (slots, set): (Vec<usize>, Vec<DestinationId>) = match begun {
             Some(Begun { set, .. }) if job.decision != Decision::Retrieve(Why::All) => (
                 here.filter_map(|(slot, id)| set.contains(&(id, false)).then_some(slot)).collect(),

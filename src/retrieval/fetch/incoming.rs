@@ -1,6 +1,6 @@
 //! What is arriving, and what it comes to.
 
-use crate::delivery::copies::Copies;
+use crate::delivery::routing::{Copies, NetworkEnds};
 use crate::ledger::Match;
 use crate::message::{Digest, Examiner};
 use crate::proof::{BegunId, EntryId, Key};
@@ -54,11 +54,11 @@ pub(super) enum Whole {
 }
 
 impl IncomingMessage {
-    pub(super) fn take(&mut self, text: &[u8]) {
+    pub(super) fn take(&mut self, text: &[u8], ends: &mut NetworkEnds) {
         self.octets = self.octets.saturating_add(wide(text.len()));
         if !self.copies.have_failed() {
             self.examiner.update(text);
-            self.copies.write(text);
+            self.copies.write(text, ends);
         }
     }
 }

@@ -8,7 +8,7 @@ use super::queue::{JobQueue, known_key};
 use super::refusal::RefusedMessage;
 use super::tally::Tally;
 use crate::client::{Client, Transaction};
-use crate::delivery::copies::NetworkEnds;
+use crate::delivery::routing::NetworkEnds;
 use crate::message::Facts;
 use crate::plan::compare::Comparison;
 use crate::plan::{Allowance, Decision, Maildrop, Policy};

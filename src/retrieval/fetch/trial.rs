@@ -9,7 +9,7 @@ use super::queue::JobQueue;
 use super::round::{Fetch, RoundState};
 use super::tally::{CompareResult, Tally};
 use crate::client::Sending;
-use crate::delivery::copies::{NetworkEnd, NetworkEnds};
+use crate::delivery::routing::{NetworkEnd, NetworkEnds};
 use crate::delivery::{self, Inlet, Intake, Waiting};
 use crate::exit::ExitCode;
 use crate::ledger::memory::{ListedAs, Memory};
@@ -164,7 +164,7 @@ impl Bench {
             failed_before.extend((failures > 0).then_some((id, failures)));
         }
         let fates = Fates::default();
-        let mut network_ends = NetworkEnds::default();
+        let mut network_ends = NetworkEnds::new(None);
         for (id, takes) in self.world.maildirs.iter().zip(&self.destinations) {
             let inlet = Box::new(Letterbox(*takes, Arc::clone(&fates)));
             network_ends.push(NetworkEnd { id: *id, inlet });

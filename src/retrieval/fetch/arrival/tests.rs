@@ -105,7 +105,7 @@ fn what_comes_after_the_disk_is_full_is_not_examined() {
         let incoming = fetch.state.incoming.as_mut().unwrap();
         let failed: Vec<bool> = (0..2)
             .map(|_| {
-                incoming.take(b"From: a\n\nb\n");
+                incoming.take(b"From: a\n\nb\n", fetch.network_ends);
                 incoming.copies.have_failed()
             })
             .collect();
@@ -408,7 +408,7 @@ fn a_text_that_looks_like_an_answer_is_believed_only_when_nothing_else_is_in_dou
             ));
             fetch.begin(fetch.job(0));
             let text = b"+OK 120 octets\n";
-            fetch.state.incoming.as_mut().unwrap().take(text);
+            fetch.state.incoming.as_mut().unwrap().take(text, fetch.network_ends);
             fetch.state.pipeline.on(Answered::Ended);
             (fetch.end(15).is_ok(), held(fetch))
         });
