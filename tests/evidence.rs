@@ -1,6 +1,8 @@
 //! What only the server, in this very session, can prove: unique-ids that are the message numbers, copies that differ
 //! each time, many messages that come back together, deletions that the server forgets.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::mailbox::{Served, good, serve};
@@ -150,7 +152,7 @@ fn copies(numbers: impl IntoIterator<Item = u64>) -> Vec<Vec<u8>> {
     numbers.into_iter().map(|number| mail::stored(&copy(number))).collect()
 }
 
-/// The message is missing from a complete listing, and listed again as its next copy.
+/// The message is missing from a complete listing, and listed again as this copy.
 #[track_caller]
 fn comes_back(served: &Served, number: u64) -> crate::support::sandbox::Run {
     lists(served, []);
@@ -158,61 +160,90 @@ fn comes_back(served: &Served, number: u64) -> crate::support::sandbox::Run {
     served.fetch()
 }
 
-/// A mailbox whose one message varies.
-fn varying() -> Served {
-    let served = serve(good([Message::new("a", copy(1))]), KEEP);
+/// The message of which each RETR gets another copy.
+fn varies() -> Message {
+    Message::new("a", "Subject: a counter\r\n\r\nseen NNNN times\r\n")
+}
+
+/// The same, where the message is one that varies.
+#[track_caller]
+fn varying_comes_back(served: &Served) -> crate::support::sandbox::Run {
+    lists(served, []);
+    served.server.replace("me", [varies()]);
+    served.fetch()
+}
+
+/// A mailbox whose one message varies, and how often it was retrieved.
+fn varying() -> (Served, Arc<AtomicU64>) {
+    let counter = Arc::new(AtomicU64::new(0));
+    let served = serve(Options { counter: Some(counter.clone()), ..good([varies()]) }, KEEP);
     served.fetch().succeeds();
-    comes_back(&served, 2).succeeds();
-    served.holds(copies(1..=2));
-    served
+    served.holds(copies([1]));
+    // Compared, and compared with all that is known.
+    varying_comes_back(&served).succeeds();
+    served.holds(copies([1, 3]));
+    (served, counter)
 }
 
 #[test]
 fn a_message_with_other_contents_each_time_is_delivered_twice_and_no_more() {
-    let served = varying();
-    comes_back(&served, 3).succeeds().complains("comes with other contents each time");
-    served.holds(copies(1..=2));
+    let (served, counter) = varying();
+    varying_comes_back(&served).succeeds().complains("comes with other contents each time");
+    served.holds(copies([1, 3]));
+    assert_eq!(counter.load(Ordering::Relaxed), 5, "it is asked for twice, to see whether it varies");
     // Reported once, and compared no more.
-    let run = comes_back(&served, 4);
+    let run = varying_comes_back(&served);
     run.succeeds().never_says("contents");
-    served.holds(copies(1..=2));
+    served.holds(copies([1, 3]));
     assert_eq!(asked(&served, "RETR") + asked(&served, "TOP"), 0);
+}
+
+/// Reports of a machine, and a server that gives a unique-id again.
+#[test]
+fn what_has_a_unique_id_again_comes_each_time_where_copies_do_not_differ() {
+    let served = serve(good([Message::new("a", copy(1))]), KEEP);
+    served.fetch().succeeds();
+    for number in 2..=5 {
+        comes_back(&served, number).succeeds().never_says("contents");
+        served.holds(copies(1..=number));
+        served.fetch().succeeds();
+        served.holds(copies(1..=number));
+    }
 }
 
 #[test]
 fn a_message_with_other_contents_each_time_is_delivered_once_more_and_deleted_when_due() {
-    let served = varying();
-    comes_back(&served, 3).succeeds();
+    let (served, _) = varying();
+    varying_comes_back(&served).succeeds();
     served.configure(served.server.port(), DELETE);
-    served.server.replace("me", [Message::new("a", copy(4))]);
     served.fetch().succeeds();
-    served.holds(copies([1, 2, 4]));
+    served.holds(copies([1, 3, 6]));
     assert!(served.server.unique_ids("me").is_empty());
     served.fetch().succeeds();
-    served.holds(copies([1, 2, 4]));
+    served.holds(copies([1, 3, 6]));
 }
 
 #[test]
 fn a_message_that_varies_is_deleted_when_due_before_it_was_found_out() {
-    let served = varying();
+    let (served, _) = varying();
     served.configure(served.server.port(), DELETE);
-    served.server.replace("me", [Message::new("a", copy(3))]);
     served.fetch().succeeds();
-    served.holds(copies([1, 2, 3]));
+    served.holds(copies([1, 3, 4]));
     assert!(served.server.unique_ids("me").is_empty());
 }
 
 #[test]
 fn a_message_with_other_contents_each_time_goes_when_a_newer_one_makes_it_due() {
-    let served = varying();
-    comes_back(&served, 3).succeeds();
+    let (served, _) = varying();
+    varying_comes_back(&served).succeeds();
     served.configure(served.server.port(), "leave-on-server = { newest = 1 }");
-    served.server.replace("me", [Message::new("a", copy(4)), Message::new("b", body(1))]);
-    served.fetch().succeeds();
-    served.holds([copies([1, 2, 4]), stored([1])].concat());
-    assert_eq!(served.server.unique_ids("me"), ["b"]);
-    served.fetch().succeeds();
-    served.holds([copies([1, 2, 4]), stored([1])].concat());
+    served.server.replace("me", [varies(), Message::new("b", body(1))]);
+    for _ in 0..2 {
+        served.fetch().succeeds();
+        // The one that makes it due was retrieved first.
+        served.holds([copies([1, 3, 7]), stored([1])].concat());
+        assert_eq!(served.server.unique_ids("me"), ["b"]);
+    }
 }
 
 /// A server that counts from 1 again in an empty maildrop, and reports of a machine.
@@ -539,11 +570,12 @@ fn other_mail_of_the_same_size_is_found_by_its_header_and_delivered() {
 /// It may be other mail: a deletion that falls due in the very session that finds so delivers it first.
 #[test]
 fn what_differs_each_time_is_not_deleted_unseen_by_the_session_that_finds_so() {
-    let served = varying();
+    let (served, _) = varying();
     served.configure(served.server.port(), "leave-on-server = { newest = 1 }");
     lists(&served, []);
-    lists(&served, [Message::new("a", copy(3)), Message::new("b", body(9))]);
-    served.holds([copies(1..=3), stored([9])].concat());
+    lists(&served, [varies(), Message::new("b", body(9))]);
+    // Asked for twice, and retrieved behind the other one.
+    served.holds([copies([1, 3, 7]), stored([9])].concat());
     assert_eq!(served.server.unique_ids("me"), ["b"]);
 }
 

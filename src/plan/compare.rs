@@ -23,7 +23,7 @@ use crate::types::{MessageNumber, Octets, Time};
 
 use super::{Decision, Listed, Maildrop, Who, Why};
 use begun::BegunMessages;
-use watch::Watch;
+use watch::{Watch, Watched};
 
 pub(crate) use begun::Continued;
 
@@ -47,6 +47,8 @@ pub(crate) struct Comparison {
     pub(crate) deletes: bool,
     /// Messages that only some of their destinations have.
     begun: BegunMessages,
+    /// What came in this session in the place of entries whose messages perhaps differ each time.
+    pub(crate) came: HashMap<EntryId, Digest>,
     /// What came last in the place of messages whose deletion was confirmed, and wasn't delivered.
     pub(crate) withheld: HashMap<EntryId, Digest>,
     /// Entries whose keys stand for other mail now.
@@ -223,7 +225,7 @@ impl Comparison {
         search: Search,
         utf8: bool,
     ) -> Result<Self, Error> {
-        let mut comparison = Self { begun: BegunMessages::read(ledger), ..Self::default() };
+        let mut comparison = Self { begun: BegunMessages::read(ledger, maildrop), ..Self::default() };
         let mut search = search;
         for (listed, decision) in maildrop.iter().zip(decisions) {
             let Some(why) = &decision.why_compared() else { continue };
@@ -269,16 +271,13 @@ impl Comparison {
             return false;
         }
         let alike = self.watch.with_header(facts.digests.header).iter();
-        let mut free = alike.filter(|watched| self.used.of(watched.entry, watched.message).all() == 0);
-        let Some(first) = free.next() else { return false };
-        let found =
-            if first.expected { free.find(|watched| !watched.expected).unwrap_or(first) } else { first };
-        if found.expected {
-            self.questioned.push(found.entry)
-        } else {
-            self.failed.push(found.entry)
+        let free = alike.filter(|watched| self.used.of(watched.entry, watched.message).all() == 0);
+        let free: Vec<&Watched> = free.collect();
+        match free.iter().find(|watched| !watched.expected) {
+            Some(unlisted) => self.failed.push(unlisted.entry),
+            None => self.questioned.extend(free.iter().map(|watched| watched.entry)),
         }
-        true
+        !free.is_empty()
     }
 
     /// The delivery that a message continues which has arrived whole: some of its destinations have it.  One for one.
@@ -494,10 +493,11 @@ impl Comparison {
         let is_whole = |other: &Other| by == By::Whole && other.record.digests.message == message;
         self.other(header, |other| !(other.deleted || other.stray) || is_whole(other)).or_else(|| {
             let others = self.others.as_ref()?.get(&header)?;
-            let mut expected = others.iter().rev().take_while(|other| other.expected);
-            let expected = expected.find(|other| self.used.is_free(other))?.entry;
-            self.questioned.push(expected);
-            Some(Verdict::SetAside)
+            let expected = others.iter().rev().take_while(|other| other.expected);
+            let before = self.questioned.len();
+            self.questioned
+                .extend(expected.filter(|other| self.used.is_free(other)).map(|other| other.entry));
+            (self.questioned.len() > before).then_some(Verdict::SetAside)
         })
     }
 

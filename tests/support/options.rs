@@ -1,6 +1,7 @@
 //! How [`super::server`] behaves, and misbehaves.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use super::certificates::Certified;
 use super::maildrop::{Account, Message};
@@ -99,6 +100,8 @@ pub struct Options {
     pub buffers: Option<usize>,
     /// A long line in front of the server.
     pub line: Option<Line>,
+    /// Each RETR puts the next number, of four digits, where a message has NNNN.
+    pub counter: Option<Arc<AtomicU64>>,
     pub hook: Option<Hook>,
 }
 
@@ -135,6 +138,7 @@ impl Default for Options {
             packet: None,
             buffers: None,
             line: None,
+            counter: None,
             hook: None,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 use std::net::TcpStream;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use base64::Engine as _;
@@ -405,6 +406,11 @@ impl<'s> Session<'s> {
             None => {}
         }
         self.out.extend(format!("+OK {} octets\r\n", message.listed).as_bytes());
+        if let Some(counter) = &self.options.counter {
+            let number = counter.fetch_add(1, Ordering::Relaxed) + 1;
+            let text = String::from_utf8_lossy(&message.wire).replace("NNNN", &format!("{number:04}"));
+            return self.whole(&Message::raw(message.unique_id, text.into_bytes()));
+        }
         self.whole(&message)
     }
 

@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::ledger::{Begun, Ledger};
 use crate::message::{Digest, Digests, Facts};
-use crate::plan::{Listed, Who};
+use crate::plan::{Listed, Maildrop, Who};
 use crate::proof::EntryId;
 
 /// The begun messages of a ledger, and which of them were found.
@@ -32,8 +32,10 @@ enum Mark {
     Varying(EntryId),
     /// Its header, under whatever key.
     Header(Digest),
-    /// The digest of the message, where it had no unique-id.
+    /// The digest of the message, where it had no unique-id;
     Nameless(Digest),
+    /// or where the listing lacks its unique-id, of a message that has none.
+    LeftOut(Digest),
 }
 
 /// What a message that has arrived continues.
@@ -46,7 +48,7 @@ pub(crate) struct Continued<'a> {
 }
 
 impl BegunMessages {
-    pub(super) fn read(ledger: &Ledger) -> Self {
+    pub(super) fn read(ledger: &Ledger, maildrop: &Maildrop) -> Self {
         let all = ledger.begun();
         let mut places: HashMap<Mark, VecDeque<usize>> = HashMap::new();
         for (place, Begun { entry, nameless, digests, gone, .. }) in all.iter().enumerate() {
@@ -54,6 +56,8 @@ impl BegunMessages {
             mark(Mark::Header(digests.header));
             if *nameless {
                 mark(Mark::Nameless(digests.message));
+            } else if maildrop.times_listed(*entry) == 0 {
+                mark(Mark::LeftOut(digests.message));
             }
             if *gone {
                 // Under its key it would be taken for what that stands for now.
@@ -114,7 +118,8 @@ impl BegunMessages {
             all.filter_map(|digest| self.first(Mark::Content(id, digest))).min()
         });
         let alike = if facts.traced { Mark::Header(header) } else { Mark::Nameless(message) };
-        let same = by_content.or_else(|| self.first(alike));
+        let left_out = (listed.who == Who::Nameless).then_some(Mark::LeftOut(message));
+        let same = by_content.or_else(|| self.first(alike)).or_else(|| self.first(left_out?));
         let varying = || own.filter(|_| may_vary && identity.is_none()).map(Mark::Varying);
         let place = same.or_else(|| self.first(varying()?))?;
         *self.found.get_mut(place)? = true;

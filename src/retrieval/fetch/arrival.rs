@@ -177,7 +177,7 @@ impl Fetch<'_> {
                 return Some(Whole::Varies(entry));
             }
             Some(Verdict::Varies(entry)) if !goes && !self.comparison.never_left(listed) => {
-                return Some(Whole::Varies(entry));
+                return self.varying(entry, facts.digests.message);
             }
             _ => {}
         }
@@ -185,6 +185,17 @@ impl Fetch<'_> {
             self.state.delete_when_delivered.insert(job.number);
         }
         None
+    }
+
+    /// What a message comes to that isn't what its key stands for, as the one before it, and has nothing that names it.  A
+    /// server whose copies differ each time sends another one when it's asked again; other mail stays the same.
+    fn varying(&self, entry: EntryId, message: Digest) -> Option<Whole> {
+        let is_found_out = self.comparison.is_known_to_vary(entry) || self.state.pipeline.is_impossible();
+        match self.comparison.came.get(&entry) {
+            _ if is_found_out => Some(Whole::Varies(entry)),
+            None => Some(Whole::Twice { entry, message }),
+            Some(before) => (*before != message).then_some(Whole::Varies(entry)),
+        }
     }
 
     /// Every destination that is to get it has all of it now.

@@ -55,7 +55,7 @@ impl Fetch<'_> {
         match whole {
             Whole::Parcel(_) | Whole::Same { .. } => self.recognise(&job),
             // Neither delivered nor what was: nothing of it may be deleted on the strength of this.
-            Whole::Aside | Whole::Elsewhere { .. } | Whole::Varies(_) => {}
+            Whole::Aside | Whole::Elsewhere { .. } | Whole::Twice { .. } | Whole::Varies(_) => {}
         }
         match whole {
             Whole::Parcel(parcel) => {
@@ -90,6 +90,11 @@ impl Fetch<'_> {
                 if job.decision.why_compared().is_some() {
                     self.compared(job, CompareResult::Undone);
                 }
+            }
+            Whole::Twice { entry, message } => {
+                self.state.pipeline.allowance.give_back(Octets(job.size));
+                self.comparison.came.insert(entry, message);
+                self.state.pipeline.again(job);
             }
             Whole::Varies(entry) => {
                 self.state.pipeline.allowance.give_back(Octets(job.size));

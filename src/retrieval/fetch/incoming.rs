@@ -2,7 +2,7 @@
 
 use crate::delivery::routing::{Copies, NetworkEnds};
 use crate::ledger::Match;
-use crate::message::Examiner;
+use crate::message::{Digest, Examiner};
 use crate::proof::{BegunId, EntryId, Key};
 use crate::retrieval::committer::Parcel;
 use crate::retrieval::pipeline::Job;
@@ -44,6 +44,9 @@ pub(super) enum Whole {
     Same { key: Key, listed_size: Option<Octets>, same_as: Match },
     /// It isn't what its key stands for: what it is shows when all that is known has been compared.
     Aside,
+    /// Either the server's copies of this entry's message differ each time, or it's other mail: that shows when it comes once
+    /// more.
+    Twice { entry: EntryId, message: Digest },
     /// The server's copies of this entry's message differ each time.
     Varies(EntryId),
     /// Only destinations that this run doesn't have lack it.

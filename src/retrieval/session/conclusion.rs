@@ -57,7 +57,7 @@ impl MailSession<'_, '_> {
         if let (true, Some(number)) = (naming.is_impossible() && *confirmed > 0, last)
             && let Some(listed) = maildrop.find(*number).filter(|_| !aside.contains(number))
         {
-            course.done.insert((*number, listed.octets));
+            brought |= course.done.insert((*number, listed.octets));
         }
         course.brought = brought;
         if let Some(form) = naming.found()

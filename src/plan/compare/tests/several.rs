@@ -75,6 +75,26 @@ fn only_what_was_delivered_can_have_moved() {
     }
 }
 
+/// A listing of unique-ids left it out, so that it has none this time: all its octets show that it is the one that some
+/// destinations lack, unless its unique-id is listed as well.
+#[test]
+fn a_delivery_is_continued_by_a_message_that_the_listing_left_out() {
+    let mut world = World::new();
+    world.deliver_to_one("p");
+    let nameless = Decision::Compare(Why::Nameless);
+    let untraced = |content: &str| Facts { traced: false, ..facts(content) };
+    for (listed, content, expected) in [
+        (&[("-", nameless)][..], "p", true),
+        (&[("-", nameless)], "other", false),
+        (&[("-", nameless), ("p", Decision::Retrieve(Why::Again))], "p", false),
+        (&[("new", Decision::Retrieve(Why::New))], "p", false),
+    ] {
+        let (maildrop, mut comparison) = deciding(&world, listed, Search::OwnKey, false);
+        let found = comparison.continues(&maildrop.at(0).unwrap(), &untraced(content)).is_some();
+        assert_eq!(found, expected, "{listed:?}, {content}");
+    }
+}
+
 /// What some destinations lack is found once; another message under its key then accuses nothing.
 #[test]
 fn a_delivery_is_continued_by_one_message() {

@@ -46,6 +46,10 @@ fn elsewhere() -> Whole {
     Whole::Elsewhere { begun: BegunId(0), entry: EntryId(0) }
 }
 
+fn twice() -> Whole {
+    Whole::Twice { entry: EntryId(0), message: facts("h/c@-").digests.message }
+}
+
 fn bench(decision: Decision) -> Bench {
     Bench::new(world(), &["a"], &[decision])
 }
@@ -54,11 +58,12 @@ fn bench(decision: Decision) -> Bench {
 #[test]
 fn what_is_neither_delivered_nor_known_is_never_recognised() {
     type Make = fn(&Fetch<'_>) -> Whole;
-    let cases: [(&str, Make, bool); 5] = [
+    let cases: [(&str, Make, bool); 6] = [
         ("delivered now", |fetch| Whole::Parcel(parcel(1, "a", &fetch.policy.destinations)), true),
         ("one that we have", |_| same(0), true),
         ("not what its key stands for", |_| Whole::Aside, false),
         ("its copies differ each time", |_| Whole::Varies(EntryId(0)), false),
+        ("perhaps they do", |_| twice(), false),
         ("lacked by a destination of another run", |_| elsewhere(), false),
     ];
     for (what, whole, expected) in cases {
@@ -178,11 +183,24 @@ fn a_message_whose_copies_differ_is_reported_once() {
     assert!(!came.reported.iter().any(|line| line.contains("other contents")), "{:?}", came.reported);
 }
 
+/// Whether a server's copies differ shows when it's asked for the same message again.
+#[test]
+fn what_perhaps_varies_is_asked_for_once_more() {
+    let came = bench(DOUBTFUL).run(|fetch| {
+        fetch.confirm(vec![Held::Whole(fetch.job(0), twice())]);
+        let entry = EntryId(0);
+        (fetch.upcoming().map(|job| (job.ask, job.decision)), fetch.comparison.came.contains_key(&entry))
+    });
+    assert_eq!(came.result.0.map(|(_, decision)| decision), Some(DOUBTFUL));
+    assert!(came.result.1);
+    assert_eq!((came.compared(), came.work.len()), (vec![], 0));
+}
+
 /// What is known takes nothing of max-messages: the next message may come in its place.
 #[test]
 fn what_is_not_delivered_does_not_count_in_the_limits_of_a_run() {
     type Make = fn() -> Whole;
-    let known: [Make; 4] = [|| same(0), || Whole::Aside, elsewhere, || Whole::Varies(EntryId(0))];
+    let known: [Make; 5] = [|| same(0), || Whole::Aside, elsewhere, twice, || Whole::Varies(EntryId(0))];
     for whole in known {
         let mut bench = bench(DOUBTFUL);
         bench.policy.max_messages = Some(1);

@@ -90,6 +90,7 @@ fn the_next_session_goes_on_behind_what_is_done() {
         learn(&mut scene, false);
         let what = format!("{confirmed} {last:?} {aside:?}");
         assert_eq!(scene.course.done, HashSet::from_iter(expected.then_some(done)), "{what}");
+        assert_eq!(scene.course.brought, expected, "{what}");
         assert_eq!(scene.course.careful, 7);
         // What is found again is as old as it was: it is tried again after a week.
         let names = scene.memory.names.unwrap();
