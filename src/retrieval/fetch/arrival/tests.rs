@@ -38,7 +38,7 @@ fn bench(name: &'static str, decision: Decision) -> Bench {
 fn arrives(fetch: &mut Fetch<'_>, octets: u64, facts: Facts) {
     let job = fetch.job(0);
     fetch.begin(job);
-    let (intakes, failure) = fetch.state.incoming.take().unwrap().copies.end();
+    let (intakes, failure) = fetch.state.incoming.take().unwrap().copies.end(fetch.network_ends);
     fetch.ended(job, octets, facts, intakes, failure);
 }
 
@@ -176,7 +176,7 @@ fn the_server_s_own_data_is_left_alone_in_the_first_place_only() {
     let came = bench.run(|fetch| {
         let job = fetch.job(1);
         fetch.begin(job);
-        let (intakes, failure) = fetch.state.incoming.take().unwrap().copies.end();
+        let (intakes, failure) = fetch.state.incoming.take().unwrap().copies.end(fetch.network_ends);
         fetch.ended(job, SIZE, internal(), intakes, failure);
         held(fetch)
     });
