@@ -1,3 +1,20 @@
+# A name as it has to be written behind the quotation mark, if any, that the word begins with.
+__popfetch_quoted() {
+    local quote=${COMP_WORDS[COMP_CWORD]:0:1} char at
+    if [[ $quote != [\"\'] ]]; then
+        printf %q "$1"
+        return
+    fi
+    for (( at = 0; at < ${#1}; at++ )); do
+        char=${1:at:1}
+        case $quote$char in
+            \"[\"\\\$\`]) printf %s "\\$char" ;;
+            \'\') printf %s "'\\''" ;;
+            *) printf %s "$char" ;;
+        esac
+    done
+}
+
 # Adds the names of accounts that begin with the word.
 __popfetch_accounts() {
     local name config=() at
@@ -5,7 +22,7 @@ __popfetch_accounts() {
         [[ ${COMP_WORDS[at]} == --config ]] && config=(--config "${COMP_WORDS[at + 1]}")
     done
     while IFS= read -r name; do
-        [[ $name == "$cur"* ]] && COMPREPLY+=("$(printf %q "$name")")
+        [[ $name == "$cur"* ]] && COMPREPLY+=("$(__popfetch_quoted "$name")")
     done < <("${COMP_WORDS[0]}" accounts "${config[@]}" 2>/dev/null)
 }
 

@@ -10,6 +10,11 @@ function __fish_popfetch_needs_command
     set -l cmd (commandline -opc)
     set -e cmd[1]
     argparse -s (__fish_popfetch_global_optspecs) -- $cmd 2>/dev/null
+    # The last word may be an option that waits for its value.
+    or begin
+        set -e cmd[-1]
+        argparse -s (__fish_popfetch_global_optspecs) -- $cmd 2>/dev/null
+    end
     or return
     if set -q argv[1]
         # Also print the command, so this can be used to figure out what it is.

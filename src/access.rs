@@ -19,7 +19,7 @@ mod switch;
 pub(crate) use self::error::{Error, shell_word};
 pub(crate) use self::file::{contents, read, read_as, read_private};
 pub(crate) use self::owner::{AsRoot, Owner, act, spawn};
-pub(crate) use self::paths::{check_destination, check_path, check_private, open_regular};
+pub(crate) use self::paths::{caller, check_destination, check_path, check_private, open_regular};
 pub(crate) use self::switch::is_root;
 
 /// No core dump, and no other program of the same user that looks into our memory, where passwords are (PR_SET_DUMPABLE,

@@ -97,6 +97,9 @@ impl Problem for Error {
                  them), or name another place"
             }
             Some(Errno::ROFS) => "that file system can only be read: name another place",
+            Some(Errno::ISDIR | Errno::NOTDIR | Errno::EXIST | Errno::SPIPE | Errno::NXIO | Errno::LOOP) => {
+                "something else stands there (ls -ld shows what it is): move it away"
+            }
             _ => return None,
         };
         Some(hint.into())

@@ -24,7 +24,8 @@ pub(crate) const BASH: Shell = Shell {
         read -ra COMP_WORDS <<< "$LINE"
         [[ $LINE == *' ' ]] && COMP_WORDS+=("")
         COMP_CWORD=$(( ${#COMP_WORDS[@]} - 1 ))
-        _popfetch popfetch "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}" 2> ~/errors
+        # bash leaves a quotation mark at its beginning out.
+        _popfetch popfetch "${COMP_WORDS[COMP_CWORD]#[\"\']}" "${COMP_WORDS[COMP_CWORD - 1]}" 2> ~/errors
         (( ${#COMPREPLY[@]} )) && printf '%s\n' "${COMPREPLY[@]}"
         true
     "#,
@@ -77,6 +78,8 @@ pub(crate) const FISH: Shell = Shell {
     name: "fish",
     program: Cow::Borrowed(
         r#"
+        # What is installed on this machine would be loaded over it.
+        set fish_complete_path
         source ~/script
         complete -C "$LINE" 2> ~/errors | string split -f 1 \t
         true
@@ -156,6 +159,11 @@ fn completes(shell: &Shell) {
         shell.name
     );
     assert_eq!(shell.offers(&sandbox, "popfetch completions z"), ["zsh"], "{}", shell.name);
+    // Also before any command.
+    for (line, value) in [("popfetch --tls i", "implicit"), ("popfetch --server h --first-run n", "new-only")]
+    {
+        assert_eq!(shell.offers(&sandbox, line), [value], "{}: {line}", shell.name);
+    }
     assert_eq!(shell.offers(&sandbox, "popfetch cron --only s"), ["service"], "{}", shell.name);
     let errors = std::fs::read_to_string(sandbox.path("errors")).unwrap_or_default();
     assert_eq!(errors, "", "{}", shell.name);
@@ -164,6 +172,17 @@ fn completes(shell: &Shell) {
 #[test]
 fn bash_completes_commands_flags_and_accounts() {
     completes(&BASH);
+    let Some(sandbox) = BASH.sandbox() else { return };
+    for (line, name) in [
+        ("popfetch \"a", "a b"),
+        ("popfetch 'a", "a b"),
+        ("popfetch \"$(", "\\$(touch oops)"),
+        ("popfetch '$(", "$(touch oops)"),
+        ("popfetch $(", "\\$\\(touch\\ oops\\)"),
+    ] {
+        let found = BASH.offers(&sandbox, line);
+        assert!(found.iter().any(|found| found == name), "{line}: {found:?}");
+    }
 }
 
 #[test]

@@ -475,6 +475,24 @@ fn a_ledger_that_was_cut_is_refused_by_every_command_that_reads_it() {
     assert_eq!(fs::read(&ledger).unwrap(), whole[..whole.len() / 2], "none has written it again");
 }
 
+/// Whatever stands in the place of the state, there is something to do about it.
+#[test]
+fn what_stands_in_the_ledgers_place_is_to_be_moved_away() {
+    let server = Server::start(good(small(1)));
+    let sandbox = Sandbox::new();
+    sandbox.config(account("work", "127.0.0.1", server.port()));
+    sandbox.run([""; 0]).succeeds();
+    let ledger = ledger(&sandbox);
+    fs::remove_file(&ledger).unwrap();
+    fs::create_dir(&ledger).unwrap();
+    for args in [&["check"][..], &["history"], &[]] {
+        sandbox.run(args).exits(74).complains("something else stands there");
+    }
+    fs::remove_dir_all(sandbox.state()).unwrap();
+    sandbox.write(sandbox.state(), "");
+    sandbox.run([""; 0]).exits(73).complains("something else stands there");
+}
+
 /// An export without it would be taken for all that there is.
 #[test]
 fn a_ledger_that_is_missing_is_not_exported_as_an_empty_one() {

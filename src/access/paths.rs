@@ -216,6 +216,12 @@ fn is_of_one_user(group: &str, members: &[String], user: &str) -> bool {
     group == user && members.iter().all(|member| member == user)
 }
 
+/// The name of the user that popfetch runs as; `None` where this machine has none.
+#[must_use]
+pub(crate) fn caller() -> Option<String> {
+    User::from_uid(nix::unistd::geteuid()).ok().flatten().map(|user| user.name)
+}
+
 /// A user's name, or number.
 fn name_of(uid: u32) -> String {
     let user = User::from_uid(nix::unistd::Uid::from_raw(uid)).ok().flatten();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::answer::AnswerFault;
 use crate::connection;
 use crate::exit::ExitCode;
-use crate::problem::Problem;
+use crate::problem::{Problem, TRY_AGAIN};
 
 /// Why there is no answer.  `server` is always `host:port`.
 #[derive(Debug, thiserror::Error)]
@@ -55,9 +55,11 @@ impl Problem for Error {
             Self::Fault { fault: AnswerFault::Malformed(_), .. } => {
                 "check the address; a proxy or a captive portal on the way may answer in its place"
             }
-            Self::TimedOut { .. } | Self::Stopped { .. } | Self::Closed { .. } | Self::Fault { .. } => {
-                return None;
+            Self::Fault { fault: AnswerFault::TooLarge, .. } => PORTAL,
+            Self::TimedOut { .. } | Self::Closed { .. } | Self::Fault { fault: AnswerFault::Cut, .. } => {
+                TRY_AGAIN
             }
+            Self::Stopped { .. } => return None,
         };
         Some(hint.into())
     }

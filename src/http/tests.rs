@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use native_tls::{Identity, TlsAcceptor};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
-use super::{AnswerFault, Error, HttpWay, SignalEnds, Url, get, post_form};
+use super::error::PORTAL;
+use super::{Error, HttpWay, SignalEnds, Url, get, post_form};
 use crate::account::{ConnectCommand, Endpoint, Proxy, ProxyAddress, ProxyKind, ProxyLogin, Route};
 use crate::connection::{self, Connectors};
-use crate::problem::Problem as _;
+use crate::problem::{Problem as _, TRY_AGAIN};
 use crate::secret::Secret;
 use crate::signals::Stop;
 
@@ -70,15 +71,15 @@ fn a_question_is_one_request() {
 #[test]
 fn what_is_no_answer_is_an_error() {
     for (answer, expected, code, hint) in [
-        (&b""[..], "closed the connection without an answer", 75, ""),
+        (&b""[..], "closed the connection without an answer", 75, TRY_AGAIN),
         (
             b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{",
             "it ended the connection in the middle of its answer",
             75,
-            "",
+            TRY_AGAIN,
         ),
         (b"+OK ready\r\n", "it does not speak HTTP", 76, "check the address"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 65537\r\n\r\n", "its answer is larger than 64 KiB", 76, ""),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 65537\r\n\r\n", "its answer is larger than 64 KiB", 76, PORTAL),
         (
             b"HTTP/1.1 302 Found\r\nLocation: https://portal.example/login?token=tanstaaf\r\n\r\n",
             "points to another address (status 302): https://portal.example/login",
@@ -188,8 +189,8 @@ fn the_server_is_verified_by_chain_and_name() {
 
 #[test]
 fn the_shapes_that_errors_have() {
-    let fault = Error::Fault { server: "a.example:443".to_owned(), fault: AnswerFault::TooLarge };
-    assert_eq!(fault.shown(), "a.example:443: its answer is larger than 64 KiB");
+    let stopped = Error::Stopped { server: "a.example:443".to_owned() };
+    assert_eq!(stopped.shown(), "stopped by a signal while a.example:443 was asked");
     let clear = Error::Clear { server: "127.0.0.1:80".to_owned() };
     assert_eq!(
         clear.shown(),

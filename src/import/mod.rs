@@ -62,7 +62,7 @@ pub(crate) fn read(
 #[doc(hidden)]
 pub fn fuzz_import(octets: &[u8]) {
     let variables = BTreeMap::new();
-    let around = ForeignSurroundings { home: Path::new("/home/me"), variables: &variables };
+    let around = ForeignSurroundings { home: Path::new("/home/me"), caller: None, variables: &variables };
     let source = ForeignSource { path: Path::new("rc"), octets };
     // A file that includes itself must end as well.
     let mut include = |_: &Path| Ok(Secret::new(octets));

@@ -50,6 +50,8 @@ impl ForeignProgram {
 pub(crate) struct ForeignSurroundings<'a> {
     /// `$HOME`.
     pub home: &'a Path,
+    /// The name of the user that runs popfetch, as the system has it.
+    pub caller: Option<&'a str>,
     /// The environment, for `$NAME` in paths.
     pub variables: &'a BTreeMap<OsString, OsString>,
 }
@@ -66,7 +68,7 @@ impl ForeignSurroundings<'_> {
 
     /// The name of the user that runs the program.
     pub(super) fn user(&self) -> Option<&str> {
-        self.variable("USER").or_else(|| self.variable("LOGNAME"))
+        self.variable("USER").or_else(|| self.variable("LOGNAME")).or(self.caller)
     }
 
     /// A path of a file that this user's program reads: `~/` is the home directory, and what is relative starts at `folder`.

@@ -26,7 +26,7 @@ const FIXTURES: [(ForeignProgram, &str, &[u8]); 4] = [
 fn parse_with(program: ForeignProgram, octets: &[u8], included: &str) -> Result<ForeignFile, Error> {
     let variables: BTreeMap<OsString, OsString> =
         [("USER", "me"), ("MAILS", "/srv/mail")].map(|(name, value)| (name.into(), value.into())).into();
-    let around = ForeignSurroundings { home: Path::new("/home/me"), variables: &variables };
+    let around = ForeignSurroundings { home: Path::new("/home/me"), caller: None, variables: &variables };
     let mut include = |path: &Path| match path.file_name().is_some_and(|name| name == "absent") {
         true => Err(access::read(path, "included file", 10).unwrap_err()),
         false => Ok(Secret::new(included)),
@@ -270,9 +270,15 @@ fn without_a_local_name_fetchmails_mail_is_for_the_user_that_runs_it() {
     assert!(!said(&account).contains("local user"), "it matters to nobody: {account:?}");
     let text = "poll h.e proto pop3 user u pass p";
     let file = ForeignSource { path: Path::new("/home/me/rc"), octets: text.as_bytes() };
-    let around = ForeignSurroundings { home: Path::new("/home/me"), variables: &BTreeMap::new() };
+    let around =
+        ForeignSurroundings { home: Path::new("/home/me"), caller: None, variables: &BTreeMap::new() };
     let nobody = read(ForeignProgram::Fetchmail, file, around, &mut |_| unreachable!()).unwrap();
     assert!(nobody.accounts[0].left_out.as_ref().unwrap().contains("USER is not set"));
+    let around = ForeignSurroundings { caller: Some("anna"), ..around };
+    let hers = read(ForeignProgram::Fetchmail, file, around, &mut |_| unreachable!()).unwrap();
+    assert!(
+        matches!(&hers.accounts[0].deliver[..], [ForeignTarget::Argv(words)] if words.ends_with(&["anna".to_owned()]))
+    );
 }
 
 #[test]

@@ -161,7 +161,7 @@ fn of_client(error: &str, said: String, asked: RefusedRequest<'_>) -> OAuthRefus
         ),
         _ => OAuthRefusal {
             what: format!("it refused ({said})"),
-            hint: None,
+            hint: Some("these are its own words; -vv shows what it was asked".to_owned()),
             exit: ExitCode::Refused,
             kind: RefusalKind::Other,
         },

@@ -46,6 +46,23 @@ fn with_accounts() -> Vec<Vec<String>> {
 }
 
 const BASH: &str = r#"
+# A name as it has to be written behind the quotation mark, if any, that the word begins with.
+__popfetch_quoted() {
+    local quote=${COMP_WORDS[COMP_CWORD]:0:1} char at
+    if [[ $quote != [\"\'] ]]; then
+        printf %q "$1"
+        return
+    fi
+    for (( at = 0; at < ${#1}; at++ )); do
+        char=${1:at:1}
+        case $quote$char in
+            \"[\"\\\$\`]) printf %s "\\$char" ;;
+            \'\') printf %s "'\\''" ;;
+            *) printf %s "$char" ;;
+        esac
+    done
+}
+
 # Adds the names of accounts that begin with the word.
 __popfetch_accounts() {
     local name config=() at
@@ -53,7 +70,7 @@ __popfetch_accounts() {
         [[ ${COMP_WORDS[at]} == --config ]] && config=(--config "${COMP_WORDS[at + 1]}")
     done
     while IFS= read -r name; do
-        [[ $name == "$cur"* ]] && COMPREPLY+=("$(printf %q "$name")")
+        [[ $name == "$cur"* ]] && COMPREPLY+=("$(__popfetch_quoted "$name")")
     done < <("${COMP_WORDS[0]}" accounts "${config[@]}" 2>/dev/null)
 }
 "#;
@@ -144,7 +161,20 @@ fn zsh(script: String) -> String {
     text.replace(end, &format!("{ZSH}{end}"))
 }
 
+/// The words before the one that is completed may end with an option that has no value yet.
+fn with_options_that_wait(script: &str) -> String {
+    let parse = "    argparse -s (__fish_popfetch_global_optspecs) -- $cmd 2>/dev/null\n";
+    let before = format!("{parse}    or return\n");
+    assert!(script.contains(&before), "{script}");
+    let again = format!("    or begin\n        set -e cmd[-1]\n    {parse}    end\n    or return\n");
+    script.replace(
+        &before,
+        &format!("{parse}    # The last word may be an option that waits for its value.\n{again}"),
+    )
+}
+
 fn fish(script: &str) -> String {
+    let script = with_options_that_wait(script);
     let names: Vec<String> = command().get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
     let mut text = format!(
         "# An account is no file.\n\

@@ -49,7 +49,13 @@ impl Index {
         if !self.slots.get(entry).is_some_and(|record| record.unidentified) {
             return Err("its digests are known already");
         }
-        self.change(entry, |record| (record.offset, record.unidentified) = (offset, false));
+        self.change(entry, |record| {
+            (record.offset, record.unidentified) = (offset, false);
+            // What is absent is in doubt as soon as there is anything to compare it with.
+            if record.absent_since.is_some() {
+                record.be_doubted();
+            }
+        });
         self.saw(fact.time);
         Ok(())
     }

@@ -155,3 +155,17 @@ fn what_was_deleted_and_is_gone_leaves_no_word_about_its_copies() {
         }
     }
 }
+
+/// A rewritten ledger holds what is absent as in doubt: so it is before, too.
+#[test]
+fn what_is_identified_after_listings_that_lacked_it_is_in_doubt() {
+    let (home, mut ledger) = begun();
+    ledger.import(&[(unique_id("id seen"), UsersWord::Seen)]).unwrap();
+    ledger.complete_listing(&mut [].into_iter()).unwrap();
+    let id = ledger.find(unique_id("id seen").borrow()).unwrap();
+    assert!(!ledger.entry(id).doubtful, "there is nothing to compare it with");
+    ledger.identify(id, digests("1").header, digests("1").identity).unwrap();
+    assert!(ledger.entry(id).doubtful);
+    ledger.close().unwrap();
+    assert!(read(home.path()).unwrap().entry(id).doubtful);
+}

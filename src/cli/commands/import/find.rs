@@ -28,14 +28,16 @@ pub(super) fn shown(path: &Path, home: Option<&Path>) -> String {
 /// Where the other programs run; without a home directory `/`, where nothing of theirs is.
 pub(super) fn surroundings<'a>(
     home: Option<&'a PathBuf>,
+    caller: Option<&'a str>,
     variables: &'a BTreeMap<OsString, OsString>,
 ) -> ForeignSurroundings<'a> {
-    ForeignSurroundings { home: home.map_or(Path::new("/"), PathBuf::as_path), variables }
+    ForeignSurroundings { home: home.map_or(Path::new("/"), PathBuf::as_path), caller, variables }
 }
 
 /// Reads them all; the exit code where one cannot be read, or none is there, which has been reported.
 pub(super) fn all(words: &[PathBuf], cli: &Cli) -> Result<Vec<FoundFile>, ExitCode> {
-    let around = surroundings(cli.environment.home.as_ref(), &cli.environment.variables);
+    let caller = access::caller();
+    let around = surroundings(cli.environment.home.as_ref(), caller.as_deref(), &cli.environment.variables);
     let named = words.first().and_then(|word| word.to_str()).and_then(ForeignProgram::named);
     let files = if named.is_some() { words.get(1..).unwrap_or_default() } else { words };
     let mut wanted: Vec<(ForeignProgram, PathBuf)> = Vec::new();

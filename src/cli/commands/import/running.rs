@@ -174,7 +174,7 @@ fn daemon(program: ForeignProgram, cli: &Cli) -> Option<u32> {
     if program != ForeignProgram::Fetchmail {
         return None;
     }
-    let around = super::find::surroundings(cli.environment.home.as_ref(), &cli.environment.variables);
+    let around = super::find::surroundings(cli.environment.home.as_ref(), None, &cli.environment.variables);
     let text = read(&places::pid_file(around))?;
     let process: u32 = text.split_whitespace().next()?.parse().ok()?;
     let name = read(&Path::new("/proc").join(process.to_string()).join("comm"))?;
