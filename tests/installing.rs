@@ -194,7 +194,7 @@ fn zsh_finds_the_installed_completions() {
 
 #[test]
 fn fish_finds_the_installed_completions() {
-    completes(&FISH, &[("source ~/script\n", "\n")]);
+    completes(&FISH, &[("set fish_complete_path\n", "\n"), ("source ~/script\n", "\n")]);
 }
 
 /// As root, in a view of the file system of its own: what is written there nobody else sees.

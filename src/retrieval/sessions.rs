@@ -83,6 +83,8 @@ impl<'a, 'b> Sessions<'a, 'b> {
                 Ok(SessionOutcome { next: None, left }) if left || self.course.keeps => break,
                 Ok(_) => return Ok(()),
                 Err(e) if self.goes_on_after(&e) => follows = Follows::Rest,
+                // It took what it could: that deletions are in vain was there before.
+                Err(e) if self.course.keeps && e.ends_session() => break,
                 Err(e) => {
                     if self.course.unpipelined && e.is_silence() {
                         // It falls silent also when asked one thing at a time: that has nothing to do with pipelining.

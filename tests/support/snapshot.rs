@@ -22,6 +22,8 @@ const MASKS: &[(&str, &str)] = &[
     (r"\b[0-2]\d:[0-5]\d(?::[0-5]\d(?:\.\d+)?)?\b", "CLOCK"),
     // A little before midnight what is due is due on another day.
     (r"CLOCK on \d{1,2} [A-Z][a-z]{2}\b", "CLOCK"),
+    // A little after midnight what lasts has lasted since another day.
+    (r"since \d{1,2} [A-Z][a-z]{2}\b", "since CLOCK"),
     // Processes, and ports on loopback that a sentence names.
     (r"\bprocess \d+", "process PID"),
     // What is kept of a mailbox, whose port is part of its name.
