@@ -35,7 +35,7 @@ const SHORTEST_STRETCH: usize = 8;
 /// A unique-id may hold fewer octets than this of a secret by chance, above all digits.
 const SHORTEST_IN_UNIQUE_ID: usize = 6;
 
-/// A secret counts as there although its last octets are cut: at most one in so many.
+/// A secret counts as there although its end is cut, up to an eighth of its octets.
 const CUT_IN_UNIQUE_ID: usize = 8;
 
 /// Knows every form in which one account's secret was sent.
