@@ -1,8 +1,6 @@
 mod several;
 mod watch;
 
-use std::collections::HashSet;
-
 use super::{Comparison, Search, Verdict};
 use crate::ledger::{EntryState, Match};
 use crate::message::Facts;
@@ -650,24 +648,6 @@ fn what_seems_new_and_has_a_header_that_we_have_is_looked_at_closer() {
     let mut beside = watching(&world, &["b", "d", "new"]);
     assert!(beside.seems_moved(&facts("c")));
     assert!(beside.failed.is_empty());
-}
-
-/// Each of several copies may be the one that it is: all are compared at once, since a session has few rounds.
-#[test]
-fn what_seems_new_waits_for_every_message_whose_header_it_has() {
-    let mut world = World::new();
-    let copies = ["a", "b", "c"].map(|name| world.deliver_content(key(name), "c/x"));
-    world.listed(&["a", "b", "c"]);
-    let names = ["a", "b", "c", "new"];
-    let mut everywhere = arriving(&world, &names, Search::EveryKey);
-    assert_eq!(elsewhere(&mut everywhere, "c/x"), Some(SetAside));
-    let maildrop = world.maildrop(&names.map(|name| (name, None)));
-    let mut watching = arriving(&world, &names, Search::OwnKey).watching(&world.ledger, &maildrop).unwrap();
-    assert!(watching.seems_moved(&facts("c/x")));
-    for comparison in [&everywhere, &watching] {
-        let questioned: HashSet<EntryId> = comparison.questioned.iter().copied().collect();
-        assert_eq!((questioned, comparison.failed.len()), (copies.into(), 0));
-    }
 }
 
 /// Where unique-ids have moved once, all that was ever delivered is known again by its header; but a former key of a message

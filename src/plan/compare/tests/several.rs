@@ -1,7 +1,9 @@
 //! Several messages under one key, one message under several keys, and what was never delivered.
 
+use std::collections::HashSet;
+
 use super::Found::{self, Another, NeedsBody, Same, SetAside, Varies};
-use super::verdicts;
+use super::{arriving, elsewhere, verdicts};
 use crate::message::Facts;
 use crate::plan::compare::{Comparison, Search, Verdict};
 use crate::plan::trial::{World, facts, key};
@@ -359,4 +361,22 @@ fn a_header_that_only_top_gives_is_learnt_of_a_message_that_has_a_unique_id() {
     assert_eq!(comparison.by_header(&listed, Why::Doubtful, &scanned, false), Verdict::NeedsBody);
     let Verdict::Same(same_as) = comparison.whole(&listed, Why::Doubtful, &delivered) else { panic!() };
     assert_eq!((same_as.entry, same_as.header), (id, Some(scanned.digests.header)));
+}
+
+/// Each of several copies may be the one that it is: all are compared at once, since a session has few rounds.
+#[test]
+fn what_seems_new_waits_for_every_message_whose_header_it_has() {
+    let mut world = World::new();
+    let copies = ["a", "b", "c"].map(|name| world.deliver_content(key(name), "c/x"));
+    world.listed(&["a", "b", "c"]);
+    let names = ["a", "b", "c", "new"];
+    let mut everywhere = arriving(&world, &names, Search::EveryKey);
+    assert_eq!(elsewhere(&mut everywhere, "c/x"), Some(SetAside));
+    let maildrop = world.maildrop(&names.map(|name| (name, None)));
+    let mut watching = arriving(&world, &names, Search::OwnKey).watching(&world.ledger, &maildrop).unwrap();
+    assert!(watching.seems_moved(&facts("c/x")));
+    for comparison in [&everywhere, &watching] {
+        let questioned: HashSet<EntryId> = comparison.questioned.iter().copied().collect();
+        assert_eq!((questioned, comparison.failed.len()), (copies.into(), 0));
+    }
 }
