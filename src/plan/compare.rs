@@ -160,9 +160,8 @@ impl Comparison {
         let mut search = search;
         for (listed, decision) in maildrop.iter().zip(decisions) {
             let Some(why) = &decision.why_compared() else { continue };
-            let moves = || ledger.is_renumbering() || ledger.has_unsteady_ids() || ledger.knows_nameless();
-            let moved = *why == Why::Duplicate && search == Search::OwnKey && moves();
-            if moved || matches!(why, Why::Renumbered | Why::Nameless) {
+            // A server that gives a unique-id twice may have given it to what had another one.
+            if matches!(why, Why::Duplicate | Why::Renumbered | Why::Nameless) {
                 search = Search::EveryKey;
             }
             match listed.who {
@@ -302,7 +301,7 @@ impl Comparison {
         match (listed.who, why) {
             // New in a window: whatever was listed before may be meant, so that all of it must be equal.
             (_, Why::New) if facts.traced => {
-                self.other(facts.digests.header, |other| equal(&other.record)).unwrap_or(Verdict::Another)
+                self.other(facts.digests.header, |_, other| equal(&other.record)).unwrap_or(Verdict::Another)
             }
             (Who::Known(id), _) if self.is_one_of_several(id) => self
                 .own(id, facts, By::Whole)
@@ -318,12 +317,12 @@ impl Comparison {
                 .unwrap_or_else(|| self.fail(id, facts)),
             (_, Why::Nameless) => {
                 let may = |other: &Other| facts.traced || !other.deleted;
-                let same = |other: &Other| may(other) && equal(&other.record);
+                let same = |_: &Self, other: &Other| may(other) && equal(&other.record);
                 self.other(facts.digests.header, same).unwrap_or(Verdict::Another)
             }
             // What had no unique-id was never known by more than its octets, so that it is known by them where it has one.
             (_, Why::Renumbered) if !facts.traced => self
-                .other(facts.digests.header, |other| other.is_nameless_and_there() && equal(&other.record))
+                .other(facts.digests.header, |_, other| other.is_nameless_and_there() && equal(&other.record))
                 .unwrap_or(Verdict::Another),
             _ => self.traced(facts, By::Whole).unwrap_or(Verdict::Another),
         }
@@ -425,7 +424,7 @@ impl Comparison {
 
     /// A message that is listed under another key than the one it was delivered under: its header proves it.  Of what was
     /// deleted, or was gone before the last listing, only the whole does: where the server adds no Received field of its own, a
-    /// sender can give new mail the same header.  Where the message with that header is expected under its own key, that key is compared first:
+    /// sender can give new mail the same header.  So it does of one of several with one key.  Where the message with that header is expected under its own key, that key is compared first:
     /// perhaps both are listed.
     fn traced(&mut self, facts: &Facts, by: By) -> Option<Verdict> {
         if !facts.traced {
@@ -433,7 +432,10 @@ impl Comparison {
         }
         let Digests { header, message, .. } = facts.digests;
         let is_whole = |other: &Other| by == By::Whole && other.record.digests.message == message;
-        self.other(header, |other| !(other.deleted || other.stray) || is_whole(other)).or_else(|| {
+        let is_proven = |this: &Self, other: &Other| {
+            !(other.deleted || other.stray || this.is_one_of_several(other.entry)) || is_whole(other)
+        };
+        self.other(header, is_proven).or_else(|| {
             let others = self.others.as_ref()?.get(&header)?;
             let expected = others.iter().rev().take_while(|other| other.expected);
             let before = self.questioned.len();
@@ -452,7 +454,7 @@ impl Comparison {
         let has_its_size =
             |other: &Other| other.only && other.size.zip(listed.octets).is_none_or(|(then, now)| then == now);
         let own = self.traced(facts, By::Header).or_else(|| {
-            self.other(header, |other| {
+            self.other(header, |_, other| {
                 other.nameless && !other.deleted && !some_failed && has_its_size(other)
             })
         });
@@ -483,11 +485,11 @@ impl Comparison {
         others.is_some_and(|others| others.iter().any(Other::is_nameless_and_there))
     }
 
-    fn other(&mut self, header: Digest, same: impl Fn(&Other) -> bool) -> Option<Verdict> {
+    fn other(&mut self, header: Digest, same: impl Fn(&Self, &Other) -> bool) -> Option<Verdict> {
         self.skip_matched(header);
         let others = self.others.as_ref()?.get(&header)?;
         let mut others = others.iter().take_while(|other| !other.expected);
-        let found = others.find(|other| same(other) && self.used.is_free(other))?;
+        let found = others.find(|other| same(self, other) && self.used.is_free(other))?;
         let (entry, message) = (found.entry, found.record.digests.message);
         self.used.at(entry, message).other += 1;
         Some(Verdict::Same(Match { entry, message: Some(message), header: None }))
