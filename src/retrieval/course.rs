@@ -1,6 +1,6 @@
 //! What the sessions of one run learn for those that follow, and which messages each is about.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::ledger::{self, Ledger};
 use crate::plan::{Decision, Listed, Maildrop, Policy, Who, Why};
@@ -24,8 +24,8 @@ pub(super) struct Course {
     pub(super) disordered: u32,
     /// Sessions in a row that ended well before the limit that was set to them.
     pub(super) good: u32,
-    /// Not asked for again in this run.
-    pub(super) given_up: HashSet<GivenUp>,
+    /// Not asked for again in this run; each with the sizes that were listed.
+    pub(super) given_up: HashMap<GivenUp, Vec<Option<Octets>>>,
     /// On a server none of whose answers names a message: delivered, or recognised, in a session of its own.  The next
     /// session goes on behind it, though a message without a unique-id looks as it did.
     pub(super) done: HashSet<(MessageNumber, Option<Octets>)>,
@@ -47,8 +47,27 @@ pub(super) struct Course {
     pub(super) ended: SessionEnd,
 }
 
+impl Course {
+    /// It isn't asked for again in this run.  Whether nothing with this name was given up before.
+    pub(super) fn give_up(&mut self, message: GivenUp, octets: Option<Octets>) -> bool {
+        let sizes = self.given_up.entry(message).or_default();
+        let is_new = sizes.is_empty();
+        if !sizes.contains(&octets) {
+            sizes.push(octets);
+        }
+        is_new
+    }
+}
+
+/// Whether this may be the size of what was given up: another node may have another message under the same unique-id.
+pub(super) fn may_have_size(given_up: &[Option<Octets>], octets: Option<Octets>) -> bool {
+    given_up.iter().any(|then| then.zip(octets).is_none_or(|(then, now)| then == now))
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct SessionEnd {
+    /// The listing was taken.
+    pub(super) listed: bool,
     /// Commands shared a flight.
     pub(super) pipelined: bool,
     /// Messages asked for in it.

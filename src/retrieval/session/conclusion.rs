@@ -36,6 +36,7 @@ impl MailSession<'_, '_> {
         let mut brought = matched.count() > 0;
         brought |= tally.delivered > 0 || !tally.survived.is_empty();
         course.ended = SessionEnd {
+            listed: true,
             pipelined: course.ended.pipelined,
             asked: usize::try_from(*asked).unwrap_or(usize::MAX),
             void: tally.void,
@@ -51,7 +52,7 @@ impl MailSession<'_, '_> {
         for number in tally.unstored.iter().chain(&tally.blamed) {
             let Some(listed) = maildrop.find(*number) else { continue };
             for given_up in GivenUp::of(&listed, maildrop, ledger)? {
-                brought |= course.given_up.insert(given_up);
+                brought |= course.give_up(given_up, listed.octets);
             }
         }
         if let (true, Some(number)) = (naming.is_impossible() && *confirmed > 0, last)

@@ -7,8 +7,8 @@ use crate::ledger::Ledger;
 use crate::ledger::memory::ListedAs;
 use crate::plan::{Decision, Listed, Maildrop, Who, Why};
 use crate::proof::EntryId;
-use crate::retrieval::course::{GivenUp, Scope, has_own_name};
-use crate::types::MessageNumber;
+use crate::retrieval::course::{GivenUp, Scope, has_own_name, may_have_size};
+use crate::types::{MessageNumber, Octets};
 
 impl MailSession<'_, '_> {
     /// Leaves alone what this run has tried in vain; and, where a server deletes at `QUIT` what was merely retrieved, what
@@ -28,15 +28,16 @@ impl MailSession<'_, '_> {
         let last = self.tried_last(maildrop, ledger);
         // Another node may list them under other unique-ids: then the session is for all.
         let only_broken = only_broken && !last.is_empty();
-        let ids = self.entries_given_up(ledger);
+        let entries = self.sizes_given_up(ledger);
         let given_up = &self.course.given_up;
         let aside = |listed: &Listed<'_>| {
             let named = match listed.who {
-                Who::Known(id) => ids.contains(&id),
-                Who::New(unique_id) => given_up.contains(&GivenUp::UniqueId(unique_id.to_buf())),
-                Who::Nameless => false,
+                Who::Known(id) => entries.get(&id),
+                Who::New(unique_id) => given_up.get(&GivenUp::UniqueId(unique_id.to_buf())),
+                Who::Nameless => None,
             };
-            named || given_up.contains(&GivenUp::Numbered(listed.number, listed.octets))
+            named.is_some_and(|sizes| may_have_size(sizes, listed.octets))
+                || given_up.contains_key(&GivenUp::Numbered(listed.number, listed.octets))
         };
         let of_failed_only = *self.scope == Scope::Failed;
         let mut others_wait = false;
@@ -60,12 +61,23 @@ impl MailSession<'_, '_> {
     }
 
     pub(super) fn entries_given_up(&self, ledger: &Ledger) -> HashSet<EntryId> {
-        let entry = |given_up: &GivenUp| match given_up {
-            GivenUp::Entry(id) => Some(*id),
-            GivenUp::UniqueId(unique_id) => ledger.find(unique_id.borrow()),
-            GivenUp::Numbered(..) => None,
-        };
-        self.course.given_up.iter().filter_map(entry).collect()
+        self.sizes_given_up(ledger).into_keys().collect()
+    }
+
+    /// The entries of what was given up, each with the sizes that were listed.
+    fn sizes_given_up(&self, ledger: &Ledger) -> HashMap<EntryId, Vec<Option<Octets>>> {
+        let mut entries: HashMap<EntryId, Vec<Option<Octets>>> = HashMap::new();
+        for (given_up, sizes) in &self.course.given_up {
+            let entry = match given_up {
+                GivenUp::Entry(id) => Some(*id),
+                GivenUp::UniqueId(unique_id) => ledger.find(unique_id.borrow()),
+                GivenUp::Numbered(..) => None,
+            };
+            if let Some(id) = entry {
+                entries.entry(id).or_default().extend(sizes);
+            }
+        }
+        entries
     }
 
     /// Where a session broke off at some messages before, nothing that others wait for hangs on them: they are tried when

@@ -303,7 +303,7 @@ fn a_round_is_reminded_of_what_was_withheld() {
         let mut scene = Scene::new();
         scene.memory.withheld = vec![(unique_id("a"), digest), (unique_id("unknown"), digest)];
         if given_up {
-            scene.course.given_up.insert(GivenUp::UniqueId(unique_id("x")));
+            scene.course.give_up(GivenUp::UniqueId(unique_id("x")), None);
         }
         if waits {
             scene.memory.alert(ConditionKind::MessagesFailed.word(), NOW);

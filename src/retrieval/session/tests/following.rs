@@ -28,12 +28,11 @@ fn what_brings_nothing_any_more_ends_the_run() {
     let deletes: Change = |scene| scene.policy.retention = Retention::Delete;
     let not_stored: Change = |scene| scene.tally.not_stored = true;
     let failed: Change = |scene| _ = scene.failed_is_listed();
-    let gives_up: Change = |scene| _ = scene.course.given_up.insert(GivenUp::UniqueId(unique_id("other")));
+    let gives_up: Change = |scene| _ = scene.course.give_up(GivenUp::UniqueId(unique_id("other")), None);
     let window: Change = |scene| scene.policy.window = true;
     let unstored: Change = |scene| scene.tally.unstored = vec![number(1)];
     let stored: Change = |scene| scene.tally.delivered = 1;
-    let gives_it_up: Change =
-        |scene| _ = scene.course.given_up.insert(GivenUp::UniqueId(unique_id("failed")));
+    let gives_it_up: Change = |scene| _ = scene.course.give_up(GivenUp::UniqueId(unique_id("failed")), None);
     let one_is_left: Change = |scene| scene.scope = Scope::Only { left: vec![EntryId(0)] };
     let rest = |scope| Some((scope, Follows::Rest));
     let again = Some((Scope::Everything, Follows::Window));

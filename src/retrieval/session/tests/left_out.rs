@@ -16,13 +16,13 @@ fn what_this_run_has_tried_is_left_alone() {
     let (back, known) = (Decision::Leave(Why::BackingOff), Decision::Leave(Why::Known));
     let retrieve = Decision::Retrieve(Why::Again);
     // What is known of "a", "failed" and "new"; the decisions for them, and whether others wait.
-    let cases: [(&str, Change, bool, [Decision; 3], bool); 16] = [
+    let cases: [(&str, Change, bool, [Decision; 3], bool); 18] = [
         ("nothing", |_| {}, false, [retrieve; 3], false),
         (
             "its entry",
             |scene| {
                 let id = scene.id("a");
-                scene.course.given_up.insert(GivenUp::Entry(id));
+                scene.course.give_up(GivenUp::Entry(id), None);
             },
             false,
             [back, retrieve, retrieve],
@@ -31,7 +31,7 @@ fn what_this_run_has_tried_is_left_alone() {
         (
             "a new unique-id",
             |scene| {
-                scene.course.given_up.insert(GivenUp::UniqueId(unique_id("new")));
+                scene.course.give_up(GivenUp::UniqueId(unique_id("new")), None);
             },
             false,
             [retrieve, retrieve, back],
@@ -40,16 +40,38 @@ fn what_this_run_has_tried_is_left_alone() {
         (
             "a unique-id that has an entry by now",
             |scene| {
-                scene.course.given_up.insert(GivenUp::UniqueId(unique_id("a")));
+                scene.course.give_up(GivenUp::UniqueId(unique_id("a")), None);
             },
             false,
             [back, retrieve, retrieve],
             false,
         ),
         (
+            "unique-ids that another node gave to mail of another size",
+            |scene| {
+                scene.course.give_up(GivenUp::UniqueId(unique_id("a")), Some(Octets(SIZE + 1)));
+                scene.course.give_up(GivenUp::UniqueId(unique_id("new")), Some(Octets(SIZE + 1)));
+            },
+            false,
+            [retrieve; 3],
+            false,
+        ),
+        (
+            "unique-ids that both nodes gave to what was given up",
+            |scene| {
+                for size in [Some(Octets(SIZE)), Some(Octets(SIZE + 1))] {
+                    scene.course.give_up(GivenUp::UniqueId(unique_id("a")), size);
+                    scene.course.give_up(GivenUp::UniqueId(unique_id("new")), size);
+                }
+            },
+            false,
+            [back, retrieve, back],
+            false,
+        ),
+        (
             "a number and a size",
             |scene| {
-                scene.course.given_up.insert(GivenUp::Numbered(number(3), Some(Octets(SIZE))));
+                scene.course.give_up(GivenUp::Numbered(number(3), Some(Octets(SIZE))), None);
             },
             false,
             [retrieve, retrieve, back],
@@ -58,7 +80,7 @@ fn what_this_run_has_tried_is_left_alone() {
         (
             "a number with another size",
             |scene| {
-                scene.course.given_up.insert(GivenUp::Numbered(number(3), Some(Octets(1))));
+                scene.course.give_up(GivenUp::Numbered(number(3), Some(Octets(1))), None);
             },
             false,
             [retrieve; 3],
@@ -80,7 +102,7 @@ fn what_this_run_has_tried_is_left_alone() {
             "the server's own data",
             |scene| {
                 scene.course.folder_data = true;
-                scene.course.given_up.insert(GivenUp::Numbered(number(1), Some(Octets(SIZE))));
+                scene.course.give_up(GivenUp::Numbered(number(1), Some(Octets(SIZE))), None);
             },
             false,
             [known, retrieve, retrieve],
@@ -97,7 +119,7 @@ fn what_this_run_has_tried_is_left_alone() {
             "all, though a session broke off at one",
             |scene| {
                 scene.memory.died = vec![ListedAs::UniqueId(unique_id("a"))];
-                scene.course.given_up.insert(GivenUp::UniqueId(unique_id("new")));
+                scene.course.give_up(GivenUp::UniqueId(unique_id("new")), None);
             },
             false,
             [retrieve, retrieve, back],
@@ -107,7 +129,7 @@ fn what_this_run_has_tried_is_left_alone() {
             "the server's own data, and another",
             |scene| {
                 scene.course.folder_data = true;
-                scene.course.given_up.insert(GivenUp::UniqueId(unique_id("new")));
+                scene.course.give_up(GivenUp::UniqueId(unique_id("new")), None);
             },
             false,
             [retrieve, retrieve, back],
@@ -117,7 +139,7 @@ fn what_this_run_has_tried_is_left_alone() {
             "what failed alone, and it has failed again",
             |scene| {
                 scene.scope = Scope::Failed;
-                scene.course.given_up.insert(GivenUp::UniqueId(unique_id("failed")));
+                scene.course.give_up(GivenUp::UniqueId(unique_id("failed")), None);
             },
             false,
             [known, back, known],
