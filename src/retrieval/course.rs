@@ -180,6 +180,7 @@ impl Scope {
         if !policy.window {
             return;
         }
+        let alone = self.only(decisions, maildrop, ledger);
         for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
             let Who::Known(id) = listed.who else {
                 if !matches!(self, Self::Everything | Self::Broken) {
@@ -191,12 +192,26 @@ impl Scope {
                 Self::Everything => ledger.entry(id).failures > 0,
                 Self::Failed => ledger.entry(id).failures == 0,
                 Self::Broken => false,
-                Self::Only { left } => left.last() != Some(&id),
+                Self::Only { .. } => alone != Some(id),
             };
             if leave {
                 *decision = Decision::Leave(Why::BackingOff);
             }
         }
+    }
+
+    /// The one message that this session is about, if it's about one.  Another node may list it under another unique-id: then
+    /// it's the first one that failed and has waited long enough.
+    fn only(&self, decisions: &[Decision], maildrop: &Maildrop, ledger: &Ledger) -> Option<EntryId> {
+        let Self::Only { left } = self else { return None };
+        let meant = *left.last()?;
+        if maildrop.times_listed(meant) > 0 {
+            return Some(meant);
+        }
+        let has_failed = |(listed, decision): (Listed<'_>, &Decision)| {
+            listed.entry().filter(|id| !decision.leaves() && ledger.entry(*id).failures > 0)
+        };
+        maildrop.iter().zip(decisions).find_map(has_failed)
     }
 }
 
@@ -249,6 +264,7 @@ mod tests {
         let mut world = World::new();
         world.deliver("a");
         let (one, two) = (world.fail("f", None), world.fail("g", None));
+        let elsewhere = world.fail("of another node", None);
         let maildrop = world.maildrop(&[("a", None), ("f", None), ("g", None), ("new", None), ("-", None)]);
         let all = [true; 5];
         let cases = [
@@ -258,6 +274,8 @@ mod tests {
             (Scope::Only { left: vec![one] }, [false, true, false, false, false]),
             (Scope::Only { left: vec![one, two] }, [false, false, true, false, false]),
             (Scope::Only { left: vec![] }, [false; 5]),
+            // The other node lists it under the unique-id of "f".
+            (Scope::Only { left: vec![elsewhere] }, [false, true, false, false, false]),
         ];
         for (scope, expected) in cases {
             for window in [true, false] {
