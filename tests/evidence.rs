@@ -9,7 +9,7 @@ use crate::mailbox::{Served, good, serve};
 use crate::support::mail;
 use crate::support::mailboxes::Maildir;
 use crate::support::relay::Line;
-use crate::support::server::{Message, Options, Retrieved};
+use crate::support::server::{Cut, Ending, Message, Options, Retrieved};
 
 const KEEP: &str = "leave-on-server = true";
 const DELETE: &str = "leave-on-server = false";
@@ -391,6 +391,24 @@ fn what_slides_to_the_unique_ids_of_its_neighbours_is_not_delivered_again() {
         let after: Vec<Message> = named(&[&[1, 2], &before[..]].concat());
         lists(&served, after);
         served.holds(stored(1..=8));
+    }
+}
+
+/// A server that closes the connection where a header is asked for: new mail comes, in another session, in each run.
+#[test]
+fn a_server_that_closes_at_top_keeps_no_mail_back() {
+    for ending in [Ending::Close, Ending::Reset] {
+        let served = serve(good(from(0, 3)), &format!("{KEEP}\nlisting = \"full\""));
+        served.fetch().succeeds();
+        served.server.change(|options| {
+            (options.cut, options.ending) = (Some(Cut::At("TOP".to_owned())), ending);
+        });
+        for count in [4, 5] {
+            lists(&served, from(0, count));
+            served.holds(stored(1..=count));
+        }
+        // Nothing new: no session more than that one.
+        served.fetch().succeeds();
     }
 }
 

@@ -507,7 +507,7 @@ fn no_uidl_and_one_message_whose_header_is_refused() {
         let served =
             serve(good(small(3)).without("UIDL").instead("TOP 2", "-ERR cannot read it\r\n"), policy);
         for _ in 0..3 {
-            served.fetch().succeeds().never_says("neither UIDL nor TOP");
+            served.fetch().succeeds().never_says("no TOP, and no unique-ids that last");
             served.holds(stored(1..=3));
         }
     }
@@ -516,7 +516,11 @@ fn no_uidl_and_one_message_whose_header_is_refused() {
 #[test]
 fn neither_uidl_nor_top_is_an_error() {
     let served = serve(good(small(3)).without("UIDL").without("TOP"), KEEP);
-    served.fetch().exits(76).complains("neither UIDL nor TOP").complains("leave-on-server = false");
+    served
+        .fetch()
+        .exits(76)
+        .complains("no TOP, and no unique-ids that last")
+        .complains("leave-on-server = false");
     served.holds([""; 0]);
     served.configure(served.server.port(), DELETE);
     served.fetch().succeeds();

@@ -51,8 +51,8 @@ pub(crate) enum Error {
         /// Whether it passes on its own, as far as can be known.
         passes: bool,
     },
-    /// Leaving mail on a server without unique-ids needs their headers.
-    #[error("{server} has neither UIDL nor TOP: messages left on it cannot be distinguished")]
+    /// Leaving mail on a server without unique-ids, or with numbers for them, needs their headers.
+    #[error("{server} has no TOP, and no unique-ids that last: messages left on it cannot be distinguished")]
     NoIdentity { server: String },
     /// What is to count as seen must have unique-ids.
     #[error("{server} gives its messages no unique-ids, by which they could be known again: none is marked")]
@@ -236,7 +236,7 @@ impl Problem for Error {
             Self::Listing(e) => return e.hint(),
             Self::NoSuchMessage(e) => return e.hint(),
             Self::UniqueIdsLost { directory, .. } => return Some(begin_again(directory).into()),
-            Self::NoIdentity { .. } => "set leave-on-server = false, or use a server that has UIDL",
+            Self::NoIdentity { .. } => "set leave-on-server = false, or use a server that has TOP or UIDL",
             Self::NoUniqueIds { .. } => {
                 "such mail is known by its content only: let it be retrieved once (first-run = \"all\")"
             }

@@ -128,8 +128,12 @@ impl<'a, 'b> Sessions<'a, 'b> {
                 (self.course.nothing_names, self.course.unpipelined) = (true, true);
                 true
             }
-            // It was a spot check: without it mail comes all the same.
-            Error::Client(e) if e.is_endless_header() => std::mem::take(&mut self.memory.habits.top),
+            // It was a spot check, or may have been one: without it mail comes all the same.
+            Error::Client(e) if e.is_endless_header() || (e.ends_session() && !ended.listed) => {
+                let checked = survey::draw_spot_checks(self.memory)[0].is_some();
+                self.memory.habits.top = false;
+                checked
+            }
             // A server that takes only a limited number of commands in one session: fewer, so that its end is reached.
             e if e.ends_session() && ended.unconfirmed => {
                 self.lasts_less_long(&format!("{e}, and nothing was deleted"))
