@@ -148,13 +148,14 @@ pub(crate) fn check_destination(path: &Path, parts: &[&str], owner: Option<&Owne
 fn belongs_to(path: &Path, owner: &Owner) -> Result<(), Error> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.uid() != owner.uid() => {
-            let what = format!(
-                "{} belongs to {}, not to {}",
-                text::path(path),
-                name_of(metadata.uid()),
-                name_of(owner.uid())
-            );
-            Err(Error::new(what, format!("set owner = \"{}\", or another path", name_of(metadata.uid()))))
+            let (name, theirs) = (name_of(owner.uid()), name_of(metadata.uid()));
+            let what = format!("{} belongs to {theirs}, not to {name}", text::path(path));
+            let hint = match metadata.uid() {
+                // Mail of a user's is not to be written as root: the file is in the wrong hands.
+                0 => format!("chown {name} {}, or set another path", shell_word(path)),
+                _ => format!("set owner = \"{theirs}\", or another path"),
+            };
+            Err(Error::new(what, hint))
         }
         // What isn't there, or can't be seen, is reported by the caller that opens it.
         _ => Ok(()),

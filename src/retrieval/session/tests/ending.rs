@@ -4,7 +4,7 @@ use super::{Scene, unique_id};
 use crate::account::Retention;
 use crate::client::{Client, Sending, Transaction};
 use crate::ledger::EntryState;
-use crate::ledger::memory::{KnownPipelining, Memory};
+use crate::ledger::memory::{KnownPipelining, ListedAs, Memory};
 use crate::message::Digest;
 use crate::plan::compare::Comparison;
 use crate::plan::trial::{NOW, number};
@@ -299,7 +299,12 @@ fn what_a_session_came_to_is_added_to_the_run() {
 #[test]
 fn a_round_is_reminded_of_what_was_withheld() {
     let digest = Digest::of(b"withheld");
-    for (given_up, waits, expected) in [(false, false, false), (true, false, true), (false, true, true)] {
+    for (given_up, waits, broke_off, expected) in [
+        (false, false, false, false),
+        (true, false, false, true),
+        (false, true, false, true),
+        (false, false, true, true),
+    ] {
         let mut scene = Scene::new();
         scene.memory.withheld = vec![(unique_id("a"), digest), (unique_id("unknown"), digest)];
         if given_up {
@@ -308,11 +313,14 @@ fn a_round_is_reminded_of_what_was_withheld() {
         if waits {
             scene.memory.alert(ConditionKind::MessagesFailed.word(), NOW);
         }
+        if broke_off {
+            scene.memory.died = vec![ListedAs::UniqueId(unique_id("x"))];
+        }
         let id = scene.id("a");
         let mut comparison = Comparison::default();
         scene.session(|session, world, _, _, _| session.remind(&mut comparison, &world.ledger));
         assert_eq!(comparison.withheld, [(id, digest)].into());
-        assert_eq!(comparison.some_failed, expected, "{given_up} {waits}");
+        assert_eq!(comparison.some_failed, expected, "{given_up} {waits} {broke_off}");
     }
 }
 
