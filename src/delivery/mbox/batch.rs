@@ -63,11 +63,14 @@ impl Batch {
         self.extent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Cuts off what isn't a whole entry.
+    /// Cuts off what isn't a whole entry, and goes to the end of the last one.
     fn cut_back(&self) -> Result<(), Error> {
         let mut extent = self.extent();
         if extent.written != extent.end {
-            durable::truncate(&self.spool.file, &self.spool.path, extent.end)?;
+            let MboxSpool { path, file } = &*self.spool;
+            durable::truncate(file, path, extent.end)?;
+            let mut file: &File = file;
+            file.seek(SeekFrom::Start(extent.end)).map_err(|e| durable::Error::new(Step::Write, path, e))?;
             extent.written = extent.end;
         }
         Ok(())
@@ -108,10 +111,6 @@ impl MboxIntake {
     pub(super) fn open(batch: Arc<Batch>, date: String) -> Result<Self, Error> {
         batch.cut_back()?;
         let start = batch.extent().end;
-        let spool = &batch.spool;
-        (&spool.file)
-            .seek(SeekFrom::Start(start))
-            .map_err(|e| durable::Error::new(Step::Write, &spool.path, e))?;
         let writer = SpoolWriter {
             batch: Arc::clone(&batch),
             buffer: Vec::new(),

@@ -456,8 +456,8 @@ impl Append {
         if self.locked.size()? != end {
             return Err(meddled(self.locked.path()));
         }
-        let mut buffer = self.lead.to_vec();
         end = end.saturating_add(wide(self.lead.len()));
+        let mut stretches: Vec<Stretch<'_>> = Vec::new();
         for piece in noted.iter().map(Noted::piece) {
             let (Some(stretch), Place::Mbox { offset: Some(offset), .. }) =
                 (Stretch::of(piece), &piece.place)
@@ -467,41 +467,44 @@ impl Append {
             if *offset != end {
                 return Err(Error::misplaced());
             }
-            self.copy(stretch, &mut buffer)?;
             end = end.saturating_add(piece.octets);
+            match stretches.last_mut().and_then(|last| Some((last.joined(stretch)?, last))) {
+                Some((joined, last)) => *last = joined,
+                None => stretches.push(stretch),
+            }
         }
-        self.flush(&mut buffer)?;
+        self.copy(&stretches)?;
         // A program without locks: then our entries are not where the ledger records them.
         if self.locked.size()? == end { Ok(()) } else { Err(meddled(self.locked.path())) }
     }
 
-    /// Small entries are collected, so that a batch of them costs few writes.
-    fn copy(&mut self, stretch: Stretch<'_>, buffer: &mut Vec<u8>) -> Result<(), Error> {
-        let mut done = 0;
-        while done < stretch.octets {
-            if buffer.len() >= CHUNK {
-                self.flush(buffer)?;
+    /// Appends the lead and these, in pieces of [`CHUNK`] octets.
+    fn copy(&mut self, stretches: &[Stretch<'_>]) -> Result<(), Error> {
+        let (mut buffer, mut filled) = (vec![0; CHUNK], self.lead.len());
+        buffer.get_mut(..filled).unwrap_or_default().copy_from_slice(self.lead);
+        for stretch in stretches {
+            let mut done = 0;
+            while done < stretch.octets {
+                if filled == CHUNK {
+                    self.append(&buffer)?;
+                    filled = 0;
+                }
+                let left = usize::try_from(stretch.octets - done).unwrap_or(CHUNK);
+                let length = left.min(CHUNK - filled);
+                let free = buffer.get_mut(filled..filled + length).unwrap_or_default();
+                stretch
+                    .file
+                    .read_exact_at(free, stretch.offset.saturating_add(done))
+                    .map_err(|e| durable::Error::new(Step::Read, stretch.path, e))?;
+                (done, filled) = (done.saturating_add(wide(length)), filled + length);
             }
-            let start = buffer.len();
-            let left = usize::try_from(stretch.octets - done).unwrap_or(CHUNK);
-            let length = left.min(CHUNK - start);
-            buffer.resize(start + length, 0);
-            let free = buffer.get_mut(start..).unwrap_or_default();
-            stretch
-                .file
-                .read_exact_at(free, stretch.offset.saturating_add(done))
-                .map_err(|e| durable::Error::new(Step::Read, stretch.path, e))?;
-            done = done.saturating_add(wide(length));
         }
-        Ok(())
+        self.append(buffer.get(..filled).unwrap_or_default())
     }
 
-    fn flush(&mut self, buffer: &mut Vec<u8>) -> Result<(), Error> {
-        if !buffer.is_empty() {
-            durable::write(self.locked.file(), self.locked.path(), buffer)?;
-            buffer.clear();
-            self.locked.keep_alive();
-        }
+    fn append(&mut self, octets: &[u8]) -> Result<(), Error> {
+        durable::write(self.locked.file(), self.locked.path(), octets)?;
+        self.locked.keep_alive();
         Ok(())
     }
 }

@@ -162,6 +162,13 @@ impl<'a> Stretch<'a> {
             Place::Maildir { .. } | Place::Spooled(_) => None,
         }
     }
+
+    /// Both as one, if the other one follows it in its file.
+    pub(super) fn joined(self, next: Stretch<'_>) -> Option<Self> {
+        let follows =
+            std::ptr::eq(self.file, next.file) && self.offset.checked_add(self.octets) == Some(next.offset);
+        follows.then(|| Self { octets: self.octets.saturating_add(next.octets), ..self })
+    }
 }
 
 /// What is not at its place.
