@@ -247,12 +247,12 @@ impl Ledger {
     pub(crate) fn each_delivery(
         &self,
         wanted: impl Fn(EntryId, &Entry) -> bool,
-        mut each: impl FnMut(EntryId, usize, (DigestText, DigestText)),
+        mut each: impl FnMut(EntryId, usize, Time, (DigestText, DigestText)),
     ) -> Result<(), Error> {
         for id in self.index.ids().filter(|id| wanted(*id, &self.entry(*id))) {
             let mut nth = 0;
-            self.read_deliveries(id, |digests| digests.texts(), &mut |digests, _| {
-                each(id, nth, digests);
+            self.read_deliveries(id, |digests| digests.texts(), &mut |digests, delivered| {
+                each(id, nth, delivered, digests);
                 nth += 1;
             })?;
         }

@@ -70,11 +70,17 @@ pub(super) struct Other {
     pub(super) stray: bool,
     /// Whether its deletion was confirmed.
     pub(super) deleted: bool,
-    /// Whether it was delivered under this very key, as far as is known.
+    /// As by [`is_delivered_here`].
     delivered_here: bool,
 }
 
 impl Other {
+    fn name(&self) -> Name {
+        let Self { entry, ref record, delivered_here, stray, .. } = *self;
+        let KnownDelivery { digests, delivered, .. } = record;
+        Name { message: digests.message, delivered: *delivered, entry, delivered_here, stray }
+    }
+
     /// Whether it had no unique-id, and was there when the server last listed what it holds.
     pub(super) fn is_nameless_and_there(&self) -> bool {
         self.nameless && !(self.deleted || self.stray)
@@ -117,7 +123,7 @@ pub(super) fn others(
                 expected: !is_compared(*id) && is_expected(*id, *nth, ledger, maildrop),
                 stray: is_stray(*id, ledger, maildrop),
                 deleted: entry.state == EntryState::Deleted,
-                delivered_here: !matches!(entry.state, EntryState::Recorded | EntryState::Deleted),
+                delivered_here: is_delivered_here(&entry),
             };
             for shown in ledger.headers(*id).iter().filter(|shown| other.only && **shown != header) {
                 others.entry(*shown).or_default().push_back(other.clone());
@@ -125,7 +131,13 @@ pub(super) fn others(
             others.entry(header).or_default().push_back(other);
         }
     }
-    others.values_mut().for_each(without_second_names);
+    for others in others.values_mut() {
+        let mut known = Vec::from(std::mem::take(others));
+        without_second_names(&mut known, Other::name);
+        // What was deleted comes behind the others, and last what is expected elsewhere.
+        known.sort_by_key(|other| (other.expected, other.deleted));
+        *others = known.into();
+    }
     Ok(others)
 }
 
@@ -148,31 +160,47 @@ pub(super) fn is_stray(id: EntryId, ledger: &Ledger, maildrop: &Maildrop) -> boo
     is_of_before && maildrop.times_listed(id) == 0
 }
 
+/// Whether it was delivered under this very key, as far as is known: of what is deleted it isn't any more.
+pub(super) fn is_delivered_here(entry: &Entry) -> bool {
+    !matches!(entry.state, EntryState::Recorded | EntryState::Deleted)
+}
+
+/// A key under which a message is known, or was.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Name {
+    pub(super) message: Digest,
+    pub(super) delivered: Time,
+    pub(super) entry: EntryId,
+    /// As by [`is_delivered_here`].
+    pub(super) delivered_here: bool,
+    /// As [`Other::stray`].
+    pub(super) stray: bool,
+}
+
 /// A message that was listed under several keys in turn is one message: none of its former keys counts beside the one that
-/// it has, nor beside another of them.  What was deleted comes behind the others, and last what is expected elsewhere.
-fn without_second_names(others: &mut VecDeque<Other>) {
-    if others.len() < 2 {
+/// it has, nor beside another of them.  What is only known from before comes last.
+pub(super) fn without_second_names<T>(known: &mut Vec<T>, name: impl Fn(&T) -> Name) {
+    if known.len() < 2 {
         return;
     }
-    let mut left = copies(others);
-    others.make_contiguous().sort_by_key(|other| other.stray);
-    others.retain(|other| {
-        let left = left.entry(other.record.digests.message).or_default();
-        let counts = *left > 0 || !other.stray;
+    let mut left = copies(known.iter().map(&name));
+    known.sort_by_key(|one| name(one).stray);
+    known.retain(|one| {
+        let Name { message, stray, .. } = name(one);
+        let left = left.entry(message).or_default();
+        let counts = *left > 0 || !stray;
         *left = left.saturating_sub(1);
         counts
     });
-    others.make_contiguous().sort_by_key(|other| (other.expected, other.deleted));
 }
 
 /// How many messages these are, by the digest of each.  A message that was recognised under another key has the time of its
-/// delivery there too; what was delivered under its own key is one more, also in the same second.  Of what is deleted it
-/// isn't known any more which it was.
-fn copies(others: &VecDeque<Other>) -> HashMap<Digest, usize> {
+/// delivery there too; what was delivered under its own key is one more, also in the same second.
+fn copies(names: impl Iterator<Item = Name>) -> HashMap<Digest, usize> {
     let mut at_once: HashMap<(Digest, Time), HashMap<Option<EntryId>, usize>> = HashMap::new();
-    for Other { entry, record, delivered_here, .. } in others {
-        let names = at_once.entry((record.digests.message, record.delivered)).or_default();
-        *names.entry(Some(*entry).filter(|_| !delivered_here)).or_default() += 1;
+    for Name { message, delivered, entry, delivered_here, .. } in names {
+        let names = at_once.entry((message, delivered)).or_default();
+        *names.entry(Some(entry).filter(|_| !delivered_here)).or_default() += 1;
     }
     let mut copies: HashMap<Digest, usize> = HashMap::new();
     for ((message, _), names) in at_once {

@@ -11,8 +11,9 @@ use crate::ledger::{Entry, EntryState, Error, Ledger};
 use crate::message::{Digest, DigestText};
 use crate::plan::Maildrop;
 use crate::proof::EntryId;
+use crate::types::Time;
 
-use super::others::{is_expected, is_stray};
+use super::others::{Name, is_delivered_here, is_expected, is_stray, without_second_names};
 
 /// A message that we have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +22,6 @@ pub(super) struct Watched {
     pub(super) entry: EntryId,
     /// As [`Other::expected`](super::others::Other::expected).
     pub(super) expected: bool,
-    /// As [`Other::stray`](super::others::Other::stray).
-    pub(super) stray: bool,
 }
 
 /// One whose digests aren't decoded.
@@ -30,9 +29,11 @@ pub(super) struct Watched {
 struct Undecoded {
     message: DigestText,
     header: DigestText,
+    delivered: Time,
     entry: EntryId,
     expected: bool,
     stray: bool,
+    delivered_here: bool,
 }
 
 /// The messages that we have.
@@ -56,10 +57,11 @@ impl Watch {
                 && !entry.only_seen
         };
         let mut deliveries = Vec::with_capacity(usize::try_from(ledger.len()).unwrap_or(0));
-        ledger.each_delivery(may, |entry, nth, (message, header)| {
+        ledger.each_delivery(may, |entry, nth, delivered, (message, header)| {
             let (expected, stray) =
                 (is_expected(entry, nth, ledger, maildrop), is_stray(entry, ledger, maildrop));
-            deliveries.push(Undecoded { message, header, entry, expected, stray });
+            let delivered_here = is_delivered_here(&ledger.entry(entry));
+            deliveries.push(Undecoded { message, header, delivered, entry, expected, stray, delivered_here });
         })?;
         let ranks = deliveries.iter().enumerate().map(|(place, one)| (one.header.rank(), place));
         let mut by_header: Vec<_> = ranks.collect();
@@ -67,8 +69,7 @@ impl Watch {
         Ok(Self { deliveries, by_header, asked: HashMap::new() })
     }
 
-    /// Those that have this header.  Of equal messages that are only known from before one counts, and none beside one that
-    /// may be there.
+    /// Those that have this header, without second names.  Those that are only known from before come last.
     pub(super) fn with_header(&mut self, header: Digest) -> &[Watched] {
         if !self.asked.contains_key(&header) {
             let alike = self.decoded(header.into());
@@ -84,16 +85,17 @@ impl Watch {
         let rank = header.rank();
         let begin = self.by_header.partition_point(|(before, _)| *before < rank);
         let alike = self.by_header.iter().skip(begin).take_while(|(this, _)| *this == rank);
-        let mut alike: Vec<Watched> = alike
+        let mut alike: Vec<(Name, Watched)> = alike
             .filter_map(|(_, place)| {
-                let Undecoded { message, entry, expected, stray, .. } =
-                    self.deliveries.get(*place).filter(|one| one.header == header)?;
-                let message = message.digest()?;
-                Some(Watched { message, entry: *entry, expected: *expected, stray: *stray })
+                let one = self.deliveries.get(*place).filter(|one| one.header == header)?;
+                let Undecoded { delivered, entry, expected, stray, delivered_here, .. } = *one;
+                let message = one.message.digest()?;
+                let name = Name { message, delivered, entry, delivered_here, stray };
+                Some((name, Watched { message, entry, expected }))
             })
             .collect();
-        alike.sort_unstable_by_key(|one| (one.message, one.stray, one.entry));
-        alike.dedup_by(|one, before| one.stray && one.entry != before.entry && one.message == before.message);
-        alike
+        alike.sort_unstable_by_key(|(_, one)| (one.message, one.entry));
+        without_second_names(&mut alike, |(name, _)| *name);
+        alike.into_iter().map(|(_, one)| one).collect()
     }
 }

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::ledger::EntryState;
-use crate::message::Digest;
-use crate::plan::compare::others::{is_expected, is_stray};
+use crate::message::{Digest, Digests};
+use crate::plan::compare::others::{Name, is_delivered_here, is_expected, is_stray, without_second_names};
 use crate::plan::compare::watch::{Watch, Watched};
 use crate::plan::trial::{World, facts, key};
 use crate::plan::{Maildrop, compare::Comparison};
@@ -18,20 +18,26 @@ fn scan(world: &World, maildrop: &Maildrop) -> Vec<(Digest, Watched)> {
         matches!(entry.state, EntryState::Delivered | EntryState::Recorded | EntryState::Deleted)
             && !entry.only_seen
     });
-    let mut all: Vec<(Digest, Watched)> = known
+    let mut all: Vec<(Digest, Name, Watched)> = known
         .unwrap()
         .into_iter()
         .map(|(entry, nth, record)| {
             let (expected, stray) =
                 (is_expected(entry, nth, ledger, maildrop), is_stray(entry, ledger, maildrop));
-            (record.digests.header, Watched { message: record.digests.message, entry, expected, stray })
+            let (Digests { header, message, .. }, delivered) = (record.digests, record.delivered);
+            let delivered_here = is_delivered_here(&ledger.entry(entry));
+            let name = Name { message, delivered, entry, delivered_here, stray };
+            (header, name, Watched { message, entry, expected })
         })
         .collect();
-    all.sort_unstable_by_key(|(header, one)| (*header, one.message, one.stray, one.entry));
-    all.dedup_by(|one, before| {
-        one.1.stray && one.1.entry != before.1.entry && (one.0, one.1.message) == (before.0, before.1.message)
+    all.sort_unstable_by_key(|(header, _, one)| (*header, one.message, one.entry));
+    let of_each = all.chunk_by(|(one, ..), (other, ..)| one == other);
+    let counting = of_each.flat_map(|alike| {
+        let mut alike = alike.to_vec();
+        without_second_names(&mut alike, |(_, name, _)| *name);
+        alike
     });
-    all
+    counting.map(|(header, _, one)| (header, one)).collect()
 }
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
@@ -112,7 +118,7 @@ fn what_is_found_by_a_header_is_what_a_look_at_all_of_them_finds() {
                 all.iter().filter(|(of, _)| *of == header).map(|(_, one)| *one).collect();
             // Of deliveries that are alike but for what is expected either may come first.
             let in_order = |mut found: Vec<Watched>| {
-                found.sort_by_key(|one| (one.message, one.stray, one.entry, one.expected));
+                found.sort_by_key(|one| (one.message, one.entry, one.expected));
                 found
             };
             let found = watch.with_header(header).to_vec();

@@ -153,6 +153,35 @@ fn mail_that_is_numbered_otherwise_does_not_come_twice() {
     }
 }
 
+/// Another client moves a message out of the mailbox and back, where it gets another unique-id; and there are two of it.
+#[test]
+fn the_second_of_two_equal_messages_comes_back_under_another_unique_id() {
+    let letters = |names: &[(&str, &str)]| -> Vec<Letter> {
+        names.iter().map(|(name, content)| Letter::new(name, content)).collect()
+    };
+    for capabilities in &SERVERS[..4] {
+        let all = [("a", "m"), ("b", "x"), ("c", "m")];
+        let post = Post { letters: letters(&all), capabilities: capabilities.to_vec(), ..Post::default() };
+        let home = Home::new(post);
+        let settings = format!("{KEEP}\n{LISTS}");
+        home.run(&settings);
+        home.post().letters = letters(&all[..2]);
+        home.run(&settings);
+        for name in ["d", "e"] {
+            home.post().letters = letters(&[all[0], all[1], (name, "m")]);
+            home.run(&settings);
+            let expected = BTreeMap::from([("m".to_owned(), 2), ("x".to_owned(), 1)]);
+            assert_eq!(home.delivered(), expected, "{capabilities:?}, {name}: {:?}", home.reported());
+            home.post().letters = letters(&all[..2]);
+            home.run(&settings);
+        }
+        // A third one is new.
+        home.post().letters = letters(&[all[0], all[1], ("f", "m"), ("g", "m")]);
+        home.run(&settings);
+        assert_eq!(home.delivered()["m"], 3, "{capabilities:?}: {:?}", home.reported());
+    }
+}
+
 /// Wherever the connection ends, and however often: the next runs finish it.
 #[test]
 fn a_session_that_is_cut_anywhere_loses_and_doubles_nothing() {
