@@ -32,7 +32,10 @@ const EXCEPTIONS: &[(&str, Here)] = &[
     ("cargo install --path .", NotRun("builds the release: tests/package does")),
     ("cargo deb", NotRun("builds the release: tests/package does")),
     ("sudo apt install ./target", NotRun("installs on this machine: tests/package does so elsewhere")),
-    ("popfetch man --install", NotRun("of root's it stays on this machine: tests/installing does so elsewhere")),
+    (
+        "popfetch man --install",
+        NotRun("of root's it stays on this machine: tests/installing does so elsewhere"),
+    ),
     ("popfetch completions --install", NotRun("as above")),
     ("tests/run", NotRun("it is what runs this")),
     ("BENCH_DIR=", NotRun("measures this machine for minutes")),

@@ -116,7 +116,11 @@ fn mail_for_a_user_belongs_to_that_user() {
     assert_same(mbox_messages(&sandbox.path("anna/box")), vec![stored("a"), stored("b")]);
     // A box that root has made is to be given to the user, not delivered to as root.
     chown(sandbox.path("anna/box"), Some(0), None).unwrap();
-    sandbox.run(["--dry-run"]).exits(78).complains("belongs to root, not to nobody").complains("chown nobody ");
+    sandbox
+        .run(["--dry-run"])
+        .exits(78)
+        .complains("belongs to root, not to nobody")
+        .complains("chown nobody ");
 }
 
 #[test]

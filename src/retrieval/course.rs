@@ -66,8 +66,8 @@ pub(super) fn may_have_size(given_up: &[Option<Octets>], octets: Option<Octets>)
 
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct SessionEnd {
-    /// The listing was taken.
-    pub(super) listed: bool,
+    /// The server let us in, and the listing wasn't taken.
+    pub(super) unlisted: bool,
     /// Commands shared a flight.
     pub(super) pipelined: bool,
     /// Messages asked for in it.

@@ -129,7 +129,7 @@ impl<'a, 'b> Sessions<'a, 'b> {
                 true
             }
             // It was a spot check, or may have been one: without it mail comes all the same.
-            Error::Client(e) if e.is_endless_header() || (e.ends_session() && !ended.listed) => {
+            Error::Client(e) if e.is_endless_header() || (e.ends_session() && ended.unlisted) => {
                 let checked = survey::draw_spot_checks(self.memory)[0].is_some();
                 self.memory.habits.top = false;
                 checked
@@ -247,6 +247,7 @@ impl<'a, 'b> Sessions<'a, 'b> {
             }
             Err(e) => return Err(e),
         };
+        self.course.ended.unlisted = true;
         let Self { run, summary, memory, taken, course, .. } = self;
         let session = MailSession { run, summary, memory, scope, taken, course };
         let outcome = session.transact(client, held);

@@ -36,7 +36,7 @@ impl MailSession<'_, '_> {
         let mut brought = matched.count() > 0;
         brought |= tally.delivered > 0 || !tally.survived.is_empty();
         course.ended = SessionEnd {
-            listed: true,
+            unlisted: false,
             pipelined: course.ended.pipelined,
             asked: usize::try_from(*asked).unwrap_or(usize::MAX),
             void: tally.void,

@@ -66,7 +66,7 @@ fn a_session_that_was_cut_with_deletions_open_is_followed_by_a_shorter_one() {
     ];
     for (ended, answered, before, stopped, expected) in cases {
         with("", stopped, |sessions| {
-            sessions.course.ended = SessionEnd { answered, listed: true, ..ended };
+            sessions.course.ended = SessionEnd { answered, ..ended };
             sessions.course.good = 2;
             sessions.memory.limit = before.map(|commands| Limit { commands, since: NOW });
             let what = format!("{ended:?}, {answered}, {before:?}");
@@ -135,16 +135,16 @@ fn after_a_spot_check_without_end_mail_comes_without() {
 /// A server that closes at TOP, as the spot checks ask it: nothing but the listings was asked besides.
 #[test]
 fn after_a_connection_that_ended_at_a_spot_check_mail_comes_without() {
-    // Whether the listing was taken, whether TOP is in use, messages listed before; whether another session follows, without TOP.
-    for (listed, top, before, expected) in
-        [(false, true, 1, true), (true, true, 1, false), (false, false, 1, false), (false, true, 0, false)]
+    // Whether the listing was due, whether TOP is in use, messages listed before; whether another session follows, without TOP.
+    for (unlisted, top, before, expected) in
+        [(true, true, 1, true), (false, true, 1, false), (true, false, 1, false), (true, true, 0, false)]
     {
         with("", false, |sessions| {
             (sessions.memory.habits.top, sessions.memory.habits.listed) = (top, before);
-            sessions.course.ended = SessionEnd { listed, ..SessionEnd::default() };
-            let what = format!("{listed} {top} {before}");
+            sessions.course.ended = SessionEnd { unlisted, ..SessionEnd::default() };
+            let what = format!("{unlisted} {top} {before}");
             assert_eq!(sessions.goes_on_after(&closed()), expected, "{what}");
-            assert_eq!(sessions.memory.habits.top, top && listed, "{what}");
+            assert_eq!(sessions.memory.habits.top, top && !unlisted, "{what}");
             assert!(!sessions.goes_on_after(&closed()), "{what}: once");
         });
     }
