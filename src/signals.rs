@@ -11,8 +11,8 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, Signal};
@@ -28,6 +28,8 @@ pub(crate) struct Stop(Arc<Inner>);
 struct Inner {
     raised: Arc<AtomicBool>,
     signal: Arc<AtomicUsize>,
+    /// When the flag was first seen up.
+    seen: OnceLock<Instant>,
     // A byte arrives here with each signal and is never read, so that every sleeper wakes, and stays awake.
     wake: UnixStream,
     _keep: UnixStream,
@@ -43,6 +45,7 @@ impl Stop {
         Ok(Self(Arc::new(Inner {
             raised: Arc::new(AtomicBool::new(false)),
             signal: Arc::new(AtomicUsize::new(0)),
+            seen: OnceLock::new(),
             wake,
             _keep: keep,
         })))
@@ -105,7 +108,14 @@ impl Stop {
     /// Whether a signal has come.
     #[must_use]
     pub(crate) fn raised(&self) -> bool {
-        self.0.raised.load(Ordering::SeqCst)
+        self.raised_for().is_some()
+    }
+
+    /// How long ago a signal has come; counted from when somebody first saw it, which whoever waits does at once.
+    #[must_use]
+    pub(crate) fn raised_for(&self) -> Option<Duration> {
+        let raised = self.0.raised.load(Ordering::SeqCst);
+        raised.then(|| self.0.seen.get_or_init(Instant::now).elapsed())
     }
 
     /// The signal that came, to die by it at the end.

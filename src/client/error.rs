@@ -217,6 +217,12 @@ impl Error {
         }
     }
 
+    /// Whether too little came in the whole session, though each answer came in time.
+    #[must_use]
+    pub(crate) fn is_slow(&self) -> bool {
+        matches!(self, Self::TooSlow { .. })
+    }
+
     /// Whether the server closed the connection, with or without a farewell.
     #[must_use]
     pub(crate) fn ended(&self) -> bool {

@@ -10,10 +10,13 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
 
 use super::mbox::Formatter;
+use super::pipe::PipeSettings;
 use super::sink::Sink;
 use super::spool::Spool;
 use super::{
@@ -26,11 +29,14 @@ use crate::message::date::asctime;
 use crate::message::{Digest, Facts};
 use crate::place::{Place, Spooled};
 use crate::proof::{DestinationKind, DestinationName, Noted, Piece, Published, Staged};
+use crate::signals::Stop;
 use crate::text;
 use crate::types::Time;
 
 /// Octets that are copied at a time.
 const CHUNK: usize = 128 * 1024;
+/// A pipe that can be written to has room for so much.
+const PIPE_BUF: usize = 4096;
 
 /// Accounts that run side by side share the one stream: a batch is written in one go.
 static STREAM: Mutex<()> = Mutex::new(());
@@ -136,14 +142,18 @@ pub(crate) struct StdoutOutlet {
     sync: bool,
     /// Whether control characters are escaped.
     is_terminal: bool,
+    /// Ends the waiting for a reader,
+    stop: Stop,
+    /// so long after it was raised.
+    grace: Duration,
 }
 
 impl StdoutOutlet {
     /// Prints to `stream`: what [`open`] gave.
     #[must_use]
-    pub(crate) fn new(stream: File, sync: bool) -> Self {
+    pub(crate) fn new(stream: File, sync: bool, stop: Stop) -> Self {
         let is_terminal = stream.is_terminal();
-        Self { stream, sync, is_terminal }
+        Self { stream, sync, is_terminal, stop, grace: PipeSettings::GRACE }
     }
 
     /// A file gets the batch whole or not at all.
@@ -187,9 +197,44 @@ impl StdoutOutlet {
 
     fn put(&self, text: &[u8]) -> Result<(), Error> {
         if self.is_terminal {
-            return Ok(durable::write(&self.stream, name(), escaped(text).as_bytes())?);
+            return self.write(escaped(text).as_bytes());
         }
-        Ok(durable::write(&self.stream, name(), text)?)
+        self.write(text)
+    }
+
+    /// What has room for anything takes so much without making us wait.
+    fn write(&self, text: &[u8]) -> Result<(), Error> {
+        let at_once = if is_regular(&self.stream) { CHUNK } else { PIPE_BUF };
+        for part in text.chunks(at_once) {
+            self.wait_for_room()?;
+            durable::write(&self.stream, name(), part)?;
+        }
+        Ok(())
+    }
+
+    /// A reader may take its time, as a pager does, but not once we are to end.
+    fn wait_for_room(&self) -> Result<(), Error> {
+        loop {
+            let raised = self.stop.raised_for();
+            let left = raised.map(|time| self.grace.saturating_sub(time));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Err(Error::later(
+                    "popfetch was stopped before standard output had taken everything",
+                    "what it did not get comes at the next run",
+                ));
+            }
+            let limit = left.and_then(|left| Timespec::try_from(left).ok());
+            let mut sources = vec![PollFd::new(&self.stream, PollFlags::OUT)];
+            if raised.is_none() {
+                sources.push(PollFd::from_borrowed_fd(self.stop.descriptor(), PollFlags::IN));
+            }
+            match rustix::event::poll(&mut sources, limit.as_ref()) {
+                Ok(_) if sources.first().is_some_and(|stream| stream.revents().is_empty()) => {}
+                Err(rustix::io::Errno::INTR) => {}
+                // What cannot be waited for is reported by the write.
+                _ => return Ok(()),
+            }
+        }
     }
 
     fn print(&self, piece: &Piece) -> Result<(), Error> {
@@ -286,7 +331,7 @@ impl Destination for StdoutDestination<'_> {
         let sync = opening.sync != SyncMode::Off;
         Ok(Opened {
             inlet: Box::new(StdoutInlet::new(self.around.state.to_owned(), opening.clock)),
-            outlet: Box::new(StdoutOutlet::new(open()?, sync)),
+            outlet: Box::new(StdoutOutlet::new(open()?, sync, self.around.stop.clone())),
             inode: None,
         })
     }
@@ -306,10 +351,12 @@ mod tests {
     use crate::message::{Digest, Examiner};
     use crate::problem::Problem as _;
     use crate::proof::Noted;
+    use crate::signals::Stop;
     use crate::types::Time;
     use std::fs::File;
     use std::io::{Read as _, Seek as _, Write as _};
     use std::os::fd::OwnedFd;
+    use std::time::Duration;
 
     const TEXTS: [&[u8]; 2] = [b"A: b\n\nFrom x\n", b"From y Thu Jan  1 00:00:00 1970\nStatus: O\nC: d\n\n"];
     const PRINTED: &str = "From MAILER-DAEMON Thu Jan  1 00:00:00 1970\nA: b\n\n>From x\n\n\
@@ -318,7 +365,7 @@ mod tests {
     fn print(stream: File) -> (Recorded, Result<(), Error>) {
         let home = tempfile::tempdir().unwrap();
         let pieces = pieces(&mut StdoutInlet::new(home.path().to_owned(), || Time(0)), &TEXTS);
-        let mut outlet = StdoutOutlet::new(stream, true);
+        let mut outlet = StdoutOutlet::new(stream, true, Stop::new().unwrap());
         let mut recorded = Recorded::default();
         let staged = outlet.stage(pieces).unwrap();
         let outcome = outlet.publish(noted(staged), &mut recorded);
@@ -368,7 +415,7 @@ mod tests {
     /// The destination's end, and what it has been given to print.
     fn staged(stream: &File, sync: bool, texts: &[&[u8]]) -> (StdoutOutlet, Vec<Noted>) {
         let home = tempfile::tempdir().unwrap();
-        let mut outlet = StdoutOutlet::new(stream.try_clone().unwrap(), sync);
+        let mut outlet = StdoutOutlet::new(stream.try_clone().unwrap(), sync, Stop::new().unwrap());
         let pieces = pieces(&mut StdoutInlet::new(home.path().to_owned(), || Time(0)), texts);
         let staged = outlet.stage(pieces).unwrap();
         (outlet, noted(staged))
@@ -469,5 +516,29 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let mut inlet = StdoutInlet::new(home.path().to_owned(), || Time(0));
         crate::delivery::trial::takes_only_what_came(&mut inlet);
+    }
+
+    /// A reader that takes nothing keeps no run from its end: neither one that waits at the signal, nor one after it.
+    #[test]
+    fn a_reader_that_takes_nothing_is_left_after_a_signal() {
+        for raised_before in [false, true] {
+            let home = tempfile::tempdir().unwrap();
+            let (_ours, theirs) = std::io::pipe().unwrap();
+            let stop = Stop::new().unwrap();
+            let mut outlet = StdoutOutlet::new(File::from(OwnedFd::from(theirs)), true, stop.clone());
+            outlet.grace = Duration::from_millis(50);
+            let large = b"line\n".repeat(40_000);
+            let texts: [&[u8]; 2] = [b"A: b\n\nx\n", &large];
+            let pieces = pieces(&mut StdoutInlet::new(home.path().to_owned(), || Time(0)), &texts);
+            let raising = std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(if raised_before { 0 } else { 200 }));
+                stop.raise();
+            });
+            let mut recorded = Recorded::default();
+            let staged = outlet.stage(pieces).unwrap();
+            let error = outlet.publish(noted(staged), &mut recorded).unwrap_err();
+            raising.join().unwrap();
+            assert_eq!((error.exit_code(), recorded.published.len()), (ExitCode::Later, 1));
+        }
     }
 }

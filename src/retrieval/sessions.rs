@@ -138,6 +138,11 @@ impl<'a, 'b> Sessions<'a, 'b> {
             e if e.ends_session() && ended.unconfirmed => {
                 self.lasts_less_long(&format!("{e}, and nothing was deleted"))
             }
+            // Given up for now; but so long a session would never reach its QUIT.
+            Error::Client(slow) if slow.is_slow() && ended.unconfirmed => {
+                self.lasts_less_long(&format!("{e}, and nothing was deleted"));
+                false
+            }
             // Once is chance.
             e if e.ends_session() && ended.cut_again => self.lasts_less_long(&format!("{e}, again")),
             _ => false,

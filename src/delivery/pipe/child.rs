@@ -168,19 +168,29 @@ impl Child {
     }
 }
 
-/// Waits until one of them has ended: which, and what it came to.  Once `stop` is raised, they get no more than [`GRACE`];
-/// without it, all the time that they have.
+/// What a stop signal means for programs that run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AtStop {
+    /// They get all the time that they have.
+    Await,
+    /// They get no more than [`GRACE`].
+    EndSoon,
+}
+
+/// Waits until one of them has ended: which, and what it came to.  That `stop` is raised is seen at once.
 ///
 /// # Errors
 /// When the system cannot wait.  `None` for nobody to wait for.
 pub(super) fn wait_for_one(
     children: &mut [&mut Child],
-    stop: Option<&Stop>,
+    stop: &Stop,
+    at_stop: AtStop,
 ) -> io::Result<Option<(usize, ChildOutcome)>> {
     while !children.is_empty() {
         let now = Instant::now();
         let mut timeout = Duration::MAX;
-        if stop.is_some_and(Stop::raised) {
+        let raised = stop.raised();
+        if raised && at_stop == AtStop::EndSoon {
             children.iter_mut().for_each(|child| child.end_soon(now));
         }
         let mut descriptors = Vec::with_capacity(children.len() * 2);
@@ -195,7 +205,7 @@ pub(super) fn wait_for_one(
         for output in children.iter().filter_map(|child| child.output.as_ref()) {
             descriptors.push(PollFd::new(output, PollFlags::IN));
         }
-        if let Some(stop) = stop.filter(|stop| !stop.raised()) {
+        if !raised {
             descriptors.push(PollFd::from_borrowed_fd(stop.descriptor(), PollFlags::IN));
         }
         match rustix::event::poll(&mut descriptors, Timespec::try_from(timeout).ok().as_ref()) {
@@ -219,7 +229,7 @@ pub(super) fn wait_for_one(
 
 #[cfg(test)]
 mod tests {
-    use super::{Child, ChildEnd, ChildOutcome, GRACE, SAID, wait_for_one};
+    use super::{AtStop, Child, ChildEnd, ChildOutcome, GRACE, SAID};
     use crate::access::{Owner, is_root};
     use crate::signals::Stop;
     use rustix::event::{PollFd, PollFlags, Timespec};
@@ -227,6 +237,11 @@ mod tests {
     use std::io::{Read as _, Seek as _, Write as _};
     use std::os::unix::fs::MetadataExt as _;
     use std::time::{Duration, Instant};
+
+    /// No signal comes.
+    fn wait(child: &mut Child) -> Option<(usize, ChildOutcome)> {
+        super::wait_for_one(&mut [child], &Stop::new().unwrap(), AtStop::EndSoon).unwrap()
+    }
 
     fn run(line: &str, limit: Duration, handle: bool) -> (ChildOutcome, Vec<u8>) {
         let mut input = tempfile::tempfile().unwrap();
@@ -237,7 +252,7 @@ mod tests {
         if !handle {
             child.handle = None;
         }
-        let outcome = wait_for_one(&mut [&mut child], None).unwrap().unwrap().1;
+        let outcome = wait(&mut child).unwrap().1;
         (outcome, child.said)
     }
 
@@ -276,7 +291,7 @@ mod tests {
         let argv = ["sh", "-c", "sleep 60 & sleep 60; :"].map(str::to_owned);
         let input = File::from(std::os::fd::OwnedFd::from(theirs));
         let mut child = Child::start(&argv, &[], input, Duration::from_millis(50), None).unwrap();
-        assert_eq!(wait_for_one(&mut [&mut child], None).unwrap(), Some((0, ChildOutcome::TimedOut)));
+        assert_eq!(wait(&mut child), Some((0, ChildOutcome::TimedOut)));
         drop(child);
         assert_eq!(std::io::read_to_string(ours).unwrap(), "");
     }
@@ -320,7 +335,7 @@ mod tests {
         assert_eq!(child.deadline, now + GRACE * 2, "it has had its time");
         child.hurry(now + GRACE * 2);
         assert_eq!(child.end, ChildEnd::Forced);
-        assert_eq!(wait_for_one(&mut [&mut child], None).unwrap(), Some((0, ChildOutcome::TimedOut)));
+        assert_eq!(wait(&mut child), Some((0, ChildOutcome::TimedOut)));
         drop(child);
         assert!(is_ready(&ours), "the other one, which had taken no notice, is gone too");
     }
@@ -337,7 +352,7 @@ mod tests {
             child.listen();
         }
         child.deadline = Instant::now();
-        assert_eq!(wait_for_one(&mut [&mut child], None).unwrap(), Some((0, ChildOutcome::TimedOut)));
+        assert_eq!(wait(&mut child), Some((0, ChildOutcome::TimedOut)));
         drop(child);
         assert!(is_ready(&ours));
     }
@@ -352,7 +367,7 @@ mod tests {
         let (theirs, mut ours) = std::io::pipe().unwrap();
         let line = format!("exec 3<&0; {{ read x <&3; echo $x >{}; }} & exit 3", fifo.display());
         let mut child = started(&line, File::from(std::os::fd::OwnedFd::from(theirs)));
-        assert_eq!(wait_for_one(&mut [&mut child], None).unwrap(), Some((0, ChildOutcome::Exited(3))));
+        assert_eq!(wait(&mut child), Some((0, ChildOutcome::Exited(3))));
         drop(child);
         ours.write_all(b"alive\n").unwrap();
         let mut answer = [0; 6];
@@ -364,15 +379,15 @@ mod tests {
     /// Only a signal cuts its time short.
     #[test]
     fn a_signal_leaves_a_program_a_few_seconds() {
-        let stop = Stop::new().unwrap();
-        for (stop, raised) in [(None, false), (Some(&stop), false), (Some(&stop), true)] {
-            if let Some(stop) = stop.filter(|_| raised) {
+        for (at_stop, raised) in [(AtStop::Await, true), (AtStop::EndSoon, false), (AtStop::EndSoon, true)] {
+            let stop = Stop::new().unwrap();
+            if raised {
                 stop.raise();
             }
             let mut child = started("exit 0", tempfile::tempfile().unwrap());
             let limit = child.deadline;
-            wait_for_one(&mut [&mut child], stop).unwrap();
-            assert_eq!(child.deadline < limit, raised);
+            super::wait_for_one(&mut [&mut child], &stop, at_stop).unwrap();
+            assert_eq!(child.deadline < limit, raised && at_stop == AtStop::EndSoon);
         }
     }
 
@@ -388,7 +403,7 @@ mod tests {
         let argv = ["/bin/sh", "-c", "cat /dev/stdin"].map(str::to_owned);
         let theirs = input.try_clone().unwrap();
         let mut child = Child::start(&argv, &[], theirs, Duration::from_secs(60), Some(&nobody)).unwrap();
-        let ended = wait_for_one(&mut [&mut child], None).unwrap();
+        let ended = wait(&mut child);
         assert_eq!((ended, child.said()), (Some((0, ChildOutcome::Exited(0))), b"x".as_slice()));
         assert_eq!(input.metadata().unwrap().uid(), nobody.uid());
     }

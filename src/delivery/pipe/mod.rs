@@ -19,13 +19,13 @@ use std::fs::File;
 use std::io::{self, Seek as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::fs::Access;
 use rustix::io::Errno;
 
 use argv::{Envelope, argv, unsafe_placeholder};
-use child::{Child, ChildOutcome, wait_for_one};
+use child::{AtStop, Child, ChildOutcome, wait_for_one};
 pub(super) use destination::PipeDestination;
 
 use super::spool::Spool;
@@ -278,11 +278,9 @@ impl Outlet for PipeOutlet {
         // Once the ledger can't be written nothing more is handed over; what runs is still waited for.
         let mut failed: Option<Error> = None;
         let mut unsynced = false;
-        let mut stopped: Option<Instant> = None;
         loop {
-            if self.settings.stop.raised() {
-                let since = stopped.get_or_insert_with(Instant::now).elapsed();
-                missing = missing.or_else(|| (since >= self.settings.grace).then(stopped_before));
+            if self.settings.stop.raised_for().is_some_and(|time| time >= self.settings.grace) {
+                missing = missing.or_else(|| Some(stopped_before()));
             }
             while failed.is_none() && running.len() < usize::from(self.settings.parallel.max(1)) {
                 let Some(noted) = queue.next() else { break };
@@ -305,7 +303,7 @@ impl Outlet for PipeOutlet {
                 failed = failed.or(recorder.sync().err());
             }
             let mut children: Vec<&mut Child> = running.iter_mut().map(|(_, child)| child).collect();
-            let waited = wait_for_one(&mut children, None)
+            let waited = wait_for_one(&mut children, &self.settings.stop, AtStop::Await)
                 .map_err(|e| Error::later(format!("cannot wait for the program's end: {e}"), TRY_AGAIN))?;
             let Some((index, outcome)) = waited else { break };
             let (noted, child) = running.remove(index);

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::time::Duration;
 
-use super::child::{Child, ChildOutcome, wait_for_one};
+use super::child::{AtStop, Child, ChildOutcome, wait_for_one};
 use crate::access::Owner;
 use crate::signals::Stop;
 
@@ -39,7 +39,7 @@ pub(crate) struct ProgramEnd {
 pub(crate) fn run(program: HookProgram<'_>, stop: &Stop) -> io::Result<ProgramEnd> {
     let HookProgram { argv, environment, input, limit, owner } = program;
     let mut child = Child::start(argv, environment, input, limit, owner)?;
-    let ended = wait_for_one(&mut [&mut child], Some(stop))?;
+    let ended = wait_for_one(&mut [&mut child], stop, AtStop::EndSoon)?;
     let failure = match ended {
         None | Some((_, ChildOutcome::Exited(0))) => None,
         Some((_, ChildOutcome::Exited(code))) => Some(format!("exited with {code}")),

@@ -300,3 +300,20 @@ fn what_is_not_handed_over_soon_after_a_stop_signal_comes_again() {
         assert_eq!(recorded.published.len() + recorded.failed.len(), 2);
     }
 }
+
+/// The time counts from the signal, and not from the end of the program that runs then.
+#[test]
+fn no_program_is_started_when_the_time_has_passed_while_another_one_ran() {
+    let home = tempfile::tempdir().unwrap();
+    let mut outlet = shell(home.path(), "sleep 0.8", 1);
+    outlet.settings.grace = Duration::from_millis(300);
+    let stop = outlet.settings.stop.clone();
+    let raising = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(100));
+        stop.raise();
+    });
+    let mut recorded = Recorded::default();
+    publish(home.path(), &mut outlet, &[b"x\n", b"y\n"], &mut recorded).unwrap();
+    raising.join().unwrap();
+    assert_eq!((recorded.published.len(), recorded.failed.len()), (1, 1));
+}

@@ -86,6 +86,23 @@ fn a_session_that_was_cut_with_deletions_open_is_followed_by_a_shorter_one() {
     });
 }
 
+/// A server whose every answer is late but in time brings too little in a long session, in each run anew.
+#[test]
+fn a_session_that_was_too_slow_ends_the_run_and_the_next_one_has_shorter_ones() {
+    let slow = || {
+        let time = std::time::Duration::from_secs(600);
+        client::Error::TooSlow { server: server(), octets: 9, time }.into()
+    };
+    for (unconfirmed, expected) in [(true, Some(20)), (false, None)] {
+        with("", false, |sessions| {
+            sessions.course.ended =
+                SessionEnd { unconfirmed, listed: true, answered: 40, ..SessionEnd::default() };
+            assert!(!sessions.goes_on_after(&slow()));
+            assert_eq!(sessions.memory.limit.map(|limit| limit.commands), expected);
+        });
+    }
+}
+
 /// A lost answer to QUIT is one more cut where sessions are known to be cut, and nothing elsewhere.
 #[test]
 fn a_lost_farewell_counts_only_where_sessions_are_known_to_be_cut() {
