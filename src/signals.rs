@@ -1,11 +1,11 @@
-//! What signals ask of popfetch.  Today that is to stop: [`Stop`] is a flag that SIGINT or SIGTERM raises, and that the rest
-//! of the program checks between steps.  A signal to reload or to poll now would be a flag beside it.
+//! What signals ask of popfetch.  Today that is to stop: [`Stop`] is a flag that SIGINT, SIGTERM or SIGHUP raises, and that
+//! the rest of the program checks between steps.  A signal to reload or to poll now would be a flag beside it.
 //!
 //! The first signal raises the flag and wakes every thread that waits on [`Stop::descriptor`]; the second one kills the
-//! process at once, by the signal's own default action.  Process 1 has no default action: it exits with the code that a
-//! shell would show.
+//! process at once, by the signal's own default action; but for SIGHUP, which comes twice where a terminal is closed, from
+//! the kernel and from the shell.  Process 1 has no default action: it exits with the code that a shell would show.
 //!
-//! Inherited settings are corrected here too: a blocked signal would never arrive, and where SIGCHLD is ignored (some
+//! A SIGHUP that is ignored stays so: `nohup` asks for that.  Other inherited settings are corrected here: a blocked signal would never arrive, and where SIGCHLD is ignored (some
 //! supervisors do that) the exit status of a program is lost.
 
 use std::io;
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, Signal};
 use rustix::event::{PollFd, PollFlags, Timespec};
-use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::low_level;
 
 /// Shared by every thread of a run; clones see the same flag.
@@ -51,7 +51,7 @@ impl Stop {
         })))
     }
 
-    /// A flag that the first SIGINT or SIGTERM raises; the second one ends the process.  SIGXFSZ no longer has an effect.
+    /// A flag that the first signal raises; a second SIGINT or SIGTERM ends the process.  SIGXFSZ no longer has an effect.
     ///
     /// # Errors
     /// When no handler can be installed.
@@ -64,12 +64,12 @@ impl Stop {
         // ignored, because what we execute would inherit that.
         signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
         // Last: what has waited comes now, and finds its handler.  Threads inherit the mask, programs get an empty one.
-        let heeded = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGCHLD, Signal::SIGXFSZ];
+        let heeded = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGCHLD, Signal::SIGXFSZ];
         heeded.into_iter().collect::<SigSet>().thread_unblock()?;
         Ok(stop)
     }
 
-    /// A flag that SIGINT or SIGTERM raises, and no number of them ends the process: for as long as another program has the
+    /// A flag that a signal raises, and no number of them ends the process: for as long as another program has the
     /// terminal, where Ctrl-C means something to that program (system(3) ignores it meanwhile).
     ///
     /// # Errors
@@ -80,13 +80,14 @@ impl Stop {
         Ok(stop)
     }
 
-    /// Lets SIGINT and SIGTERM raise the flag; once it is up, the next one kills if `kills`.
+    /// Lets SIGINT, SIGTERM and SIGHUP raise the flag; once it is up, the next SIGINT or SIGTERM kills if `kills`.
     fn register(&self, kills: bool) -> io::Result<()> {
         let is_first_process = is_first_process();
-        for signal in [SIGINT, SIGTERM] {
+        let hangup = (!ignores_hangup()).then_some(SIGHUP);
+        for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
             // The order of registration is the order of execution: this kills only when the flag was up before.
             let raised = Arc::clone(&self.0.raised);
-            match (kills, is_first_process) {
+            match (kills && signal != SIGHUP, is_first_process) {
                 (false, _) => {}
                 (true, true) => {
                     _ = signal_hook::flag::register_conditional_shutdown(
@@ -186,6 +187,15 @@ impl Stop {
     pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
         self.0.wake.as_fd()
     }
+}
+
+/// Whether SIGHUP is ignored, as by `nohup`: where that can't be seen, it isn't.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    // The lowest bit is signal 1.
+    ignored & 1 == 1
 }
 
 /// Whether this is process 1 of its namespace, as in a container: signals have no default action there.

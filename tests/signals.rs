@@ -27,7 +27,7 @@ fn messages() -> Vec<Message> {
 
 #[test]
 fn the_first_signal_ends_a_password_command() {
-    for signal in [Signal::TERM, Signal::INT] {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let sandbox = Sandbox::new();
         let command = sandbox.script("ask", "echo started > ~/started; sleep 100; echo secret");
         let command = format!("tls = \"none\"\npassword-command = [\"{}\"]", command.display());
@@ -60,6 +60,39 @@ fn inherited_signal_settings_change_nothing() {
     wait_for(&sandbox.path("started"));
     running.signal(Signal::TERM);
     running.finish().dies_by(Signal::TERM);
+}
+
+/// A terminal is closed: what a program has in hand is finished, so that it doesn't come twice.  `nohup` lets the run go on.
+#[test]
+fn a_hangup_ends_a_run_in_good_order_and_nohup_keeps_it() {
+    let pipe = "leave-on-server = false\n\
+        deliver = { pipe = \"echo $$ > ~/started; until [ -e ~/go ]; do sleep 0.01; done; cat >> ~/delivered\" }";
+    for (under, delivered) in [(&["env"][..], 1), (&["nohup"][..], 2)] {
+        let served = serve(good(messages()), pipe);
+        let home = served.sandbox.home().to_owned();
+        let running = served
+            .sandbox
+            .popfetch([""; 0])
+            .under(under.iter().copied())
+            .limit(Duration::from_secs(30))
+            .start();
+        wait_for(&home.join("started"));
+        // The kernel sends one, and the shell another.
+        for _ in 0..2 {
+            running.signal(Signal::HUP);
+        }
+        std::fs::write(home.join("go"), "").unwrap();
+        let ended = running.finish();
+        if delivered == 1 {
+            ended.dies_by(Signal::HUP)
+        } else {
+            ended.succeeds()
+        };
+        served.fetch().succeeds();
+        let found = std::fs::read_to_string(home.join("delivered")).unwrap();
+        assert_eq!((found.matches("Subject: a").count(), found.matches("Subject: b").count()), (1, 1));
+        assert!(served.server.unique_ids("me").is_empty());
+    }
 }
 
 #[test]

@@ -95,8 +95,7 @@ fn a_session_that_was_too_slow_ends_the_run_and_the_next_one_has_shorter_ones() 
     };
     for (unconfirmed, expected) in [(true, Some(20)), (false, None)] {
         with("", false, |sessions| {
-            sessions.course.ended =
-                SessionEnd { unconfirmed, listed: true, answered: 40, ..SessionEnd::default() };
+            sessions.course.ended = SessionEnd { unconfirmed, answered: 40, ..SessionEnd::default() };
             assert!(!sessions.goes_on_after(&slow()));
             assert_eq!(sessions.memory.limit.map(|limit| limit.commands), expected);
         });
