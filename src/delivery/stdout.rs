@@ -183,7 +183,7 @@ impl StdoutOutlet {
             match self.print(noted.piece()) {
                 Ok(()) => recorder.published(Published::attest(noted))?,
                 // Its reader has gone: one failure, not one of each message.  What is left comes again.
-                Err(Error::Disk(e)) => {
+                Err(Error::Disk(e)) if e.source.kind() == io::ErrorKind::BrokenPipe => {
                     return Err(Error::later(
                         format!("standard output: {}", e.source),
                         "its reader ended early: what it did not get comes at the next run",
@@ -390,6 +390,17 @@ mod tests {
         let (recorded, outcome) = print(File::from(OwnedFd::from(theirs)));
         // One error, not one for each message.
         assert_eq!(outcome.unwrap_err().exit_code(), ExitCode::Later);
+        assert!(recorded.published.is_empty() && recorded.failed.is_empty());
+    }
+
+    /// A device that is full has no reader that went away.
+    #[test]
+    fn a_full_device_is_told_as_a_full_disk_is() {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let (recorded, outcome) = print(full);
+        let error = outcome.unwrap_err();
+        assert_eq!(error.exit_code(), ExitCode::LocalIo);
+        assert!(error.to_string().contains("standard output"), "{error}");
         assert!(recorded.published.is_empty() && recorded.failed.is_empty());
     }
 
