@@ -391,8 +391,9 @@ settings! {
             .flag(Delivery, "Put a Received line on top of each message");
 
         /// How long the server may be silent: connecting gets half of it for each address, and the answers to PASS, AUTH,
-        /// the first listing and QUIT five times it.  Within an answer each such time must bring 512 bytes, and ten of
-        /// them 16 KiB: a slower server is given up, and the next run goes on.
+        /// the first listing and QUIT five times it.  Within an answer each such time must bring 512 bytes, and within a
+        /// session ten of them 16 KiB, and from sixty on 512 bytes a second: a slower server is given up, and the next run
+        /// goes on.
         timeout: Silence = key("timeout")
             .default("60s")
             .flag(Tuning, "Give up after this long without an answer");
