@@ -20,6 +20,10 @@ use crate::world::{Shown, World};
 /// How long a slow server takes for each answer.  popfetch waits for a second.
 const SLOW: Duration = Duration::from_millis(40);
 
+/// With so many mails in a life none arrives during sessions any more: where each of them ends a session early, the sessions
+/// that they cause would go on without an end.
+const MOST_RECEIVED: usize = 100;
+
 /// A signal to popfetch when the server has sent this many octets in this run.
 #[derive(Debug, Clone, Copy)]
 pub struct Strike {
@@ -605,7 +609,8 @@ impl<'a> Session<'a> {
         let Some(shown) = self.message(number) else { return Answer::line("-ERR no such message") };
         let id = shown.id;
         let mut state = lock(self.shared);
-        if state.world.has(Trait::ReceivesDuringSessions) && self.random.once_in(4) {
+        let receives = state.world.has(Trait::ReceivesDuringSessions) && self.random.once_in(4);
+        if receives && state.world.mails.len() < MOST_RECEIVED {
             state.world.arrive(1);
         }
         if self.retrievals >= self.throttled_from && !state.world.well {
