@@ -95,6 +95,23 @@ fn a_rewriting_that_the_disk_refuses_is_reported() {
     assert!(matches!(closed, Err(Error::Disk(_))), "only a full disk is no failure");
 }
 
+/// Else the next run takes for on disk what a power failure can still undo.
+#[test]
+fn a_run_has_ended_in_order_only_when_what_it_did_is_on_disk() {
+    let (home, mut ledger) = begun();
+    deliver(&mut ledger, "a", "a");
+    let (closed, taken) = steps(fine, || ledger.close());
+    closed.unwrap();
+    let ended = taken.iter().rposition(|step| *step == (Step::Write, "ledger".to_owned())).unwrap();
+    assert!(place(&taken, Step::Sync, "ledger") < ended, "{taken:?}");
+    assert!(Ledger::rests(home.path()));
+    let mut ledger = open(home.path());
+    deliver(&mut ledger, "b", "b");
+    let (closed, _) = steps(refuses(Step::Sync, "ledger", 0), || ledger.close());
+    assert!(matches!(closed, Err(Error::Disk(_))));
+    assert!(!Ledger::rests(home.path()));
+}
+
 /// A copy is removed only when the line that gives it up is on disk: else its absence would be taken for a delivery.
 #[test]
 fn what_is_dropped_or_settled_is_on_disk_when_that_is_reported() {
