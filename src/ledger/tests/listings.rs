@@ -80,7 +80,8 @@ fn the_size_of_a_delivered_message_does_not_change_unseen() {
     ledger.learn_size(unlisted, Octets(7)).unwrap();
     assert_eq!(ledger.entry(unlisted).listed_size, Some(Octets(7)), "it was not known");
     let huge = Octets(1 << 40);
-    let open = ledger.fail(&key("b"), None, None).unwrap();
+    let open = ledger.fail(&key("b"), Some(Octets(3)), None).unwrap();
+    assert_eq!(ledger.entry(open).listed_size, Some(Octets(3)));
     for (id, octets) in [(open, Octets(1)), (open, huge), (id, huge)] {
         ledger.learn_size(id, octets).unwrap();
     }
