@@ -1,8 +1,16 @@
 //! From the connection to the capabilities.
 
-use super::{AUTOMATIC, Server, Setup, USUAL, code, log_in, refused, session};
-use crate::account::Tls;
-use crate::client::Error;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::thread;
+
+use super::{AUTOMATIC, PASSWORD, Server, Setup, USUAL, code, log_in, refused, session};
+use crate::account::{Endpoint, Proxy, ProxyAddress, ProxyKind, ProxyLogin, Route, Tls, Trust, Way};
+use crate::client::{Call, Client, Error};
+use crate::connection::Connectors;
+use crate::protocol::sasl::Credentials;
+use crate::secret::Secret;
+use crate::signals::Stop;
 
 const STARTTLS: Setup<'_> = Setup { tls: Tls::StartTls, ..USUAL };
 
@@ -138,4 +146,36 @@ fn the_greeting_is_kept_without_the_password_and_without_what_steers_a_terminal(
         assert_eq!(client.server_facts().greeting, "\\x1b[31m *** ready");
         assert!(client.certificate().is_none());
     });
+}
+
+#[test]
+fn what_a_proxy_repeats_of_its_password_is_not_shown() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let proxy = thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(&stream).lines();
+        while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+        (&stream).write_all(b"HTTP/1.1 403 no entry by Xyzzy-proxy\r\n\r\n").unwrap();
+    });
+    let address = ProxyAddress::Tcp(Endpoint { host: "127.0.0.1".to_owned(), port });
+    let login = Some(ProxyLogin { user: "me".to_owned(), password: Secret::new("Xyzzy-proxy") });
+    let way = Way { route: Route::Proxy(Proxy { kind: ProxyKind::Http, address, login }), ..Way::default() };
+    let (secret, trust) = (Secret::new(PASSWORD), Trust::default());
+    let call = Call {
+        credentials: Credentials { user: "me", secret: &secret, host: "pop.example.com", port: 110 },
+        tls: Tls::None,
+        trust: &trust,
+        way: &way,
+        owner: None,
+        timeout: USUAL.timeout,
+        connectors: &Connectors::new(),
+        stop: &Stop::new().unwrap(),
+        remembered: None,
+        utf8: false,
+        dialogue: None,
+    };
+    let error = Client::open(&call).unwrap_err().to_string();
+    proxy.join().unwrap();
+    assert!(error.contains("no entry by") && !error.contains("Xyzzy-proxy"), "{error}");
 }

@@ -383,6 +383,8 @@ mod tests {
         let stop = Stop::new().unwrap();
         let mut child = started("read x", File::from(std::os::fd::OwnedFd::from(theirs)));
         let limit = child.deadline;
+        // The end of its output would wake us before its own does.
+        child.output = None;
         std::thread::scope(|threads| {
             let _ = threads.spawn(|| {
                 // When it is being waited for.
