@@ -6,8 +6,9 @@ use std::thread;
 
 use super::{AUTOMATIC, PASSWORD, Server, Setup, USUAL, code, log_in, refused, session};
 use crate::account::{Endpoint, Proxy, ProxyAddress, ProxyKind, ProxyLogin, Route, Tls, Trust, Way};
-use crate::client::{Call, Client, Error};
+use crate::client::{Authorization, Call, Client, Error};
 use crate::connection::Connectors;
+use crate::protocol::capability::Capabilities;
 use crate::protocol::sasl::Credentials;
 use crate::secret::Secret;
 use crate::signals::Stop;
@@ -148,15 +149,22 @@ fn the_greeting_is_kept_without_the_password_and_without_what_steers_a_terminal(
     });
 }
 
-#[test]
-fn what_a_proxy_repeats_of_its_password_is_not_shown() {
+/// Opens a session at another machine, by a proxy on this one that gives these answers, each to a line that begins so.
+fn by_proxy(
+    answers: &'static [(&'static str, &'static str)],
+    remembered: Option<&Capabilities>,
+) -> Result<Client<Authorization>, Error> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let proxy = thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(USUAL.timeout)).unwrap();
         let mut lines = BufReader::new(&stream).lines();
-        while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
-        (&stream).write_all(b"HTTP/1.1 403 no entry by Xyzzy-proxy\r\n\r\n").unwrap();
+        for (line, answer) in answers {
+            // The client may have had enough.
+            while lines.next().is_some_and(|came| came.is_ok_and(|came| !came.starts_with(line))) {}
+            let _ = (&stream).write_all(answer.as_bytes());
+        }
     });
     let address = ProxyAddress::Tcp(Endpoint { host: "127.0.0.1".to_owned(), port });
     let login = Some(ProxyLogin { user: "me".to_owned(), password: Secret::new("Xyzzy-proxy") });
@@ -171,11 +179,27 @@ fn what_a_proxy_repeats_of_its_password_is_not_shown() {
         timeout: USUAL.timeout,
         connectors: &Connectors::new(),
         stop: &Stop::new().unwrap(),
-        remembered: None,
+        remembered,
         utf8: false,
         dialogue: None,
     };
-    let error = Client::open(&call).unwrap_err().to_string();
+    let opened = Client::open(&call);
     proxy.join().unwrap();
+    opened
+}
+
+#[test]
+fn what_a_proxy_repeats_of_its_password_is_not_shown() {
+    let answers = &[("Proxy-Authorization", "HTTP/1.1 403 no entry by Xyzzy-proxy\r\n\r\n")];
+    let error = by_proxy(answers, None).unwrap_err().to_string();
     assert!(error.contains("no entry by") && !error.contains("Xyzzy-proxy"), "{error}");
+}
+
+/// Others could have put it there.
+#[test]
+fn on_a_clear_line_the_server_is_asked_whatever_is_remembered() {
+    let answers =
+        &[("Proxy-Authorization", "HTTP/1.1 200 fine\r\n\r\n+OK ready\r\n"), ("CAPA", "+OK\r\nTOP\r\n.\r\n")];
+    let client = by_proxy(answers, Some(&Capabilities::from_lines("SASL PLAIN"))).unwrap();
+    assert!(client.facts.asked && client.facts.capabilities.as_ref().unwrap().top());
 }
