@@ -645,6 +645,7 @@ pub(crate) mod trial {
     #[derive(Default)]
     struct Trial {
         refuses: Option<Refuses>,
+        is_full: bool,
         taken: Vec<(Step, String)>,
     }
 
@@ -655,9 +656,20 @@ pub(crate) mod trial {
         refuses: impl Fn(Step, &Path) -> bool + 'static,
         run: impl FnOnce() -> T,
     ) -> (T, Vec<(Step, String)>) {
-        TRIAL.set(Trial { refuses: Some(Box::new(refuses)), taken: Vec::new() });
+        TRIAL.set(Trial { refuses: Some(Box::new(refuses)), ..Trial::default() });
         let result = run();
         (result, TRIAL.take().taken)
+    }
+
+    /// What `run` returns where the disk has no room for some of its steps.
+    pub(crate) fn without_room<T>(
+        refuses: impl Fn(Step, &Path) -> bool + 'static,
+        run: impl FnOnce() -> T,
+    ) -> T {
+        TRIAL.set(Trial { refuses: Some(Box::new(refuses)), is_full: true, ..Trial::default() });
+        let result = run();
+        TRIAL.take();
+        result
     }
 
     pub(super) fn take(step: Step, path: &Path) -> Result<()> {
@@ -665,6 +677,7 @@ pub(crate) mod trial {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             trial.taken.push((step, name));
             match trial.refuses.as_ref().is_some_and(|refuses| refuses(step, path)) {
+                true if trial.is_full => Err(Error::new(step, path, rustix::io::Errno::NOSPC)),
                 true => Err(Error::new(step, path, rustix::io::Errno::IO)),
                 false => Ok(()),
             }

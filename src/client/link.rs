@@ -553,6 +553,19 @@ mod tests {
         });
     }
 
+    /// Else a long session counts as one in which next to nothing comes.
+    #[test]
+    fn what_comes_counts_for_the_pace_of_the_session() {
+        let answer = "x".repeat(300);
+        after_login(&format!("C: NOOP\nS: +OK {answer}\n"), |client| {
+            let (_, before) = client.link.pace.so_far();
+            client.link.send(Command::Noop).unwrap();
+            client.link.event().unwrap();
+            let (_, octets) = client.link.pace.so_far();
+            assert!((300..400).contains(&(octets - before)), "{before} {octets}");
+        });
+    }
+
     /// Only what shared a flight with other commands can have been lost for that reason.
     #[test]
     fn a_flight_begins_when_everything_before_is_answered() {

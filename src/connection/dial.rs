@@ -311,6 +311,18 @@ mod tests {
         (address, listener, queued)
     }
 
+    /// One that hung up before its greeting, for example.
+    #[test]
+    fn an_address_that_is_left_out_is_not_tried() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let goal = Goal { host: "127.0.0.1", port: address.port(), source: &[], limit: LONG, without: &[] };
+        let stop = Stop::new().unwrap();
+        dial(&goal, &stop, || {}).unwrap();
+        let refused = dial(&Goal { without: &[address], ..goal }, &stop, || {}).unwrap_err();
+        assert!(matches!(&refused, Error::Connect { attempts, .. } if attempts.is_empty()), "{refused:?}");
+    }
+
     #[test]
     fn the_families_take_turns() {
         let parse = |list: &[&str]| -> Vec<SocketAddr> { list.iter().map(|a| a.parse().unwrap()).collect() };

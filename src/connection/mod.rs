@@ -267,6 +267,12 @@ impl Connection {
         }
     }
 
+    /// From now on as if the server were on another machine.
+    #[cfg(test)]
+    pub(crate) fn lead_away(&mut self) {
+        self.stays_here = false;
+    }
+
     /// `tls-server-end-point` (RFC 5929 §4), where one can be computed.
     #[must_use]
     pub(crate) fn end_point_binding(&self) -> Option<&[u8]> {

@@ -170,7 +170,7 @@ mod tests {
     /// What a destination has been given: each message's pieces; `None` for one that was given up.
     type Got = Arc<Mutex<Vec<Option<Vec<u8>>>>>;
 
-    struct Letterbox(Got, bool);
+    struct Letterbox(Got, bool, Arc<Mutex<u32>>);
 
     struct Letter(Got, usize);
 
@@ -184,7 +184,9 @@ mod tests {
             Ok(Box::new(Letter(Arc::clone(&self.0), got.len() - 1)))
         }
 
-        fn cut(&mut self) {}
+        fn cut(&mut self) {
+            *self.2.lock().unwrap() += 1;
+        }
     }
 
     impl Intake for Letter {
@@ -221,7 +223,7 @@ mod tests {
         for (number, got) in (1..).zip(&got) {
             ends.push(NetworkEnd {
                 id: DestinationId(number),
-                inlet: Box::new(Letterbox(Arc::clone(got), false)),
+                inlet: Box::new(Letterbox(Arc::clone(got), false, Arc::default())),
             });
         }
         (ends, got)
@@ -229,6 +231,18 @@ mod tests {
 
     fn octets(got: &Got) -> Vec<Option<Vec<u8>>> {
         got.lock().unwrap().clone()
+    }
+
+    #[test]
+    fn a_batch_is_closed_at_each_destination() {
+        let cuts: Arc<Mutex<u32>> = Arc::default();
+        let mut ends = NetworkEnds::new(None);
+        for number in 1..=2 {
+            let inlet = Box::new(Letterbox(Got::default(), false, Arc::clone(&cuts)));
+            ends.push(NetworkEnd { id: DestinationId(number), inlet });
+        }
+        ends.cut();
+        assert_eq!(*cuts.lock().unwrap(), 2);
     }
 
     #[test]
@@ -324,7 +338,8 @@ mod tests {
     #[test]
     fn a_destination_that_cannot_be_opened_fails_the_message() {
         let (mut ends, got) = ends(None);
-        ends.push(NetworkEnd { id: DestinationId(3), inlet: Box::new(Letterbox(Got::default(), true)) });
+        let inlet = Box::new(Letterbox(Got::default(), true, Arc::default()));
+        ends.push(NetworkEnd { id: DestinationId(3), inlet });
         let mut copies = ends.begin(Vec::new());
         assert!(copies.have_failed());
         copies.write(b"x", &mut ends);

@@ -133,7 +133,6 @@ impl Ledger {
             self.settle_dropped(&intents)?;
         }
         let time = self.now();
-        let mut number = self.index.messages.next_message;
         let given_up =
             |(destination, has): &(DestinationId, bool)| !has && destinations.contains(destination);
         // Of one with an open line elsewhere it isn't known which destinations have it.
@@ -144,9 +143,8 @@ impl Ledger {
             set.retain(|place| !given_up(place));
             let (key, digests) = (KeyField::from(&key), DigestsField::Value(digests));
             let notes = Notes { again, utf8, ..Notes::default() };
-            let replaces = Some(old);
+            let (number, replaces) = (self.index.messages.next_message, Some(old));
             self.append(MessageBegun { number, time, key, listed_size, digests, replaces, set, notes })?;
-            number = number.checked_add(1).ok_or(Error::Contradiction("too many messages"))?;
         }
         self.sync()
     }

@@ -185,6 +185,18 @@ mod tests {
         }
     }
 
+    /// What was read before must not be taken for what has been written since.
+    #[test]
+    fn a_line_that_was_added_is_found_where_the_file_had_ended() {
+        let before = "a line of 20 octets\n".repeat(50).into_bytes();
+        let after = [before.as_slice(), b"added\n"].concat();
+        let mut window = Window::default();
+        for offset in [0, 980] {
+            assert_eq!(window.line(before.as_slice(), offset).unwrap(), before.get(..19));
+        }
+        assert_eq!(window.line(after.as_slice(), 1000).unwrap(), Some(&b"added"[..]));
+    }
+
     /// What has no end must not be read to its end.
     #[test]
     fn a_line_that_is_far_too_long_is_none() {

@@ -238,6 +238,16 @@ mod tests {
         assert_eq!(capabilities.sasl().collect::<Vec<_>>(), ["plain", "Cram-Md5", "LOGIN"]);
     }
 
+    /// A server may repeat the password anywhere.
+    #[test]
+    fn every_word_but_the_known_tags_is_redacted() {
+        let redacted =
+            list("TOP\nTANSTAAF\nX-HINT tanstaaf\nSASL PLAIN").redacted(|word| format!("({word})"));
+        assert!(redacted.top() && redacted.has("(TANSTAAF)") && redacted.has("(X-HINT)"));
+        assert_eq!(redacted.sasl().collect::<Vec<_>>(), ["(PLAIN)"]);
+        assert_eq!(redacted.arguments("(X-HINT)").unwrap(), ["(tanstaaf)"]);
+    }
+
     #[test]
     fn gmail_and_dovecot() {
         let gmail = list(

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd as _;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -188,4 +189,90 @@ fn after_a_signal_the_last_answers_are_not_waited_for_without_end() {
         client.hang_up();
         server.join().unwrap();
     }
+}
+
+const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// Gives a message in these pieces, one after each pause, to a client with this [`PATIENCE`].
+fn drips(piece: &'static [u8], pause: Duration, pieces: u32) -> (Client<Transaction>, JoinHandle<()>) {
+    let (port, server) = serve(move |_, stream| {
+        stream.write_all(b"+OK\r\n").unwrap();
+        for _ in 0..pieces {
+            thread::sleep(pause);
+            // The client may have given up.
+            let _ = stream.write_all(piece);
+        }
+        let _ = stream.write_all(b"\r\n.\r\n");
+    });
+    (log_in(port, PATIENCE, &Stop::new().unwrap()).unwrap(), server)
+}
+
+fn retrieved(client: &mut Client<Transaction>) -> Result<(), Error> {
+    client.retrieve(MessageNumber::FIRST)?;
+    while client.outstanding() > 0 {
+        assert_eq!(client.next(None, None)?, Next::Event);
+    }
+    Ok(())
+}
+
+/// Twice the time-out, in each case.
+#[test]
+fn a_message_may_take_as_long_as_it_keeps_coming() {
+    const TEXT: [u8; 600] = [b'x'; 600];
+    let pause = Duration::from_millis(250);
+    // What comes counts; and so does a sign of life in the header, as gateways send it.
+    let cases = [drips(&TEXT, pause, 12), drips(b"X: y\r\n", pause, 12)];
+    thread::scope(|threads| {
+        for (mut client, server) in cases {
+            let _ = threads.spawn(move || {
+                retrieved(&mut client).unwrap();
+                client.hang_up();
+                server.join().unwrap();
+            });
+        }
+    });
+}
+
+#[test]
+fn time_in_which_nobody_listened_is_not_the_servers() {
+    let (mut client, server) = drips(&[b'x'; 600], Duration::from_millis(2200), 1);
+    client.retrieve(MessageNumber::FIRST).unwrap();
+    assert_eq!(client.next(None, None).unwrap(), Next::Event);
+    assert_eq!(client.next(None, Some(Duration::ZERO)).unwrap(), Next::Quiet);
+    thread::sleep(Duration::from_millis(1800));
+    while client.outstanding() > 0 {
+        assert_eq!(client.next(None, None).unwrap(), Next::Event);
+    }
+    client.hang_up();
+    server.join().unwrap();
+}
+
+/// As the committer does with each batch.
+#[test]
+fn a_silent_server_is_given_up_however_often_something_else_wakes_us() {
+    let (port, server) = serve(|_, stream| drop(stream.read(&mut [0])));
+    let mut client = log_in(port, Duration::from_millis(500), &Stop::new().unwrap()).unwrap();
+    let (mut wakes, mut waker) = std::io::pipe().unwrap();
+    let waking = thread::spawn(move || {
+        for _ in 0..100 {
+            thread::sleep(Duration::from_millis(50));
+            if waker.write_all(b"!").is_err() {
+                break;
+            }
+        }
+    });
+    client.retrieve(MessageNumber::FIRST).unwrap();
+    let begun = Instant::now();
+    let failure = loop {
+        match client.next(Some(wakes.as_fd()), None) {
+            Ok(Next::Woken) => wakes.read_exact(&mut [0]).unwrap(),
+            other => break other,
+        }
+    };
+    assert!(matches!(failure, Err(Error::TimedOut { .. })), "{failure:?}");
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    client.hang_up();
+    drop(wakes);
+    waking.join().unwrap();
+    server.join().unwrap();
 }

@@ -2,10 +2,11 @@
 
 use super::{AUTOMATIC, Server, Setup, USUAL, code, log_in, refused, session};
 use crate::account::Auth;
-use crate::client::Error;
+use crate::client::{Error, Login, PrefetchFlight};
 use crate::problem::Problem as _;
 use crate::protocol::auth::{Method, RefusalReason};
-use crate::protocol::sasl::Mechanism;
+use crate::protocol::sasl::{Credentials, Mechanism};
+use crate::secret::Secret;
 
 /// A greeting, and the answer to CAPA.
 fn offering(capabilities: &[&str]) -> String {
@@ -333,4 +334,29 @@ fn a_password_that_is_refused_is_not_asked_about() {
     let setup = Setup { remembered: Some("USER"), ..AUTOMATIC };
     let e = refused("S: +OK\nC: USER me\nS: +OK\nC: PASS tanstaaf\nS: -ERR no\n", &setup);
     assert_eq!((code(&e), secret_sent(&e)), (77, Some(true)));
+}
+
+/// Whoever can speak on the line could pin the account to a mechanism that its server doesn't have.
+#[test]
+fn what_a_server_shows_on_a_clear_line_is_not_trusted() {
+    for is_clear in [false, true] {
+        let server = Server::new(&[super::LOGGED_IN]);
+        let secret = Secret::new(super::PASSWORD);
+        let login = Login {
+            credentials: Credentials { user: "me", secret: &secret, host: "127.0.0.1", port: server.port },
+            auth: Auth::UserPass,
+            strongest_ever: None,
+            pipelining: false,
+            prefetch: None,
+            flight: PrefetchFlight::Two,
+        };
+        let mut client = super::open(server.port, &USUAL).unwrap();
+        if is_clear {
+            client.link.connection.lead_away();
+        }
+        let client = client.login(&login).unwrap();
+        assert_eq!(client.login_facts().trustworthy, !is_clear);
+        client.hang_up();
+        assert_eq!(server.rest(), [""; 0]);
+    }
 }

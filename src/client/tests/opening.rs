@@ -1,8 +1,17 @@
 //! From the connection to the capabilities.
 
-use super::{AUTOMATIC, Server, Setup, USUAL, code, log_in, refused, session};
-use crate::account::Tls;
-use crate::client::Error;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::thread;
+
+use super::{AUTOMATIC, PASSWORD, Server, Setup, USUAL, code, log_in, refused, session};
+use crate::account::{Endpoint, Proxy, ProxyAddress, ProxyKind, ProxyLogin, Route, Tls, Trust, Way};
+use crate::client::{Authorization, Call, Client, Error};
+use crate::connection::Connectors;
+use crate::protocol::capability::Capabilities;
+use crate::protocol::sasl::Credentials;
+use crate::secret::Secret;
+use crate::signals::Stop;
 
 const STARTTLS: Setup<'_> = Setup { tls: Tls::StartTls, ..USUAL };
 
@@ -138,4 +147,59 @@ fn the_greeting_is_kept_without_the_password_and_without_what_steers_a_terminal(
         assert_eq!(client.server_facts().greeting, "\\x1b[31m *** ready");
         assert!(client.certificate().is_none());
     });
+}
+
+/// Opens a session at another machine, by a proxy on this one that gives these answers, each to a line that begins so.
+fn by_proxy(
+    answers: &'static [(&'static str, &'static str)],
+    remembered: Option<&Capabilities>,
+) -> Result<Client<Authorization>, Error> {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let proxy = thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(USUAL.timeout)).unwrap();
+        let mut lines = BufReader::new(&stream).lines();
+        for (line, answer) in answers {
+            // The client may have had enough.
+            while lines.next().is_some_and(|came| came.is_ok_and(|came| !came.starts_with(line))) {}
+            let _ = (&stream).write_all(answer.as_bytes());
+        }
+    });
+    let address = ProxyAddress::Tcp(Endpoint { host: "127.0.0.1".to_owned(), port });
+    let login = Some(ProxyLogin { user: "me".to_owned(), password: Secret::new("Xyzzy-proxy") });
+    let way = Way { route: Route::Proxy(Proxy { kind: ProxyKind::Http, address, login }), ..Way::default() };
+    let (secret, trust) = (Secret::new(PASSWORD), Trust::default());
+    let call = Call {
+        credentials: Credentials { user: "me", secret: &secret, host: "pop.example.com", port: 110 },
+        tls: Tls::None,
+        trust: &trust,
+        way: &way,
+        owner: None,
+        timeout: USUAL.timeout,
+        connectors: &Connectors::new(),
+        stop: &Stop::new().unwrap(),
+        remembered,
+        utf8: false,
+        dialogue: None,
+    };
+    let opened = Client::open(&call);
+    proxy.join().unwrap();
+    opened
+}
+
+#[test]
+fn what_a_proxy_repeats_of_its_password_is_not_shown() {
+    let answers = &[("Proxy-Authorization", "HTTP/1.1 403 no entry by Xyzzy-proxy\r\n\r\n")];
+    let error = by_proxy(answers, None).unwrap_err().to_string();
+    assert!(error.contains("no entry by") && !error.contains("Xyzzy-proxy"), "{error}");
+}
+
+/// Others could have put it there.
+#[test]
+fn on_a_clear_line_the_server_is_asked_whatever_is_remembered() {
+    let answers =
+        &[("Proxy-Authorization", "HTTP/1.1 200 fine\r\n\r\n+OK ready\r\n"), ("CAPA", "+OK\r\nTOP\r\n.\r\n")];
+    let client = by_proxy(answers, Some(&Capabilities::from_lines("SASL PLAIN"))).unwrap();
+    assert!(client.facts.asked && client.facts.capabilities.as_ref().unwrap().top());
 }

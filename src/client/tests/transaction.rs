@@ -435,3 +435,28 @@ fn a_message_is_read_until_there_is_enough_of_it() {
     assert!(all > 2, "{all}");
     assert_eq!([pieces(1), pieces(2)], [1, 2]);
 }
+
+/// Else `QUIT` takes away what could not be stored.
+#[test]
+fn a_server_that_may_delete_what_was_retrieved_is_known_by_either_word_at_either_time() {
+    for (before, after, drops, window) in [
+        ("X-NONE", "X-NONE", false, false),
+        ("EXPIRE 30", "EXPIRE NEVER", false, false),
+        ("EXPIRE 0", "X-NONE", true, false),
+        ("X-NONE", "EXPIRE 0", true, false),
+        ("X-GOOGLE-RICO", "X-NONE", true, true),
+        ("X-NONE", "X-GOOGLE-RICO", true, true),
+    ] {
+        let transcript = format!(
+            "S: +OK\nC: CAPA\nS: +OK\nS: USER\nS: {before}\nS: .\nC: USER me\nS: +OK\nC: PASS tanstaaf\nS: +OK\n\
+             C: CAPA\nS: +OK\nS: {after}\nS: .\n"
+        );
+        session(&transcript, &USUAL, |client| {
+            assert_eq!(
+                (client.drops_at_quit(), client.lists_a_window()),
+                (drops, window),
+                "{before} {after}"
+            );
+        });
+    }
+}

@@ -391,6 +391,29 @@ mod tests {
         }
     }
 
+    /// It isn't noticed only when the program ends, or its time is up.
+    #[test]
+    fn a_signal_is_heard_while_a_program_runs() {
+        let (theirs, mut ours) = std::io::pipe().unwrap();
+        let stop = Stop::new().unwrap();
+        let mut child = started("read x", File::from(std::os::fd::OwnedFd::from(theirs)));
+        let limit = child.deadline;
+        // The end of its output would wake us before its own does.
+        child.output = None;
+        std::thread::scope(|threads| {
+            let _ = threads.spawn(|| {
+                // When it is being waited for.
+                std::thread::sleep(Duration::from_millis(300));
+                stop.raise();
+                std::thread::sleep(Duration::from_secs(1));
+                ours.write_all(b"end\n").unwrap();
+            });
+            let ended = wait_for_one(&mut [&mut child], Some(&stop)).unwrap();
+            assert_eq!(ended, Some((0, ChildOutcome::Exited(0))));
+        });
+        assert!(child.deadline < limit);
+    }
+
     /// `/dev/stdin` can be opened only by its owner.
     #[test]
     fn what_a_users_program_reads_is_the_users() {

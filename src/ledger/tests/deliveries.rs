@@ -114,6 +114,10 @@ fn a_message_whose_key_stands_for_another_holds_up_nothing() {
     assert_eq!((ledger.entry(id).state, ledger.begun().len()), (EntryState::Open, 0));
     assert_eq!(ledger.record(Published::attest(noted)).unwrap(), None);
     assert_eq!(ledger.lacking(id), Some(vec![second]));
+    let noted = note(&mut ledger, vec![piece(&message, second)]).pop().unwrap();
+    assert_eq!(ledger.begun(), [], "the one that lacks it is about to get it");
+    ledger.refuse(noted, None).unwrap();
+    assert_eq!(ledger.begun().len(), 1);
     drop(message);
     ledger.part_from_key(id).unwrap();
     let check = |ledger: &Ledger, state| {
@@ -356,4 +360,35 @@ fn deliveries_stand_in_the_order_in_which_they_were_seen_last() {
     assert_eq!(order(&ledger), expected(&["4", "5", "1", "2", "6", "3"]));
     ledger.close().unwrap();
     assert_eq!(order(&read(home.path()).unwrap()), expected(&["4", "5", "1", "2", "6", "3"]));
+}
+
+/// Else the message goes to the one again that has it, and never to the other.
+#[test]
+fn what_becomes_of_a_copy_counts_for_its_own_destination() {
+    for (lacks, has) in [(0, 1), (1, 0)] {
+        let (_home, mut ledger) = begun();
+        let first = maildir(&mut ledger);
+        let second = ledger.enter_destination(&name(DestinationKind::Pipe, "procmail"), None).unwrap();
+        let set = [first, second];
+        let message = arrival(key("a"), "a", &set);
+        let mut noted = note(&mut ledger, set.map(|to| piece(&message, to)).into());
+        let delivered = noted.remove(has);
+        ledger.refuse(noted.remove(0), None).unwrap();
+        assert_eq!(ledger.record(Published::attest(delivered)).unwrap(), None);
+        let id = ledger.find_key(&message.key).unwrap();
+        assert_eq!(ledger.lacking(id), Some(vec![set[lacks]]));
+    }
+}
+
+/// Else the newer one is deleted before the days are over that the user has set.
+#[test]
+fn of_two_messages_under_one_unique_id_the_later_delivery_counts_for_the_age() {
+    let (home, mut ledger) = begun();
+    deliver(&mut ledger, "a", "one");
+    let later = Time(NOW.0 + 5 * DAY);
+    ledger.tick(later);
+    let id = deliver(&mut ledger, "a", "two");
+    assert_eq!((ledger.entry(id).deliveries, ledger.entry(id).delivered), (2, Some(later)));
+    compact(&ledger);
+    assert_eq!(read(home.path()).unwrap().entry(id).delivered, Some(later));
 }

@@ -1,7 +1,8 @@
 //! In which order what is recorded reaches the disk, and what is left when the disk refuses.
 
 use super::*;
-use crate::durable::{Step, trial::steps};
+use crate::durable::Step;
+use crate::durable::trial::{steps, without_room};
 use crate::ledger::Outline;
 use std::cell::Cell;
 
@@ -84,15 +85,42 @@ fn where_a_rewriting_is_refused_the_old_ledger_stays_and_the_room_is_given_back(
 }
 
 #[test]
-fn a_rewriting_that_the_disk_refuses_is_reported() {
-    let (_home, mut ledger) = begun();
-    let to = maildir(&mut ledger);
-    let messages: Vec<_> = (0..400).map(|i| arrival(key(&format!("id{i}")), &i.to_string(), &[to])).collect();
-    for noted in note(&mut ledger, messages.iter().map(|m| piece(m, to)).collect()) {
-        let _ = ledger.record(Published::attest(noted)).unwrap();
-    }
+fn a_rewriting_that_the_disk_refuses_is_reported_but_not_where_it_only_lacks_room() {
+    let full = || {
+        let (home, mut ledger) = begun();
+        let to = maildir(&mut ledger);
+        let messages: Vec<_> =
+            (0..400).map(|i| arrival(key(&format!("id{i}")), &i.to_string(), &[to])).collect();
+        for noted in note(&mut ledger, messages.iter().map(|m| piece(m, to)).collect()) {
+            let _ = ledger.record(Published::attest(noted)).unwrap();
+        }
+        (home, ledger)
+    };
+    let (_home, ledger) = full();
     let (closed, _) = steps(refuses(Step::Sync, "ledger.new", 0), || ledger.close());
-    assert!(matches!(closed, Err(Error::Disk(_))), "only a full disk is no failure");
+    assert!(matches!(closed, Err(Error::Disk(_))));
+    let (home, ledger) = full();
+    let closed = without_room(refuses(Step::Write, "ledger.new", 0), || ledger.close());
+    assert!(closed.unwrap().is_some(), "what is on disk is known");
+    let ledger = open(home.path());
+    assert_eq!((ledger.len(), ledger.intents().len()), (400, 0));
+}
+
+/// Else the next run takes for on disk what a power failure can still undo.
+#[test]
+fn a_run_has_ended_in_order_only_when_what_it_did_is_on_disk() {
+    let (home, mut ledger) = begun();
+    deliver(&mut ledger, "a", "a");
+    let (closed, taken) = steps(fine, || ledger.close());
+    closed.unwrap();
+    let ended = taken.iter().rposition(|step| *step == (Step::Write, "ledger".to_owned())).unwrap();
+    assert!(place(&taken, Step::Sync, "ledger") < ended, "{taken:?}");
+    assert!(Ledger::rests(home.path()));
+    let mut ledger = open(home.path());
+    deliver(&mut ledger, "b", "b");
+    let (closed, _) = steps(refuses(Step::Sync, "ledger", 0), || ledger.close());
+    assert!(matches!(closed, Err(Error::Disk(_))));
+    assert!(!Ledger::rests(home.path()));
 }
 
 /// A copy is removed only when the line that gives it up is on disk: else its absence would be taken for a delivery.

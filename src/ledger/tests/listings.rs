@@ -75,8 +75,13 @@ fn the_size_of_a_delivered_message_does_not_change_unseen() {
     assert_eq!(size(&ledger), Some(Octets(4)));
     ledger.record_match(&key("a"), Some(Octets(9)), Match::first(id)).unwrap();
     assert_eq!((size(&ledger), ledger.entry(id).failures), (Some(Octets(9)), 0));
+    let unlisted = ledger.fail(&key("c"), None, None).unwrap();
+    assert_eq!(deliver_without_size(&mut ledger, "c"), unlisted);
+    ledger.learn_size(unlisted, Octets(7)).unwrap();
+    assert_eq!(ledger.entry(unlisted).listed_size, Some(Octets(7)), "it was not known");
     let huge = Octets(1 << 40);
-    let open = ledger.fail(&key("b"), None, None).unwrap();
+    let open = ledger.fail(&key("b"), Some(Octets(3)), None).unwrap();
+    assert_eq!(ledger.entry(open).listed_size, Some(Octets(3)));
     for (id, octets) in [(open, Octets(1)), (open, huge), (id, huge)] {
         ledger.learn_size(id, octets).unwrap();
     }
@@ -169,4 +174,13 @@ fn what_is_identified_after_listings_that_lacked_it_is_in_doubt() {
     assert!(ledger.entry(id).doubtful);
     ledger.close().unwrap();
     assert!(read(home.path()).unwrap().entry(id).doubtful);
+}
+
+/// By a session that has asked for no sizes.
+fn deliver_without_size(ledger: &mut Ledger, unique_id: &str) -> EntryId {
+    let to = maildir(ledger);
+    let message =
+        Arrival { listed_size: None, ..Arc::into_inner(arrival(key(unique_id), "x", &[to])).unwrap() };
+    let noted = note(ledger, vec![piece(&Arc::new(message), to)]).pop().unwrap();
+    ledger.record(Published::attest(noted)).unwrap().unwrap().entry()
 }

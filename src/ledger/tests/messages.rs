@@ -231,7 +231,7 @@ fn how_a_message_came_is_kept_with_it() {
 
 #[test]
 fn only_what_was_delivered_can_be_doubted_or_stand_under_another_key() {
-    let (_home, mut ledger) = begun();
+    let (home, mut ledger) = begun();
     let [present, absent, deleted] = ["present", "absent", "deleted"].map(|m| deliver(&mut ledger, m, m));
     let failed = ledger.fail(&key("failed"), None, None).unwrap();
     ledger.complete_listing(&mut [present, failed, deleted].into_iter()).unwrap();
@@ -241,6 +241,8 @@ fn only_what_was_delivered_can_be_doubted_or_stand_under_another_key() {
     assert_eq!(all.map(|id| ledger.entry(id).candidate), [true, false, false, false]);
     ledger.doubt(None).unwrap();
     assert_eq!(all.map(|id| ledger.entry(id).doubtful), [true, true, false, false]);
+    compact(&ledger);
+    assert!(read(home.path()).unwrap().is_renumbering(), "the next run goes on with it");
     ledger.settle_renumbering().unwrap();
     assert!(!ledger.is_renumbering() && !ledger.entry(present).candidate);
     // What comes back, and is known for what it is, is neither absent nor in doubt.

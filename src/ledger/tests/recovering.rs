@@ -26,8 +26,9 @@ fn what_a_destination_lacks_is_given_up_there_and_nowhere_else() {
     let [one, two] = ["one", "two"].map(|name| arrival(key(name), name, &both));
     delivered_to(&mut ledger, &one, first);
     delivered_to(&mut ledger, &two, first);
-    let three = arrival(key("three"), "three", &[first, second, third]);
+    let [three, four] = ["three", "four"].map(|name| arrival(key(name), name, &[first, second, third]));
     delivered_to(&mut ledger, &three, first);
+    delivered_to(&mut ledger, &four, first);
     let other = arrival(key("other"), "other", &both);
     delivered_to(&mut ledger, &other, second);
     // Two whose outcome nobody knows: at the destination that is given up, and at another one.
@@ -39,6 +40,7 @@ fn what_a_destination_lacks_is_given_up_there_and_nowhere_else() {
     let before = [
         (vec![first], vec![second], vec![]),
         (vec![first], vec![second], vec![]),
+        (vec![first], vec![second, third], vec![]),
         (vec![first], vec![second, third], vec![]),
         (vec![second], vec![first], vec![]),
         (vec![], vec![first, second], vec![second]),
@@ -52,6 +54,7 @@ fn what_a_destination_lacks_is_given_up_there_and_nowhere_else() {
             (vec![second], vec![first], vec![]),
             (vec![], vec![first, second], vec![first]),
             (vec![first], vec![third], vec![]),
+            (vec![first], vec![third], vec![]),
         ];
         assert_eq!(unfinished(ledger), left);
         let state = |name| ledger.entry(ledger.find_key(&key(name)).unwrap()).state;
@@ -59,6 +62,7 @@ fn what_a_destination_lacks_is_given_up_there_and_nowhere_else() {
             ("one", EntryState::Delivered),
             ("two", EntryState::Delivered),
             ("three", EntryState::Open),
+            ("four", EntryState::Open),
             ("other", EntryState::Open),
             ("here", EntryState::Open),
             ("elsewhere", EntryState::Open),
@@ -106,7 +110,12 @@ fn a_file_that_has_become_shorter_is_refused() {
     };
     let file = File::options().write(true).open(home.path().join("ledger")).unwrap();
     let length = file.metadata().unwrap().len();
-    assert!(octets <= length && octets > 0);
+    let synced = usize::try_from(octets).unwrap();
+    let text = self::octets(home.path());
+    assert!(
+        memchr::memmem::find(&text[..synced], b"\ndelivered ").is_some(),
+        "all that the run has done counts"
+    );
     for (cut, known, expected) in [
         (length, None, "fine"),
         (length, Some((generation, octets)), "fine"),
@@ -181,4 +190,22 @@ fn what_a_dead_run_has_left_of_a_rewriting_is_removed() {
     drop(open(home.path()));
     assert!(!left.exists());
     assert_eq!(octets(home.path()), before);
+}
+
+/// What is left of that line must not stand behind the next one.
+#[test]
+fn a_poll_that_broke_off_within_a_line_is_reported_once_and_spoils_nothing() {
+    let (home, mut ledger) = begun();
+    deliver(&mut ledger, "a", "a");
+    ledger.close().unwrap();
+    let torn = [octets(home.path()).as_slice(), &[b'x'; 1000]].concat();
+    std::fs::write(home.path().join("ledger"), torn).unwrap();
+    let mut ledger = open(home.path());
+    assert_eq!(ledger.warnings().len(), 1);
+    let id = ledger.find_key(&key("a")).unwrap();
+    ledger.complete_listing(&mut [id].into_iter()).unwrap();
+    ledger.close().unwrap();
+    let ledger = open(home.path());
+    assert_eq!(ledger.warnings(), [""; 0]);
+    assert!(ledger.find_key(&key("a")).is_some());
 }

@@ -212,6 +212,11 @@ fn scram_sha_256_of_rfc_7677_with_each_binding() {
         // Later attributes are ignored.
         assert_eq!(say(&mut exchange, format!("v={verifier},x=y")), Ok(String::new()));
         assert_eq!(exchange.on_ok(), Ok(()));
+        let mut exchange = bound(mechanism, "user", "pencil", SHA256_NONCE, binding).unwrap();
+        let _ = opening(&mut exchange);
+        say(&mut exchange, SHA256_FIRST).unwrap();
+        let another = format!("v={}", STANDARD.encode([0; 32]));
+        assert_eq!(say(&mut exchange, another), Err(SaslError::Impostor), "{name}");
     }
     let missing = bound(Scram(Hash::Sha256, Used), "user", "pencil", SHA256_NONCE, None);
     assert_eq!(missing.unwrap_err(), SaslError::NoBinding);

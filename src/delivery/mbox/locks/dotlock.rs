@@ -356,7 +356,11 @@ mod tests {
 
     /// A dotlock of this machine's popfetch that has this process id; when it was made.
     fn made_by(lock: &std::path::Path, pid: u32) -> i64 {
-        fs::write(lock, format!("{pid}\npopfetch {} {}\n", our_host(), our_start())).unwrap();
+        made_on(lock, &our_host(), pid)
+    }
+
+    fn made_on(lock: &std::path::Path, host: &str, pid: u32) -> i64 {
+        fs::write(lock, format!("{pid}\npopfetch {host} {}\n", our_start())).unwrap();
         fs::metadata(lock).map(|lock| std::os::unix::fs::MetadataExt::mtime(&lock)).unwrap()
     }
 
@@ -368,18 +372,22 @@ mod tests {
         let made = made_by(&lock, std::process::id());
         assert!(is_dead_since(&lock, made, Some(100_000)).unwrap(), "no dotlock is held with our id");
         let mut other = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let is_dead = |seconds: u64| {
-            made_by(&lock, other.id());
+        let is_dead = |(seconds, host): (u64, &str)| {
+            made_on(&lock, host, other.id());
             let made = std::time::SystemTime::now() - std::time::Duration::from_secs(seconds);
             fs::File::options().write(true).open(&lock).unwrap().set_modified(made).unwrap();
             let draft = home.path().join("draft");
             fs::write(&draft, "").unwrap();
             is_of_another_process(&lock, &draft.metadata().unwrap()).unwrap()
         };
-        let dead = [0, 60].map(is_dead);
+        let dead = [(0, &*our_host()), (60, &*our_host()), (60, "another")].map(is_dead);
         other.kill().unwrap();
         other.wait().unwrap();
-        assert_eq!(dead, [false, true], "it was started after a dotlock that is a minute old");
+        assert_eq!(
+            dead,
+            [false, true, false],
+            "it was started after a dotlock of this machine that is a minute old"
+        );
     }
 
     /// A full disk passes; a directory that isn't ours doesn't.

@@ -200,7 +200,9 @@ fn pieces_of_any_size_are_spooled_soon() {
     let spool = home.state().join(&home.names("state/ledger")[0]);
     let mut came = b"A: b\n\n".to_vec();
     intake.write(&came).unwrap();
-    for (letter, size) in [10, 70_000, 100, 65_535, 65_536, 1].into_iter().chain([5_000; 40]).enumerate() {
+    for (letter, size) in
+        [10, 70_000, 100, 20_000, 65_535, 65_536, 1].into_iter().chain([5_000; 40]).enumerate()
+    {
         let letter = b'a' + u8::try_from(letter % 26).unwrap();
         let piece = vec![letter; size];
         came.extend_from_slice(&piece);

@@ -116,6 +116,20 @@ fn a_sync_that_fails_is_not_repeated_and_what_was_appended_is_cut_off() {
     assert_eq!(neighbours(&home.root(), &home.mbox(), "bb").unwrap(), [], "nothing is left to settle");
 }
 
+/// A batch that is marked as appended, and isn't there, has been taken by its reader: so recovery concludes.
+#[test]
+fn a_batch_is_not_marked_as_appended_to_an_mbox_that_was_replaced() {
+    let home = Home::new();
+    fs::write(home.mbox(), "From x\n\n").unwrap();
+    let mut outlet = home.outlet();
+    let staged = outlet.stage(home.pieces(&TEXTS)).unwrap();
+    fs::remove_file(home.mbox()).unwrap();
+    fs::write(home.mbox(), "From y\n\n").unwrap();
+    let (published, taken) = steps(fine, || outlet.publish(noted(staged), &mut Recorded::default()));
+    assert!(matches!(published, Err(Error::Later { .. })), "{published:?}");
+    assert_eq!(places(&taken, Step::Write, "spool-").len(), 2, "only taken back, in two halves");
+}
+
 #[test]
 fn an_append_that_breaks_off_is_cut_off_and_synced() {
     let home = Home::new();

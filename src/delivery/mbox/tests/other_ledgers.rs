@@ -1,6 +1,9 @@
 //! What another ledger has left at the same mbox.
 
 use super::*;
+use crate::account::SyncMode;
+use crate::delivery::destination::{Destination as _, Opening};
+use crate::delivery::mbox::MboxDestination;
 
 #[test]
 fn what_another_ledger_left_is_settled_first() {
@@ -73,6 +76,48 @@ fn a_look_leaves_a_dead_dotlock_where_another_ledger_is_unsettled() {
     home.outlet_with(Box::new(Answer(true))).settle_neighbours().unwrap();
     assert_eq!(home.names("mail"), ["mbox"]);
     assert!(!home.look(None, Duration::ZERO).unwrap());
+}
+
+/// Its own run may never come, and this one may have nothing to deliver.
+#[test]
+fn where_a_dotlock_is_a_dead_runs_the_mbox_is_settled_when_it_is_opened() {
+    let home = Home::new();
+    let other = home.root().join("other");
+    fs::create_dir(&other).unwrap();
+    let path = home.mbox().parent().unwrap().canonicalize().unwrap().join("mbox");
+    super::super::Marker::new(&home.root(), "bb", &other, &path).open().unwrap();
+    fs::write(home.mbox(), "").unwrap();
+    let lock = home.mbox().with_extension("lock");
+    let (stop, root, state) = (Stop::new().unwrap(), home.root(), home.state());
+    let around = Surroundings {
+        owner: None,
+        stop: &stop,
+        state_root: &root,
+        state: &state,
+        search: None,
+        stdout_is_regular_file: false,
+    };
+    let destination = MboxDestination::new(home.mbox(), around);
+    for (is_locked, expected) in [(false, 0), (true, 1)] {
+        if is_locked {
+            fs::write(&lock, format!("999999999\npopfetch {} -\n", crate::clock::host_name())).unwrap();
+        }
+        let asked = Arc::default();
+        let opening = Opening {
+            account: "me",
+            server: "pop.example.com",
+            host: "here",
+            sync: SyncMode::Off,
+            ledger: "aa",
+            delivered: true,
+            intents: Vec::new(),
+            neighbours: Box::new(Counted(Arc::clone(&asked), || Err(broken_ledger()))),
+            warn: Box::new(|_| {}),
+            clock: || NOW,
+        };
+        destination.open(opening).map(drop).unwrap();
+        assert_eq!(*asked.lock().unwrap(), expected);
+    }
 }
 
 /// Its ledger was moved away, and another one begun in its place: nobody has intents there.

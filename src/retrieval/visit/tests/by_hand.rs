@@ -232,3 +232,20 @@ fn nothing_is_deleted_where_the_ledger_was_cut_off() {
     home.wait_for_the_server();
     assert_eq!(home.left().len(), 2);
 }
+
+/// Without that on disk a run after a crash would take what is gone for mail that others have deleted.
+#[cfg(feature = "crash-points")]
+#[test]
+fn nothing_is_deleted_where_the_disk_does_not_take_that_it_is() {
+    use crate::durable::{Step, trial::steps};
+
+    let home = home(&["a"], &[]);
+    led(&home, |mut hand| {
+        hand.mark(number(1), nothing).unwrap();
+        let refuses = |step, path: &std::path::Path| step == Step::Sync && path.ends_with("ledger");
+        let (ended, _) = steps(refuses, || hand.quit());
+        assert_eq!(ended.unwrap_err().exit, crate::exit::ExitCode::LocalIo);
+    });
+    home.wait_for_the_server();
+    assert_eq!(home.left(), ["a"]);
+}
