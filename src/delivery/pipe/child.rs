@@ -408,7 +408,7 @@ mod tests {
                 std::thread::sleep(Duration::from_secs(1));
                 ours.write_all(b"end\n").unwrap();
             });
-            let ended = wait_for_one(&mut [&mut child], Some(&stop)).unwrap();
+            let ended = super::wait_for_one(&mut [&mut child], &stop, AtStop::EndSoon).unwrap();
             assert_eq!(ended, Some((0, ChildOutcome::Exited(0))));
         });
         assert!(child.deadline < limit);
