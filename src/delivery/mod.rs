@@ -54,6 +54,9 @@ pub(crate) trait Inlet: Send {
     /// When the place cannot be made.
     fn open(&mut self) -> Result<Box<dyn Intake>, Error>;
 
+    /// Whether it reads back what it stores, which is not as it came: then [`Facts::sum`] is needed.
+    fn reads_back(&self) -> bool;
+
     /// Closes the batch: what is opened from now on belongs to the next one.  Nothing that was opened before is still on
     /// its way then: the batch's files are the committer's from here on.
     fn cut(&mut self);

@@ -36,6 +36,10 @@ impl Inlet for OwnedInlet {
         Ok(Box::new(OwnedIntake { inner: self.inner.open()?, owner: self.owner.clone() }))
     }
 
+    fn reads_back(&self) -> bool {
+        self.inner.reads_back()
+    }
+
     fn cut(&mut self) {
         self.inner.cut();
     }

@@ -50,6 +50,12 @@ impl NetworkEnds {
         self.ends.iter().map(|end| end.id)
     }
 
+    /// Whether one of them reads back what it stores; see [`Inlet::reads_back`].
+    #[must_use]
+    pub(crate) fn read_back(&self) -> bool {
+        self.ends.iter().any(|end| end.inlet.reads_back())
+    }
+
     /// Closes the batch at each of them; see [`Inlet::cut`].
     pub(crate) fn cut(&mut self) {
         self.ends.iter_mut().for_each(|end| end.inlet.cut());
@@ -184,6 +190,10 @@ mod tests {
             Ok(Box::new(Letter(Arc::clone(&self.0), got.len() - 1)))
         }
 
+        fn reads_back(&self) -> bool {
+            false
+        }
+
         fn cut(&mut self) {
             *self.2.lock().unwrap() += 1;
         }
@@ -314,6 +324,9 @@ mod tests {
         impl Inlet for Full {
             fn open(&mut self) -> Result<Box<dyn Intake>, Error> {
                 Ok(Box::new(Self))
+            }
+            fn reads_back(&self) -> bool {
+                false
             }
             fn cut(&mut self) {}
         }

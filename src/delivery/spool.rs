@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::delivery::Error;
 use crate::durable;
-use crate::message::{Facts, Summing};
+use crate::message::Facts;
 use crate::place::Spooled;
 use crate::types::wide;
 
@@ -25,8 +25,8 @@ pub(crate) struct Spool {
     buffer: Vec<u8>,
     in_memory: usize,
     octets: u64,
-    /// What has been spooled, to be compared with what came.
-    sum: Summing,
+    /// Octets that have been written to the file.
+    written: u64,
 }
 
 impl Spool {
@@ -40,7 +40,7 @@ impl Spool {
             buffer: Vec::new(),
             in_memory: spare.min(IN_MEMORY),
             octets: 0,
-            sum: Summing::default(),
+            written: 0,
         }
     }
 
@@ -60,10 +60,7 @@ impl Spool {
             self.buffer.extend_from_slice(text);
             return Ok(());
         }
-        let Self { file: Some(file), directory, sum, .. } = self else { return Ok(()) };
-        durable::write(file, directory, text)?;
-        sum.update(text);
-        Ok(())
+        self.write_through(text)
     }
 
     /// Octets so far.
@@ -93,10 +90,9 @@ impl Spool {
     pub(crate) fn finish_as(mut self, facts: &Facts) -> Result<Spooled, Error> {
         if self.file.is_some() {
             self.flush()?;
-        } else {
-            self.sum.update(&self.buffer);
         }
-        if self.sum.sum() != facts.sum {
+        // An octet lost between two buffers.
+        if self.written.saturating_add(wide(self.buffer.len())) != facts.stored_octets {
             return Err(Error::differs());
         }
         self.finish()
@@ -104,15 +100,22 @@ impl Spool {
 
     /// Everything collected goes to the file.
     fn flush(&mut self) -> Result<(), Error> {
+        let buffer = std::mem::take(&mut self.buffer);
+        self.write_through(&buffer)?;
+        self.buffer = buffer;
+        self.buffer.clear();
+        // From now on a small buffer will do.
+        self.buffer.shrink_to(BUFFER);
+        Ok(())
+    }
+
+    fn write_through(&mut self, text: &[u8]) -> Result<(), Error> {
         let file = match &self.file {
             Some(file) => file,
             None => self.file.insert(durable::create_unnamed(&self.directory)?),
         };
-        durable::write(file, &self.directory, &self.buffer)?;
-        self.sum.update(&self.buffer);
-        self.buffer.clear();
-        // From now on a small buffer will do.
-        self.buffer.shrink_to(BUFFER);
+        durable::write(file, &self.directory, text)?;
+        self.written = self.written.saturating_add(wide(text.len()));
         Ok(())
     }
 }

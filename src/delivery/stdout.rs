@@ -90,6 +90,10 @@ impl Inlet for StdoutInlet {
         }))
     }
 
+    fn reads_back(&self) -> bool {
+        true
+    }
+
     fn cut(&mut self) {}
 }
 
@@ -449,7 +453,7 @@ mod tests {
         let mut intake = StdoutInlet::new(home.path().to_owned(), || Time(0)).open().unwrap();
         intake.prepend(b"Received: here\n").unwrap();
         intake.write(&large).unwrap();
-        let mut examiner = Examiner::new(b"Received: here\n");
+        let mut examiner = Examiner::summing(b"Received: here\n");
         examiner.update(&large);
         let waiting = intake.finish(&examiner.finish()).unwrap();
         let (mut outlet, noted) = staged(&file, true, &[&large]);

@@ -25,8 +25,9 @@ pub(crate) struct Facts {
     pub stored_octets: u64,
     /// Digest as stored in a file of its own: with the prefix, every header line.  Checked by [`stored`].
     pub stored: Digest,
-    /// Number and checksum of the octets as stored, the prefix included: what is about to be stored is compared with it.
-    pub sum: Sum,
+    /// Number and checksum of the octets as stored, the prefix included: what is read back of an entry is compared with it.
+    /// Only by [`Examiner::summing`].
+    pub sum: Option<Sum>,
     /// Digests as received.
     pub digests: Digests,
     /// What the header holds for the reader, as it came.
@@ -55,7 +56,7 @@ pub(crate) struct Examiner {
     header: HeaderReader,
     stored_header: Bulk,
     body: BodyDigest,
-    sum: Summing,
+    sum: Option<Summing>,
 }
 
 impl Examiner {
@@ -65,8 +66,6 @@ impl Examiner {
     pub(crate) fn new(prefix: &[u8]) -> Self {
         let mut stored_header = Bulk::default();
         stored_header.update(prefix);
-        let mut sum = Summing::default();
-        sum.update(prefix);
         Self {
             prefix_octets: wide(prefix.len()),
             octets: 0,
@@ -75,8 +74,16 @@ impl Examiner {
             header: HeaderReader::default(),
             stored_header,
             body: BodyDigest::default(),
-            sum,
+            sum: None,
         }
+    }
+
+    /// The same, for a destination that reads back what it stores.
+    #[must_use]
+    pub(crate) fn summing(prefix: &[u8]) -> Self {
+        let mut sum = Summing::default();
+        sum.update(prefix);
+        Self { sum: Some(sum), ..Self::new(prefix) }
     }
 
     /// More of the message.
@@ -85,7 +92,9 @@ impl Examiner {
             self.beginning.update(text);
         }
         self.octets = self.octets.saturating_add(wide(text.len()));
-        self.sum.update(text);
+        if let Some(sum) = &mut self.sum {
+            sum.update(text);
+        }
         let mut body = text;
         if self.in_header {
             let (header, rest) = self.header.take(text);
@@ -106,7 +115,7 @@ impl Examiner {
             octets: self.octets,
             stored_octets: self.octets.saturating_add(self.prefix_octets),
             stored: joined(&self.stored_header.finish(), &stored_body),
-            sum: self.sum.sum(),
+            sum: self.sum.map(|sum| sum.sum()),
             digests: Digests {
                 message: joined(&filtered, &body),
                 header: Digest::from_hasher(&filtered),

@@ -30,7 +30,7 @@ fn entry(text: &[u8], size: usize) -> Vec<u8> {
     let mut formatter = Formatter::new(DATE.to_owned());
     let mut out = Vec::new();
     let written = text.chunks(size.max(1)).try_for_each(|piece| formatter.feed(piece, &mut out));
-    let mut examiner = Examiner::new(b"");
+    let mut examiner = Examiner::summing(b"");
     examiner.update(text);
     // Which reads it back, and compares it with what came.
     assert!(written.and_then(|()| formatter.finish(&examiner.finish(), &mut out)).is_ok());

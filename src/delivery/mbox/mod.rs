@@ -150,6 +150,10 @@ impl Inlet for MboxInlet {
         Ok(Box::new(MboxIntake::open(batch, asctime((self.clock)()))?))
     }
 
+    fn reads_back(&self) -> bool {
+        true
+    }
+
     fn cut(&mut self) {
         self.batch = None;
     }

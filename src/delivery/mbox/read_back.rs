@@ -88,7 +88,7 @@ impl ReadBack {
             self.sum.update(if quoted { b">" } else { b"" });
             self.sum.update(FROM.get(..word).unwrap_or_default());
         }
-        if self.sum.sum() == facts.sum { Ok(()) } else { Err(Error::differs()) }
+        if facts.sum == Some(self.sum.sum()) { Ok(()) } else { Err(Error::differs()) }
     }
 }
 

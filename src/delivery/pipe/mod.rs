@@ -125,6 +125,10 @@ impl Inlet for PipeInlet {
         Ok(Box::new(PipeIntake { spool: Spool::new(&self.state, spare), spare: self.spare.clone() }))
     }
 
+    fn reads_back(&self) -> bool {
+        false
+    }
+
     fn cut(&mut self) {
         self.spare = std::sync::Arc::new(BATCH_IN_MEMORY.into());
     }

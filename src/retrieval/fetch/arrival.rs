@@ -53,7 +53,11 @@ impl Fetch<'_> {
         let prefix = self.run.received_line();
         self.state.incoming = Some(IncomingMessage {
             job,
-            examiner: Examiner::new(&prefix),
+            examiner: if self.network_ends.read_back() {
+                Examiner::summing(&prefix)
+            } else {
+                Examiner::new(&prefix)
+            },
             octets: 0,
             most: listed
                 .octets

@@ -62,6 +62,10 @@ impl Inlet for Letterbox {
         }
     }
 
+    fn reads_back(&self) -> bool {
+        false
+    }
+
     fn cut(&mut self) {
         self.1.lock().unwrap().push("cut");
     }

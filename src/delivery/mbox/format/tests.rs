@@ -22,7 +22,7 @@ fn entry_under(prefix: &[u8], text: &[u8], chunk: usize) -> Vec<u8> {
     for piece in text.chunks(chunk.max(1)) {
         formatter.feed(piece, &mut out).unwrap();
     }
-    let mut examiner = Examiner::new(prefix);
+    let mut examiner = Examiner::summing(prefix);
     examiner.update(text);
     formatter.finish(&examiner.finish(), &mut out).unwrap();
     out
@@ -172,7 +172,7 @@ fn an_entry_that_is_not_the_message_is_refused() {
         }
     }
     let came = b"A: b\nLines: 1\n\nFrom me\n>From you\nto us\n".as_slice();
-    let mut examiner = Examiner::new(b"");
+    let mut examiner = Examiner::summing(b"");
     examiner.update(came);
     let facts = examiner.finish();
     let finish = |text: &[u8]| {

@@ -274,7 +274,7 @@ fn an_mbox_behind_a_link_that_is_led_elsewhere_has_a_marker_of_its_own() {
 fn a_line_of_ours_stands_on_top_of_the_message() {
     let home = Home::new();
     let mut intake = MboxInlet::new(home.state(), || Time(0)).open().unwrap();
-    let mut examiner = crate::message::Examiner::new(b"Received: here\n");
+    let mut examiner = crate::message::Examiner::summing(b"Received: here\n");
     examiner.update(TEXTS[0]);
     intake.prepend(b"Received: here\n").unwrap();
     intake.write(TEXTS[0]).unwrap();
