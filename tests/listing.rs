@@ -167,7 +167,8 @@ fn sizes_of_every_kind() {
 
 #[test]
 fn listing_cut_short_changes_nothing() {
-    let served = serve(good(small(3)), "listing = \"full\"");
+    // Without spot checks: a session that ended at one is followed by another.
+    let served = serve(good(small(3)).without("TOP"), "listing = \"full\"");
     served.fetch().succeeds();
     served.fetch().succeeds();
     let ledger = || {

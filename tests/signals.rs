@@ -25,6 +25,9 @@ fn messages() -> Vec<Message> {
     vec![Message::new("a", "Subject: a\r\n\r\na\r\n"), Message::new("b", "Subject: b\r\n\r\nb\r\n")]
 }
 
+/// The tests may be run by `nohup` themselves.
+const HEEDS_HANGUP: [&str; 2] = ["env", "--default-signal=HUP"];
+
 #[test]
 fn the_first_signal_ends_a_password_command() {
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
@@ -32,7 +35,7 @@ fn the_first_signal_ends_a_password_command() {
         let command = sandbox.script("ask", "echo started > ~/started; sleep 100; echo secret");
         let command = format!("tls = \"none\"\npassword-command = [\"{}\"]", command.display());
         sandbox.config(named_account("work", 9, &command));
-        let running = sandbox.popfetch([""; 0]).limit(Duration::from_secs(20)).start();
+        let running = sandbox.popfetch([""; 0]).under(HEEDS_HANGUP).limit(Duration::from_secs(20)).start();
         wait_for(&sandbox.path("started"));
         running.signal(signal);
         running.finish().dies_by(signal).complains("stopped by a signal");
@@ -67,7 +70,7 @@ fn inherited_signal_settings_change_nothing() {
 fn a_hangup_ends_a_run_in_good_order_and_nohup_keeps_it() {
     let pipe = "leave-on-server = false\n\
         deliver = { pipe = \"echo $$ > ~/started; until [ -e ~/go ]; do sleep 0.01; done; cat >> ~/delivered\" }";
-    for (under, delivered) in [(&["env"][..], 1), (&["nohup"][..], 2)] {
+    for (under, delivered) in [(&HEEDS_HANGUP[..], 1), (&["nohup"][..], 2)] {
         let served = serve(good(messages()), pipe);
         let home = served.sandbox.home().to_owned();
         let running = served

@@ -297,11 +297,18 @@ fn sshd() -> Option<Daemon> {
              StrictModes no\nUsePAM no\nPasswordAuthentication no\nPidFile none\nLogLevel ERROR\n"
         );
         fs::write(folder.join("conf"), text).unwrap();
-        // As root it wants a directory in /run, which is made where only it sees it.
+        // As root it wants a directory in /run, and a user of its own, which are made where only it sees them.
         let (mut command, script) = if rustix::process::geteuid().is_root() {
             let mut command = Command::new("unshare");
             command.args(["-m", "sh", "-c"]);
-            (command, "mount -t tmpfs tmpfs /run && mkdir /run/sshd && exec \"$@\"")
+            (
+                command,
+                "mount -t tmpfs tmpfs /run && mkdir /run/sshd || exit
+                 user=sshd:x:65533:65534::/run/sshd:/usr/sbin/nologin
+                 grep -q ^sshd: /etc/passwd || { { cat /etc/passwd; echo $user; } > /run/passwd
+                 mount --bind /run/passwd /etc/passwd; }
+                 exec \"$@\"",
+            )
         } else {
             let mut command = Command::new("sh");
             command.arg("-c");
