@@ -112,7 +112,7 @@ impl Stop {
         self.raised_for().is_some()
     }
 
-    /// How long ago a signal has come; counted from when somebody first saw it, which whoever waits does at once.
+    /// How long ago a signal came.  The time begins when the flag is first looked at, which a thread that waits does at once.
     #[must_use]
     pub(crate) fn raised_for(&self) -> Option<Duration> {
         let raised = self.0.raised.load(Ordering::SeqCst);

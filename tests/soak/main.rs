@@ -79,12 +79,12 @@ const LIVES: u64 = 300;
 /// and after how long none is begun.
 const LONGEST: Duration = Duration::from_secs(100);
 /// Lives that failed once: an ordinary run begins with them.
-const FAILED_ONCE: [u64; 68] = [
+const FAILED_ONCE: [u64; 69] = [
     2180, 2188, 2209, 2232, 2256, 2301, 2314, 2656, 2758, 2994, 3152, 3191, 3234, 3239, 3305, 3387, 3665,
     3734, 3742, 3757, 3825, 3834, 3912, 4287, 4343, 4382, 4422, 4616, 4625, 4627, 5523, 5847, 5920, 6175,
     6235, 6642, 6788, 7102, 7358, 7632, 8025, 8198, 8257, 8513, 8549, 8713, 8814, 8902, 8939, 9095, 9190,
     9245, 9541, 9561, 9641, 10269, 20951, 21221, 21550, 21584, 21716, 21735, 21975, 31693, 32378, 32395,
-    33110, 33585,
+    33110, 33585, 34168,
 ];
 /// Failures of a kind that are made shorter and printed.
 const SHOWN: usize = 2;

@@ -20,8 +20,8 @@ use crate::world::{Shown, World};
 /// How long a slow server takes for each answer.  popfetch waits for a second.
 const SLOW: Duration = Duration::from_millis(40);
 
-/// With so many mails in a life none arrives during sessions any more: where each of them ends a session early, the sessions
-/// that they cause would go on without an end.
+/// A life with so many mails gets no more of them during sessions.  Each may end a session early, so that another session
+/// follows, and with it the next mail.
 const MOST_RECEIVED: usize = 100;
 
 /// A signal to popfetch when the server has sent this many octets in this run.

@@ -86,7 +86,7 @@ fn a_session_that_was_cut_with_deletions_open_is_followed_by_a_shorter_one() {
     });
 }
 
-/// A server whose every answer is late but in time brings too little in a long session, in each run anew.
+/// Each answer of a slow server comes in time, but a long session brings too little: else the same would happen in each run.
 #[test]
 fn a_session_that_was_too_slow_ends_the_run_and_the_next_one_has_shorter_ones() {
     let slow = || {
