@@ -424,8 +424,8 @@ impl Comparison {
 
     /// A message that is listed under another key than the one it was delivered under: its header proves it.  Of what was
     /// deleted, or was gone before the last listing, only the whole does: where the server adds no Received field of its own, a
-    /// sender can give new mail the same header.  So it does of one of several with one key.  Where the message with that header is expected under its own key, that key is compared first:
-    /// perhaps both are listed.
+    /// sender can give new mail the same header.  Only the whole shows, too, which of several with one key it is.  Where the
+    /// message with that header is expected under its own key, that key is compared first: perhaps both are listed.
     fn traced(&mut self, facts: &Facts, by: By) -> Option<Verdict> {
         if !facts.traced {
             return None;
